@@ -1,0 +1,54 @@
+"""The protocol every backend speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llavaction.questions.schema import Question
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question as a backend gets it.
+
+    Attributes:
+        question: the question record; its ``answer`` is for the oracle alone.
+        prompt: the complete user text, options included.
+        frames: uint8 [frames, height, width, 3] RGB, or None for backends that do not look.
+    """
+
+    question: Question
+    prompt: str
+    frames: NDArray[np.uint8] | None = None
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A way of asking a model.
+
+    Attributes:
+        name: what the result is filed under.
+        needs_frames: frames per clip it wants decoded; 0 if it does not look.
+        decision_rule: how ``score_options`` scores, named in every prediction ("option letters", ...).
+    """
+
+    name: str
+    needs_frames: int
+    decision_rule: str
+
+    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+        """Log-probability of each option, one array of [number of options] per query; larger is better."""
+        ...
+
+    def generate(self, queries: Sequence[Query]) -> list[str]:
+        """The model's free text for each query."""
+        ...
+
+    def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        """One vector per query, [queries, hidden size]."""
+        ...

@@ -1,0 +1,1 @@
+"""What every room stands on: errors, records on disk, configuration, seeds, registries, progress."""

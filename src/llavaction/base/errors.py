@@ -1,0 +1,42 @@
+"""Errors written for the person who can fix them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class LlavactionError(Exception):
+    """A condition the user can act on. The command line prints its text, never a traceback."""
+
+
+class InputError(LlavactionError):
+    """Something in a file or an argument is not as it has to be.
+
+    Args:
+        problem: what is wrong and what was expected.
+        file: the file at fault, if there is one.
+        line: 1-based line in that file.
+        hint: what to do about it.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | Path | None = None,
+        line: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.problem, self.file, self.line, self.hint = problem, file, line, hint
+        place = "" if file is None else f"{file}:{line}: " if line is not None else f"{file}: "
+        super().__init__(f"{place}{problem}" + (f"\n  hint: {hint}" if hint else ""))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the trip back from a worker process (keyword arguments are not pickled by default)."""
+        return (_rebuild_input_error, (type(self), self.problem, self.file, self.line, self.hint))
+
+
+def _rebuild_input_error(
+    kind: type[InputError], problem: str, file: str | Path | None, line: int | None, hint: str | None
+) -> InputError:
+    return kind(problem, file=file, line=line, hint=hint)

@@ -1,0 +1,1 @@
+"""Multiple-choice questions: schema, miners, filters, text pools, builder, audit, prompts."""

@@ -1,0 +1,127 @@
+"""Questions and the benchmark folder that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from llavaction.actions.segments import Clip
+from llavaction.base.errors import InputError
+from llavaction.base.records import Record, Strict, read_json, read_records, write_json, write_records
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Option(Strict):
+    """One possible answer. ``action`` is its (verb class, noun class), or None where the source has no classes."""
+
+    text: str = Field(min_length=1)
+    action: tuple[int, int] | None = None
+
+
+class Provenance(Strict):
+    """Where a question's distractors and texts come from."""
+
+    miner: str
+    rank: tuple[int, ...] = Field(
+        default=(), description="per option, its place in the miner's list (0 best, -1 the answer)"
+    )
+    text_pool: str = Field(description="'clean' or 'paper', see questions/texts.py")
+    seed: int = 0
+
+
+class Question(Record):
+    """A multiple-choice question about one clip."""
+
+    question_id: str
+    clip: Clip
+    question: str
+    options: tuple[Option, ...] = Field(min_length=2, max_length=len(LETTERS))
+    answer: int = Field(ge=0, description="index of the right option")
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _is_answerable(self) -> Question:
+        if self.answer >= len(self.options):
+            raise ValueError(f"answer {self.answer} but only {len(self.options)} options")
+        texts = [option.text for option in self.options]
+        if len(set(texts)) < len(texts):
+            raise ValueError(f"two options have the same text: {texts}")
+        return self
+
+    @property
+    def answer_letter(self) -> str:
+        """ "A" for the first option and so on."""
+        return LETTERS[self.answer]
+
+    @property
+    def lettered_options(self) -> list[str]:
+        """The options as "A. wash plate", "B. ..."."""
+        return [f"{LETTERS[i]}. {option.text}" for i, option in enumerate(self.options)]
+
+
+class BenchmarkCard(Record):
+    """What a benchmark folder is and how it was made."""
+
+    name: str
+    version: str = "1"
+    split: str
+    miner: str
+    text: str
+    options: int
+    seed: int
+    licence: str
+    made_by: str
+    sources: Mapping[str, str] = Field(description="file name to sha256 of its bytes")
+    counts: Mapping[str, int] = Field(default_factory=dict)
+    settings: Mapping[str, Any] = Field(default_factory=dict, description="the miner's and filter's settings")
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark folder: ``questions.jsonl``, ``card.json`` and, after an audit, ``audit.json``."""
+
+    questions: Sequence[Question]
+    card: BenchmarkCard
+    folder: Path | None = field(default=None, compare=False)
+
+    def save(self, folder: str | Path) -> Benchmark:
+        """Write the folder (questions first, the card last: a folder with a card is complete)."""
+        folder = Path(folder)
+        write_records(folder / "questions.jsonl", self.questions)
+        write_json(folder / "card.json", self.card.model_dump(mode="json"))
+        return Benchmark(self.questions, self.card, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Benchmark:
+        """Read and validate a folder.
+
+        Raises:
+            InputError: a file is missing or damaged, or two questions have the same id.
+        """
+        folder = Path(folder)
+        if not (folder / "card.json").is_file():
+            raise InputError(
+                "not a benchmark folder: it has no card.json",
+                file=folder,
+                hint="make one with: llavaction benchmark build --annotations DIR --split S --output DIR",
+            )
+        card = BenchmarkCard.from_mapping(read_json(folder / "card.json"), file=folder / "card.json")
+        questions = list(read_records(folder / "questions.jsonl", Question))
+        seen: dict[str, int] = {}
+        for line, question in enumerate(questions, start=1):
+            if question.question_id in seen:
+                raise InputError(
+                    f"question id '{question.question_id}' is also on line {seen[question.question_id]}",
+                    file=folder / "questions.jsonl",
+                    line=line,
+                )
+            seen[question.question_id] = line
+        if not questions:
+            raise InputError("holds no questions", file=folder / "questions.jsonl")
+        return cls(questions, card, folder)
