@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,20 +83,71 @@ class BenchmarkCard(Record):
     notes: tuple[str, ...] = ()
 
 
+class ClassFacts(Strict):
+    """An action class that stands in some option: its readable names and how often it occurs in training."""
+
+    action: tuple[int, int]
+    verb: str
+    noun: str
+    train_count: int = Field(ge=0)
+
+
+class Facts(Record):
+    """What is known of the options beyond the questions themselves; all that the audit and the prior need.
+
+    ``train_texts`` counts each option text in the training split: the class's segments where texts are class labels, the
+    segments so narrated where they are narrations. Everything is 0 where there is no training split.
+    """
+
+    classes: tuple[ClassFacts, ...] = ()
+    train_texts: Mapping[str, int] = Field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="official sub-populations ('tail verbs', ...) as question ids"
+    )
+
+    def verb_name(self, verb: int) -> str:
+        """Readable name of a verb class."""
+        return self._verbs.get(verb, f"verb {verb}")
+
+    def noun_name(self, noun: int) -> str:
+        """Readable name of a noun class."""
+        return self._nouns.get(noun, f"noun {noun}")
+
+    def action_name(self, action: tuple[int, int]) -> str:
+        """Readable name of an action class."""
+        return f"{self.verb_name(action[0])} {self.noun_name(action[1])}"
+
+    @cached_property
+    def train_counts(self) -> dict[tuple[int, int], int]:
+        """How often each class occurs in training."""
+        return {entry.action: entry.train_count for entry in self.classes}
+
+    @cached_property
+    def _verbs(self) -> dict[int, str]:
+        return {entry.action[0]: entry.verb for entry in self.classes}
+
+    @cached_property
+    def _nouns(self) -> dict[int, str]:
+        return {entry.action[1]: entry.noun for entry in self.classes}
+
+
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark folder: ``questions.jsonl``, ``card.json`` and, after an audit, ``audit.json``."""
+    """A benchmark folder: ``questions.jsonl``, ``facts.json``, ``card.json`` and, after an audit, ``audit.json``."""
 
     questions: Sequence[Question]
     card: BenchmarkCard
+    facts: Facts = field(default_factory=Facts)
     folder: Path | None = field(default=None, compare=False)
 
     def save(self, folder: str | Path) -> Benchmark:
         """Write the folder (questions first, the card last: a folder with a card is complete)."""
         folder = Path(folder)
         write_records(folder / "questions.jsonl", self.questions)
+        write_json(folder / "facts.json", self.facts.model_dump(mode="json"))
         write_json(folder / "card.json", self.card.model_dump(mode="json"))
-        return Benchmark(self.questions, self.card, folder)
+        (folder / "audit.json").unlink(missing_ok=True)
+        return Benchmark(self.questions, self.card, self.facts, folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Benchmark:
@@ -124,4 +176,6 @@ class Benchmark:
             seen[question.question_id] = line
         if not questions:
             raise InputError("holds no questions", file=folder / "questions.jsonl")
-        return cls(questions, card, folder)
+        facts = folder / "facts.json"
+        known = Facts.from_mapping(read_json(facts), file=facts) if facts.is_file() else Facts()
+        return cls(questions, card, known, folder)

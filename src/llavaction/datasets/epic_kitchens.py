@@ -1,0 +1,287 @@
+"""The official EPIC-KITCHENS-100 annotation folder (github.com/epic-kitchens/epic-kitchens-100-annotations).
+
+Also reads folders of the same form: kitchen_mini writes them.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from llavaction.actions.segments import Segment, SegmentTable
+from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
+from llavaction.base.errors import InputError
+from llavaction.base.records import file_sha256
+
+COLUMNS = (
+    "narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp", "narration", "verb_class", "noun_class",
+)  # fmt: skip
+"""The columns a segment file must have; ``all_noun_classes`` and the others are used where present."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something noteworthy about one row of a file; ``refused`` rows are not in the table."""
+
+    file: str
+    line: int
+    what: str
+    refused: bool
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.what}" + (" (row left out)" if self.refused else "")
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """A row of EPIC_100_video_info.csv. ``duration`` in seconds, ``fps`` in frames per second."""
+
+    duration: float
+    fps: float
+    resolution: str
+
+
+class EpicKitchens:
+    """Segments, classes and lists of one annotation folder.
+
+    Args:
+        folder: holds EPIC_100_verb_classes.csv, EPIC_100_noun_classes[_v2].csv and EPIC_100_<split>.csv.
+
+    Raises:
+        InputError: the folder or a class file is missing or cannot be read.
+
+    Rows of a segment file that cannot be used are left out and listed in :attr:`remarks` with file and line; oddities
+    that do no harm (a segment past the video's end) are listed too, with their row kept. ``notes`` says what is lost
+    for want of the training split.
+    """
+
+    name = "EPIC-KITCHENS-100"
+    licence = "CC BY-NC 4.0 (EPIC-KITCHENS-100, University of Bristol and University of Toronto); non-commercial"
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise InputError(
+                "no such annotation folder", file=folder, hint="give the folder that holds EPIC_100_validation.csv"
+            )
+        self.remarks: list[Remark] = []
+        self.notes: list[str] = []
+        self.verbs = self._read_classes("EPIC_100_verb_classes.csv")
+        v2 = self.folder / "EPIC_100_noun_classes_v2.csv"
+        self.nouns = self._read_classes(v2.name if v2.is_file() else "EPIC_100_noun_classes.csv")
+        self._tables: dict[str, SegmentTable] = {}
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The labelled splits that are there, train first."""
+        return tuple(split for split in ("train", "validation", "test") if self._split_file(split) is not None)
+
+    def segments(self, split: str) -> SegmentTable:
+        """The segments of a split in file order.
+
+        Raises:
+            InputError: the split's file is missing, lacks a column, or has no usable row.
+        """
+        if split not in self._tables:
+            path = self._split_file(split)
+            if path is None:
+                raise InputError(
+                    f"no EPIC_100_{split}.csv",
+                    file=self.folder,
+                    hint=f"splits found here: {', '.join(self.splits) or 'none'}",
+                )
+            self._tables[split] = SegmentTable(self._read_segments(path))
+            if not len(self._tables[split]):
+                raise InputError("has no usable row", file=path, hint="\n".join(str(r) for r in self.remarks[:5]))
+        return self._tables[split]
+
+    @cached_property
+    def vocabulary(self) -> ActionVocabulary:
+        """Classes and narrations over train and validation (a test split adds no class, as published)."""
+        splits = {split: self.segments(split) for split in self.splits if split in ("train", "validation")}
+        if "train" not in splits:
+            self.notes.append(
+                "no EPIC_100_train.csv: the action classes are those of validation alone (their ids differ from the "
+                "published 3,806), narrations come from validation, and training frequencies are unknown"
+            )
+        return ActionVocabulary.from_segments(self.verbs.values(), self.nouns.values(), splits)
+
+    @cached_property
+    def videos(self) -> dict[str, VideoFacts]:
+        """EPIC_100_video_info.csv; empty where the file is absent."""
+        path = self.folder / "EPIC_100_video_info.csv"
+        facts = {}
+        for line, row in _rows(path, ("video_id", "duration", "fps")) if path.is_file() else ():
+            try:
+                duration, fps = float(row["duration"]), float(row["fps"])
+            except ValueError:
+                self._remark(path, line, f"duration '{row['duration']}' or fps '{row['fps']}' is not a number", True)
+                continue
+            facts[row["video_id"]] = VideoFacts(duration, fps, row.get("resolution", ""))
+        return facts
+
+    def tail(self, what: str) -> frozenset[int]:
+        """Tail classes, ``what`` being "verb" or "noun"; empty where the list is absent."""
+        path = self.folder / f"EPIC_100_tail_{what}s.csv"
+        rows = _rows(path, (what,)) if path.is_file() else ()
+        return frozenset(_integer(row[what], what, path, line) for line, row in rows)
+
+    def unseen_participants(self, split: str) -> frozenset[str]:
+        """Participants of ``split`` who do not occur in training; empty where the list is absent."""
+        path = self.folder / f"EPIC_100_unseen_participant_ids_{split}.csv"
+        rows = _rows(path, ("participant_id",)) if path.is_file() else ()
+        return frozenset(row["participant_id"] for _, row in rows)
+
+    def sources(self, *splits: str) -> dict[str, str]:
+        """Names and sha256 of the class files and the given splits' files."""
+        names = ["EPIC_100_verb_classes.csv", self._noun_file]
+        names += [path.name for split in splits if (path := self._split_file(split)) is not None]
+        return {name: file_sha256(self.folder / name) for name in names if (self.folder / name).is_file()}
+
+    def groups(self, split: str) -> dict[str, set[str]]:
+        """Segment ids of the official sub-populations: tail verbs, tail nouns, tail actions, unseen participants."""
+        tail_verbs, tail_nouns, unseen = self.tail("verb"), self.tail("noun"), self.unseen_participants(split)
+        table = self.segments(split)
+        groups = {
+            "tail verbs": {s.segment_id for s in table if s.verb_class in tail_verbs},
+            "tail nouns": {s.segment_id for s in table if s.noun_class in tail_nouns},
+            "unseen participants": {s.segment_id for s in table if s.participant_id in unseen},
+        }
+        groups["tail actions"] = groups["tail verbs"] | groups["tail nouns"]
+        return {name: members for name, members in groups.items() if members}
+
+    @property
+    def _noun_file(self) -> str:
+        v2 = "EPIC_100_noun_classes_v2.csv"
+        return v2 if (self.folder / v2).is_file() else "EPIC_100_noun_classes.csv"
+
+    def _split_file(self, split: str) -> Path | None:
+        """The official file, or the one file that has the official name within its own (a rebuilt copy)."""
+        official = self.folder / f"EPIC_100_{split}.csv"
+        if official.is_file():
+            return official
+        others = sorted(self.folder.glob(f"*EPIC_100_{split}*.csv"))
+        if len(others) != 1:
+            return None
+        note = f"{official.name} is absent; {others[0].name} is used in its place"
+        if note not in self.notes:
+            self.notes.append(note)
+        return others[0]
+
+    def _remark(self, path: Path, line: int, what: str, refused: bool) -> None:
+        self.remarks.append(Remark(path.name, line, what, refused))
+
+    def _read_classes(self, name: str) -> dict[int, LabelClass]:
+        path = self.folder / name
+        classes: dict[int, LabelClass] = {}
+        for line, row in _rows(path, ("id", "key")):
+            values: dict[str, Any] = {
+                "id": _integer(row["id"], "id", path, line),
+                "key": row["key"],
+                "instances": _list(row.get("instances") or "[]", path, line),
+                "category": row.get("category") or "",
+            }
+            label = LabelClass.from_mapping(values, file=path, line=line)
+            if label.id in classes:
+                raise InputError(f"class id {label.id} occurs twice", file=path, line=line)
+            classes[label.id] = label
+        return classes
+
+    def _read_segments(self, path: Path) -> Iterator[Segment]:
+        seen: dict[str, int] = {}
+        for line, row in _rows(path, COLUMNS):
+            try:
+                segment = self._segment(row, path, line)
+                if segment.segment_id in seen:
+                    raise InputError(f"narration_id '{segment.segment_id}' is also on line {seen[segment.segment_id]}")
+            except InputError as error:
+                self._remark(path, line, error.problem, refused=True)
+                continue
+            facts = self.videos.get(segment.video_id)
+            if facts is not None and segment.stop > facts.duration:
+                what = f"{segment.segment_id} stops at {segment.stop:.2f} s, the video at {facts.duration:.2f} s"
+                self._remark(path, line, what, refused=False)
+            seen[segment.segment_id] = line
+            yield segment
+
+    def _segment(self, row: dict[str, str], path: Path, line: int) -> Segment:
+        verb = _integer(row["verb_class"], "verb_class", path, line)
+        noun = _integer(row["noun_class"], "noun_class", path, line)
+        for kind, label, classes in (("verb", verb, self.verbs), ("noun", noun, self.nouns)):
+            if label not in classes:
+                raise InputError(f"{kind}_class {label} is not in the {kind} class file")
+        nouns = _list(row.get("all_noun_classes") or "[]", path, line)
+        values = {
+            "segment_id": row["narration_id"],
+            "video_id": row["video_id"],
+            "participant_id": row["participant_id"],
+            "start": seconds(row["start_timestamp"]),
+            "stop": seconds(row["stop_timestamp"]),
+            "narration": row["narration"].strip(),
+            "verb_class": verb,
+            "noun_class": noun,
+            "all_noun_classes": tuple(
+                dict.fromkeys((noun, *(_integer(n, "all_noun_classes", path, line) for n in nouns)))
+            ),
+        }
+        return Segment.from_mapping(values, file=path, line=line)
+
+
+def seconds(timestamp: str) -> float:
+    """Seconds of an "HH:MM:SS.ss" timestamp ("MM:SS.ss" and plain seconds are read too).
+
+    Raises:
+        InputError: the text is empty or is none of these.
+    """
+    parts = timestamp.strip().split(":")
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    if not values or len(values) > 3 or any(value < 0 for value in values):
+        raise InputError(f"timestamp '{timestamp}' is not HH:MM:SS.ss")
+    total = 0.0
+    for value in values:
+        total = total * 60 + value
+    return round(total, 6)
+
+
+def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a CSV file with the number of the line on which each ends."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError("no such file", file=path) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 text ({error})", file=path) from None
+    reader = csv.DictReader(io.StringIO(text), restval="")
+    missing = [column for column in required if column not in (reader.fieldnames or ())]
+    if missing:
+        raise InputError(f"lacks the column(s) {', '.join(missing)}; found {reader.fieldnames}", file=path, line=1)
+    for row in reader:
+        row.pop(None, None)  # type: ignore[call-overload]  # cells beyond the header
+        yield reader.line_num, row
+
+
+def _integer(text: Any, what: str, path: Path, line: int) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"{what} '{text}' is not a whole number", file=path, line=line) from None
+
+
+def _list(cell: str, path: Path, line: int) -> tuple[Any, ...]:
+    """A list written into a cell, as Python writes it."""
+    try:
+        value = ast.literal_eval(cell)
+    except (ValueError, SyntaxError):
+        value = None
+    if not isinstance(value, list):
+        raise InputError(f"'{cell:.60}' is not a list such as ['plate', 'pan']", file=path, line=line)
+    return tuple(value)

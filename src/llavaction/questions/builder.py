@@ -1,0 +1,197 @@
+"""From annotated segments to a benchmark folder."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from llavaction import __version__
+from llavaction.actions.segments import Segment
+from llavaction.actions.vocabulary import Action, ActionVocabulary
+from llavaction.base.errors import InputError
+from llavaction.base.progress import progress
+from llavaction.base.records import Strict, file_sha256
+from llavaction.base.seeding import hashed_rng
+from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.questions.filters import REASONS, TruthFilter
+from llavaction.questions.miners import Mined, Miner, MiningTask, make_miner
+from llavaction.questions.schema import (
+    LETTERS,
+    Benchmark,
+    BenchmarkCard,
+    ClassFacts,
+    Facts,
+    Option,
+    Provenance,
+    Question,
+)
+from llavaction.questions.texts import make_texts
+from llavaction.specialists.predictions import Predictions, load_predictions
+
+QUESTION = "Which action does the video show?"
+"""The question every benchmark of ours asks; prompts wrap it."""
+
+
+class BuildConfig(Strict):
+    """How a benchmark is made. The result depends on nothing else but the annotation files."""
+
+    split: str = Field(description="split to make questions of, e.g. 'validation'")
+    miner: str = Field("exchangeable", description="where distractors come from; see questions/miners.py")
+    options: int = Field(5, ge=2, le=len(LETTERS), description="options per question, the right one included")
+    text: str = Field("clean", description="text protocol; see questions/texts.py")
+    seed: int = Field(0, description="of every random choice")
+    predictions: Path | None = Field(None, description="specialist predictions, for the miner 'specialist'")
+    settings: Mapping[str, Any] = Field(default_factory=dict, description="the miner's own settings")
+
+
+def build_benchmark(dataset: EpicKitchens, config: BuildConfig, workers: int = 1) -> Benchmark:
+    """Make one question of every segment of a split.
+
+    Args:
+        dataset: the annotation folder.
+        config: what to make.
+        workers: processes; the result does not depend on it.
+
+    Returns:
+        The benchmark, questions in the order of the annotation file; not yet saved.
+
+    Raises:
+        InputError: the split, miner or text protocol does not exist, predictions do not fit, or there are too few classes.
+    """
+    table, vocabulary = dataset.segments(config.split), dataset.vocabulary
+    known = set(vocabulary.actions)
+    classes = (*vocabulary.actions, *sorted({s.action for s in table} - known))
+    predictions: Predictions | None = None
+    if config.predictions is not None:
+        ids = [segment.segment_id for segment in table]
+        predictions = load_predictions(config.predictions, ids, vocabulary.actions)
+    truth = TruthFilter(table, vocabulary)
+    task = MiningTask(list(table), classes, truth, config.options - 1, config.seed, predictions, config.settings)
+    miner = make_miner(config.miner, task)
+    texts = make_texts(config.text, vocabulary, config.split, config.seed)
+
+    mined = {result.segment_id: result for result in _mine(miner, workers)}
+    questions, short = [], []
+    for segment in table:
+        found = mined[segment.segment_id].actions
+        if len(found) < config.options - 1:
+            short.append(segment.segment_id)
+            continue
+        actions = [segment.action, *found]
+        questions.append(_question(segment, actions, texts.write(segment, actions), config))
+    if not questions:
+        raise InputError(
+            f"no segment has {config.options - 1} distractors that the filter lets through",
+            hint="ask for fewer --options, or use predictions with more classes",
+        )
+    card = BenchmarkCard(
+        name=f"{dataset.name}-MQA",
+        split=config.split,
+        miner=config.miner,
+        text=config.text,
+        options=config.options,
+        seed=config.seed,
+        licence=dataset.licence,
+        made_by=f"llavaction {__version__}",
+        sources=_sources(dataset, config),
+        counts=_counts(questions, short, dataset),
+        settings={
+            "miner": miner.resolved_settings(),
+            "miner report": _report(mined.values()),
+            "filter": {reason: sum(m.rejections.get(reason, 0) for m in mined.values()) for reason in REASONS},
+        },
+        notes=tuple(dataset.notes),
+    )
+    used = sorted({option.action for q in questions for option in q.options if option.action is not None})
+    facts = Facts(
+        classes=tuple(_class_facts(action, vocabulary) for action in used),
+        train_texts=_used_texts(texts.train_counts(used), questions),
+        groups={name: tuple(sorted(ids)) for name, ids in sorted(dataset.groups(config.split).items())},
+    )
+    return Benchmark(questions, card, facts)
+
+
+def _mine(miner: Miner, workers: int) -> Iterator[Mined]:
+    blocks = miner.blocks()
+    if workers <= 1:
+        for block in progress(blocks, "mining distractors"):
+            yield from miner.mine(block)
+        return
+    largest_first = sorted(blocks, key=len, reverse=True)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(miner,)) as pool:
+        for results in progress(pool.map(_mine_block, largest_first), "mining distractors", total=len(blocks)):
+            yield from results
+
+
+_worker_miner: Miner | None = None
+
+
+def _start_worker(miner: Miner) -> None:
+    global _worker_miner  # noqa: PLW0603  # the one object a worker process is there for
+    _worker_miner = miner
+
+
+def _mine_block(block: Sequence[Segment]) -> list[Mined]:
+    assert _worker_miner is not None
+    return _worker_miner.mine(block)
+
+
+def _question(segment: Segment, actions: Sequence[Action], texts: Sequence[str], config: BuildConfig) -> Question:
+    order = hashed_rng("option order", config.seed, segment.segment_id).permutation(len(actions))
+    return Question(
+        question_id=segment.segment_id,
+        clip=segment.clip,
+        question=QUESTION,
+        options=tuple(Option(text=texts[i], action=actions[i]) for i in order),
+        answer=int(np.flatnonzero(order == 0)[0]),
+        provenance=Provenance(
+            miner=config.miner, rank=tuple(int(i) - 1 for i in order), text_pool=config.text, seed=config.seed
+        ),
+    )
+
+
+def _sources(dataset: EpicKitchens, config: BuildConfig) -> dict[str, str]:
+    sources = dataset.sources(*{"train", config.split})
+    if config.predictions is not None:
+        sources[config.predictions.name] = file_sha256(config.predictions)
+    return sources
+
+
+def _counts(questions: Sequence[Question], short: Sequence[str], dataset: EpicKitchens) -> dict[str, int]:
+    return {
+        "questions": len(questions),
+        "videos": len({question.clip.video_id for question in questions}),
+        "answer classes": len({question.options[question.answer].action for question in questions}),
+        "segments left out: too few distractors": len(short),
+        "rows of the annotations left out": sum(remark.refused for remark in dataset.remarks),
+    }
+
+
+def _report(mined: Iterable[Mined]) -> dict[str, float]:
+    totals: dict[str, float] = defaultdict(float)
+    for result in sorted(mined, key=lambda m: m.segment_id):
+        for name, value in result.report.items():
+            totals[name] += value
+    return {name: round(value, 4) for name, value in totals.items()}
+
+
+def _class_facts(action: Action, vocabulary: ActionVocabulary) -> ClassFacts:
+    return ClassFacts(
+        action=action,
+        verb=vocabulary.verb_name(action[0]),
+        noun=vocabulary.noun_name(action[1]),
+        train_count=vocabulary.count(action, "train"),
+    )
+
+
+def _used_texts(counts: Counter[str], questions: Iterable[Question]) -> dict[str, int]:
+    used = {option.text for question in questions for option in question.options}
+    return {text: counts.get(text, 0) for text in sorted(used)}

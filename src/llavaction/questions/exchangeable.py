@@ -1,0 +1,225 @@
+"""Option sets any member of which could as well be the answer.
+
+Within a group of questions, usually those on one video, a set S of K classes has the weight
+``prod_c w(c) * exp(sum over pairs of similarity)``. If each class is the answer of a K-th of the questions whose set
+holds it, the set alone says nothing about which member is the answer, however alike the members are. So the distractors
+are drawn from that law given the answer, with w fitted until every class is expected K-1 times as often as distractor
+as it is the answer. Balancing within videos, not over the whole split, matters: classes come in clusters (somebody washes up
+for ten minutes), and an attacker who has seen the other videos' answers would otherwise know which classes are still
+"owed". docs/exchangeable.md derives and measures this.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from llavaction.actions.segments import Segment
+from llavaction.actions.vocabulary import Action, published_order
+from llavaction.base.records import Strict
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+CONFLICT = -1e4
+"""Log-similarity of two classes that may not stand side by side; its exponential is zero."""
+
+
+class ExchangeableConfig(Strict):
+    """How alike the members of a set are, and how long the sampler runs."""
+
+    verb_similarity: float = Field(1.5, ge=0, description="log-weight of each pair of members that share the verb")
+    noun_similarity: float = Field(3.0, ge=0, description="log-weight of each pair of members that share the noun")
+    fit_sweeps: int = Field(60, ge=2, description="Gibbs sweeps over a group while its weights are fitted")
+    draw_sweeps: int = Field(20, ge=1, description="Gibbs sweeps of each question's own chain, weights fixed")
+    slack: float = Field(
+        0.8, gt=0, le=1, description="a class may be the answer of at most slack/K of a group's questions, else the group is merged"
+    )  # fmt: skip
+
+
+def balance_groups(segments: Sequence[Segment], options: int, slack: float) -> list[list[Segment]]:
+    """Split segments into the smallest groups within which classes can be balanced.
+
+    A class that answers n of N questions has to be a distractor in (K-1)·n of the others, which takes n <= N/K. Videos
+    where this holds (with ``slack`` to spare, and with at least 3K classes) stand alone; the others are joined with others of the
+    same participant, and what is left with others of the split, until it holds.
+    """
+    by_video: dict[tuple[str, str], list[Segment]] = defaultdict(list)
+    for segment in sorted(segments, key=lambda s: (s.participant_id, s.video_id, s.start, s.segment_id)):
+        by_video[segment.participant_id, segment.video_id].append(segment)
+
+    def balanced(group: Sequence[Segment]) -> bool:
+        counts = Counter(segment.action for segment in group)
+        return len(counts) >= 3 * options and max(counts.values()) * options <= slack * len(group)
+
+    def join(parts: list[list[Segment]]) -> tuple[list[list[Segment]], list[Segment]]:
+        complete: list[list[Segment]] = []
+        open_group: list[Segment] = []
+        for part in parts:
+            open_group = open_group + part
+            if balanced(open_group):
+                complete.append(open_group)
+                open_group = []
+        return complete, open_group
+
+    groups = []
+    small: dict[str, list[list[Segment]]] = defaultdict(list)
+    for (participant, _), part in by_video.items():
+        if balanced(part):
+            groups.append(part)
+        else:
+            small[participant].append(part)
+    left = []
+    for parts in small.values():
+        complete, rest = join(parts)
+        groups += complete
+        left += [rest] if rest else []
+    complete, rest = join(left)
+    groups += complete
+    while rest and groups and not balanced(rest):
+        rest = groups.pop() + rest
+    return groups + ([rest] if rest else [])
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A group's classes with their fitted weights.
+
+    Attributes:
+        classes: the action classes that answer some question of the group.
+        log_weights: log w per class, rounded so that it is the same on every machine.
+        log_similarity: [classes, classes], CONFLICT where two may not stand side by side.
+        imbalance: mean over questions of |log(expected / wanted distractor count)| of the answer's class at the end.
+    """
+
+    classes: tuple[Action, ...]
+    log_weights: Floats
+    log_similarity: Floats
+    imbalance: float
+
+
+class GroupSampler:
+    """Gibbs sampling of the distractors of a group's questions, all at once.
+
+    Args:
+        log_similarity: [classes, classes].
+        answers: class of each question's answer, [questions].
+        allowed: False where the filter rules a class out for a question, [questions, classes].
+        distractors: how many each question gets.
+    """
+
+    def __init__(self, log_similarity: Floats, answers: Ints, allowed: NDArray[np.bool_], distractors: int) -> None:
+        self.members = np.full((len(answers), distractors), -1, dtype=np.int64)
+        self._similarity = np.vstack([log_similarity, np.zeros(len(log_similarity))])  # the last row: an empty slot
+        self._field = log_similarity[answers] + np.where(allowed, 0.0, CONFLICT)
+
+    def sweep(self, log_weights: Floats, uniforms: Floats) -> Floats:
+        """Redraw every distractor once given the others; empty slots are filled.
+
+        Args:
+            log_weights: [classes].
+            uniforms: random numbers in [0, 1), [questions, distractors].
+
+        Returns:
+            How often each class was expected to be drawn, [classes].
+        """
+        expected = np.zeros(len(log_weights))
+        for slot in range(self.members.shape[1]):
+            self._field -= self._similarity[self.members[:, slot]]
+            mass = np.exp(self._field + log_weights)
+            heights = np.cumsum(mass, axis=1)
+            total = heights[:, -1]
+            possible = total > 0
+            drawn = (heights <= (uniforms[:, slot] * total)[:, None]).sum(axis=1)
+            self.members[:, slot] = np.where(possible, np.minimum(drawn, mass.shape[1] - 1), -1)
+            self._field += self._similarity[self.members[:, slot]]
+            expected += (mass[possible] / total[possible, None]).sum(axis=0)
+        return expected
+
+
+def fit_group(
+    segments: Sequence[Segment],
+    conflicts: Sequence[frozenset[Action]],
+    allowed: NDArray[np.bool_],
+    distractors: int,
+    config: ExchangeableConfig,
+    rng: np.random.Generator,
+) -> Fit:
+    """Fit a group's class weights.
+
+    One persistent Gibbs chain per question; after each sweep the weights move by the log-ratio of wanted to expected
+    counts. (Expected counts come from the conditional probabilities, not from the draws, so that a class which is the
+    answer only once is steered as smoothly as the others.) The second half of the path is averaged.
+
+    Args:
+        segments: the group's questions.
+        conflicts: per class of ``group_classes(segments)``, the classes that may not stand beside it.
+        allowed: [questions, classes] the filter's verdicts.
+        distractors: K - 1.
+        config: similarities and number of sweeps.
+        rng: the chains' random numbers.
+    """
+    classes = group_classes(segments)
+    answers = answer_indices(segments, classes)
+    similarity = _log_similarity(classes, conflicts, config)
+    wanted = np.bincount(answers, minlength=len(classes)) * float(distractors)
+    log_weights = np.log(wanted / wanted.sum())
+    sampler = GroupSampler(similarity, answers, allowed, distractors)
+    sampler.sweep(log_weights, rng.random((len(answers), distractors)))
+    path, ratio = [], np.zeros(len(classes))
+    for sweep in range(config.fit_sweeps):
+        expected = sampler.sweep(log_weights, rng.random((len(answers), distractors)))
+        ratio = np.log(wanted) - np.log(np.maximum(expected, 1e-9))
+        log_weights = log_weights + np.clip(ratio, -2.0, 2.0) / (1.0 + 4.0 * sweep / config.fit_sweeps)
+        log_weights -= log_weights.max()
+        path.append(log_weights)
+    log_weights = np.round(np.mean(path[config.fit_sweeps // 2 :], axis=0), 6)
+    return Fit(classes, log_weights, similarity, float(np.average(np.abs(ratio), weights=wanted)))
+
+
+def draw_group(
+    fit: Fit,
+    segments: Sequence[Segment],
+    allowed: NDArray[np.bool_],
+    distractors: int,
+    config: ExchangeableConfig,
+    generators: Sequence[np.random.Generator],
+) -> list[list[Action]]:
+    """Distractors of each question from its own chain, which uses its own generator only.
+
+    A question for which no further class is possible gets fewer than ``distractors``.
+    """
+    sampler = GroupSampler(fit.log_similarity, answer_indices(segments, fit.classes), allowed, distractors)
+    uniforms = np.stack([rng.random((config.draw_sweeps, distractors)) for rng in generators])
+    for sweep in range(config.draw_sweeps):
+        sampler.sweep(fit.log_weights, uniforms[:, sweep])
+    return [[fit.classes[member] for member in members if member >= 0] for members in sampler.members]
+
+
+def group_classes(segments: Sequence[Segment]) -> tuple[Action, ...]:
+    """The classes that answer some question of the group, in the published order."""
+    return published_order(segment.action for segment in segments)
+
+
+def answer_indices(segments: Sequence[Segment], classes: Sequence[Action]) -> Ints:
+    """Index into ``classes`` of each segment's class, [segments]."""
+    position = {action: i for i, action in enumerate(classes)}
+    return np.array([position[segment.action] for segment in segments], dtype=np.int64)
+
+
+def _log_similarity(
+    classes: Sequence[Action], conflicts: Sequence[frozenset[Action]], config: ExchangeableConfig
+) -> Floats:
+    verbs, nouns = np.array(classes, dtype=np.int64).T
+    similarity = config.verb_similarity * (verbs[:, None] == verbs) + config.noun_similarity * (nouns[:, None] == nouns)
+    position = {action: i for i, action in enumerate(classes)}
+    for i, against in enumerate(conflicts):
+        for action in (classes[i], *against):
+            if action in position:
+                similarity[i, position[action]] = CONFLICT
+    return similarity

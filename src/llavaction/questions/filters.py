@@ -1,0 +1,64 @@
+"""The false-negative filter: which classes would be right answers too."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from llavaction.actions.segments import Segment, SegmentTable
+from llavaction.actions.synonyms import Synonyms
+from llavaction.actions.vocabulary import Action, ActionVocabulary
+
+REASONS = {
+    "same class": "the answer's own class",
+    "synonym": "a verb or noun that the class files list for the answer's class too",
+    "other noun": "another noun of the segment's narration (or a synonym of it), whatever the verb",
+    "overlap": "the class, or a synonym of it, of a segment that overlaps this one in time",
+}
+"""What can rule a distractor out, in the order in which it is looked for."""
+
+
+class TruthFilter:
+    """Tells whether a class may be true of a segment, and why.
+
+    Args:
+        table: all segments of the split (for overlaps).
+        vocabulary: its class files say which classes are synonyms.
+    """
+
+    def __init__(self, table: SegmentTable, vocabulary: ActionVocabulary) -> None:
+        self.table = table
+        self.synonyms = Synonyms(vocabulary)
+        self._facts = lru_cache(maxsize=None)(self._facts_of)
+
+    def reason(self, segment: Segment, action: Action) -> str | None:
+        """Why ``action`` may not be a distractor of ``segment`` (a key of REASONS), or None if it may."""
+        same, other_nouns, overlapping = self._facts(segment.segment_id)
+        if action == segment.action:
+            return "same class"
+        if action in same:
+            return "synonym"
+        if action[1] in other_nouns:
+            return "other noun"
+        if action in overlapping:
+            return "overlap"
+        return None
+
+    def _facts_of(self, segment_id: str) -> tuple[frozenset[Action], frozenset[int], frozenset[Action]]:
+        segment = self.table[segment_id]
+        same = self.synonyms.also_true(segment.action)
+        others = [noun for noun in segment.all_noun_classes if noun != segment.noun_class]
+        other_nouns = {near for noun in others for near in self.synonyms.nouns(noun)} - {segment.noun_class}
+        overlapping = {
+            action
+            for other in self.table.overlapping(segment)
+            for action in self.synonyms.also_true(other.action, other.all_noun_classes)
+        }
+        return same, frozenset(other_nouns), frozenset(overlapping)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the cache behind when sent to a worker process."""
+        return {"table": self.table, "synonyms": self.synonyms}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._facts = lru_cache(maxsize=None)(self._facts_of)

@@ -1,0 +1,242 @@
+"""Prompts: the words a question is put into.
+
+Strings marked "published" are those of the published prompt builder (arXiv 2503.18712; repository
+AdaptiveMotorControlLab/LLaVAction at commit bd9f465, ``llavaction/action/utils.py``), reproduced character for
+character with their missing and double blanks and their misspelling: published checkpoints were trained on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from llavaction.base.errors import InputError
+from llavaction.base.registry import suggestion
+from llavaction.questions.schema import Question
+
+PromptStyle = Literal["letters", "published"]
+"""``letters``: ours, asks for the letter alone. ``published``: the paper's prompt, asks for "A. move knife"."""
+
+Perspective = Literal["first_person", "third_person"]
+"""Whether the prompt says "you are the person" or speaks of "the person"."""
+
+PRIOR_PROBABILITY = 0.3
+"""How often prior actions entered a published training prompt."""
+
+# Published. The first ends in a blank, the second does not; what follows sometimes brings its own.
+_OPENINGS: dict[str, str] = {
+    "first_person": (
+        "You are seeing this video from egocentric view and you are the person. "
+        "Your hands are sometimes interacting with objects. What action are you doing? "
+    ),
+    "third_person": (
+        "The video is taken from egocentric view. The person's hands are sometimes interacting with objects. "
+        "What action is the person doing?"
+    ),
+}
+# Published.
+_CHOICE = (
+    "Given multiple choices, format your answer briefly such as 'A. move knife'. \n"
+    "Here are the options of actions you are selecting:\n"
+)
+_CHOICE_AFTER_PRIOR = " What action are you currently performing? Here are the options of actions you can select:\n"
+_DESCRIBE = (
+    " Describe in details what you see from the video frames. "
+    "You must talk in the first person perspective. Try to focus on what you are doing."
+)
+_AFTER_OPENING: dict[str, str] = {
+    "direct_narration": " What action are you performing? Give a short sentence such as 'move knife'.",
+    "gpt-gt-reason": _DESCRIBE + " ",
+    "caption": _DESCRIBE + " ",
+}
+_AFTER_OPENING_WITH_OPTIONS: dict[str, str] = {
+    "gpt-gt-strong-reason": (
+        " Describe in details what you see and answer the multi-choice question. "
+        "Explain why wrong answers are wrong and why the correct answer is correct. "
+        "Here are the options of actions you are selecting:\n"
+    ),
+    "cot_mc": (
+        " Describe what you see in details. Afterwards, briefly format your answer such as 'A. move knife'. \n"
+        "Here are the options of choices you are selecting:\n"
+    ),
+}
+_DPO = (
+    "You are seeing this video from egocentric view and you are the person. "
+    "Your hands are sometimes interacting with obects. Describe in details what you see and what you are doing."
+)
+_AS_ASKED: dict[str, str] = {
+    "open-ended": "You are seeing this video from egocentric view and you are the person. ",
+    "temporal_detection": "",
+    "gpt-gt-instruct-reason": "",
+    "gpt-hand-object": "",
+}
+_PRIOR_ALWAYS = ("temporal_cot_caption", "temporal_cot_pseudo", "temporal_cot_oracle")
+_KNOWN_TYPES = (
+    "mc_",
+    *_PRIOR_ALWAYS,
+    *_AFTER_OPENING,
+    *_AFTER_OPENING_WITH_OPTIONS,
+    "dpo",
+    *_AS_ASKED,
+)
+_SYSTEM = "You are a helpful assistant."
+
+
+@dataclass(frozen=True)
+class PriorAction:
+    """An action that came before the one asked about.
+
+    Attributes:
+        narration: what was done.
+        offset: seconds from its start to the start of the current action; printed as Python prints the number.
+    """
+
+    narration: str
+    offset: float
+
+
+def multiple_choice_prompt(
+    question: Question, style: PromptStyle = "letters", *, perspective: Perspective = "first_person"
+) -> str:
+    """The whole user text of a question: what is asked, the options, how to answer. It holds no video placeholder.
+
+    Args:
+        question: the question.
+        style: ``letters`` (question, one option a line, "Answer with the option's letter.") or ``published``, which
+            has its own wording of the question.
+        perspective: for ``published`` only.
+
+    Raises:
+        InputError: the style or the perspective is unknown.
+    """
+    if style == "letters":
+        return "\n".join([question.question, *question.lettered_options, "Answer with the option's letter."])
+    if style == "published":
+        return format_task_related_prompt(question.lettered_options, "mc_", perspective=perspective)
+    raise InputError(f"unknown prompt style '{style}'", hint=suggestion(style, get_args(PromptStyle)))
+
+
+def format_task_related_prompt(
+    question: str | Sequence[str],
+    question_type: str,
+    *,
+    perspective: Perspective = "first_person",
+    prior_actions: Sequence[PriorAction] = (),
+    draw: float = 0.0,
+) -> str:
+    """The published prompt of a task, without image token and time instruction.
+
+    Args:
+        question: the lettered options ("A. wash plate", ...) of multiple-choice types; the question's text of
+            ``open-ended``, ``temporal_detection``, ``gpt-gt-instruct-reason``, ``gpt-hand-object``; not used otherwise.
+        question_type: any name that begins with ``mc_``, or one of the other published ones.
+        perspective: has no effect on ``dpo``, ``open-ended`` and the types that are asked as they stand.
+        prior_actions: what came before, oldest first; none by default. Only ``mc_*`` and ``temporal_cot_*`` use them.
+        draw: the published code draws a uniform number in [0, 1) here; prior actions enter an ``mc_*`` prompt when it
+            is below ``PRIOR_PROBABILITY`` (``temporal_cot_*`` always has them). The default, 0, lets them in.
+
+    Raises:
+        InputError: the type or the perspective is unknown, or a multiple-choice type got no list of options.
+    """
+    if perspective not in _OPENINGS:
+        raise InputError(f"unknown perspective '{perspective}'", hint=suggestion(perspective, _OPENINGS))
+    opening = _OPENINGS[perspective]
+    if question_type in _AS_ASKED:
+        return _AS_ASKED[question_type] + _text(question, question_type)
+    if question_type in _AFTER_OPENING:
+        return opening + _AFTER_OPENING[question_type]
+    if question_type in _AFTER_OPENING_WITH_OPTIONS:
+        return opening + _AFTER_OPENING_WITH_OPTIONS[question_type] + _joined(question, question_type)
+    if question_type == "dpo":
+        return _DPO
+    return _choice_prompt(opening, question, question_type, prior_actions, draw)
+
+
+def _choice_prompt(
+    opening: str, question: str | Sequence[str], question_type: str, prior_actions: Sequence[PriorAction], draw: float
+) -> str:
+    always = question_type in _PRIOR_ALWAYS
+    if not always and not question_type.startswith("mc_"):
+        raise InputError(f"unknown question type '{question_type}'", hint=suggestion(question_type, _KNOWN_TYPES))
+    if prior_actions and (always or draw < PRIOR_PROBABILITY):
+        story = " ".join(
+            f"{action.offset} seconds ago, you started an action {action.narration}." for action in prior_actions
+        )
+        if question_type == "temporal_cot_caption":
+            return f"{opening} {story}{_DESCRIBE}"
+        return f"{opening}\n{story}{_CHOICE_AFTER_PRIOR}{_joined(question, question_type)}"
+    return opening + _CHOICE + _joined(question, question_type)
+
+
+def format_time_instruction(video_duration: float, n_frames: int, *, include_frame_time: bool = False) -> str:
+    """The published sentence on the clip's length (seconds) and number of frames.
+
+    Args:
+        video_duration: length of the clip in seconds.
+        n_frames: how many frames are shown.
+        include_frame_time: add the published frame times, multiples of duration / frames from 0 on (they name the start
+            of each of the equal parts, although the frames are taken at the centres).
+    """
+    # Published; no blank follows the first sentence.
+    text = (
+        f"The provided video lasts for {video_duration:.3f} seconds, "
+        f"and {n_frames} frames are uniformly sampled from it."
+    )
+    if include_frame_time:
+        times = ", ".join(f"{index * (video_duration / n_frames):.2f}s" for index in range(n_frames))
+        text += f"These frames are located at {times}. The video duration is {video_duration:.3f} seconds. "
+    return text
+
+
+def format_llava_prompt(
+    image_token: str,
+    question: str | Sequence[str],
+    question_type: str,
+    *,
+    video_duration: float,
+    n_frames: int,
+    include_time_instruction: bool = False,
+    include_frame_time: bool = False,
+    perspective: Perspective = "first_person",
+    prior_actions: Sequence[PriorAction] = (),
+    draw: float = 0.0,
+) -> str:
+    """The published user text: image token, time instruction (frame times only together with it), task prompt.
+
+    See :func:`format_time_instruction` and :func:`format_task_related_prompt` for the arguments.
+
+    Raises:
+        InputError: see :func:`format_task_related_prompt`.
+    """
+    task = format_task_related_prompt(
+        question, question_type, perspective=perspective, prior_actions=prior_actions, draw=draw
+    )
+    timing = ""
+    if include_time_instruction:
+        timing = format_time_instruction(video_duration, n_frames, include_frame_time=include_frame_time)
+    return f"{image_token}\n{timing}{task}"
+
+
+def format_conversation(user: str, assistant: str | None = None, *, system: str = _SYSTEM) -> str:
+    """The published ChatML text (its template ``qwen_1_5``) of one exchange.
+
+    Args:
+        user: the user's turn.
+        assistant: the answer; None or an empty one leaves the assistant's turn open, ready for generation.
+        system: the system's turn.
+    """
+    text = f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n"
+    return f"{text}{assistant}<|im_end|>\n" if assistant else text
+
+
+def _joined(options: str | Sequence[str], question_type: str) -> str:
+    if isinstance(options, str) or not options:
+        raise InputError(f"question type '{question_type}' needs a list of lettered options, got {options!r:.80}")
+    return ", ".join(options)
+
+
+def _text(question: str | Sequence[str], question_type: str) -> str:
+    if not isinstance(question, str):
+        raise InputError(f"question type '{question_type}' needs the question as one text, got {question!r:.80}")
+    return question

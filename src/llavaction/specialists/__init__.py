@@ -1,0 +1,1 @@
+"""Classifiers that propose actions, and their predictions."""
