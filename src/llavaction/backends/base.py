@@ -20,11 +20,14 @@ class Query:
         question: the question record; its ``answer`` is for the oracle alone.
         prompt: the complete user text, options included.
         frames: uint8 [frames, height, width, 3] RGB, or None for backends that do not look.
+        times: float64 [frames], seconds from the clip's start at which the frames were taken; None stands for the
+            centres of equal parts of the clip.
     """
 
     question: Question
     prompt: str
     frames: NDArray[np.uint8] | None = None
+    times: NDArray[np.float64] | None = None
 
 
 @runtime_checkable

@@ -94,7 +94,8 @@ class Fit:
         classes: the action classes that answer some question of the group.
         log_weights: log w per class, rounded so that it is the same on every machine.
         log_similarity: [classes, classes], CONFLICT where two may not stand side by side.
-        imbalance: mean over questions of |log(expected / wanted distractor count)| of the answer's class at the end.
+        imbalance: mean over questions of |log(wanted / expected distractor count)| of the answer's class, averaged over
+            the second half of the fit; what is left cannot be balanced (a class may be ruled out beside most others).
     """
 
     classes: tuple[Action, ...]
@@ -171,15 +172,17 @@ def fit_group(
     log_weights = np.log(wanted / wanted.sum())
     sampler = GroupSampler(similarity, answers, allowed, distractors)
     sampler.sweep(log_weights, rng.random((len(answers), distractors)))
-    path, ratio = [], np.zeros(len(classes))
+    path, ratios = [], []
     for sweep in range(config.fit_sweeps):
         expected = sampler.sweep(log_weights, rng.random((len(answers), distractors)))
         ratio = np.log(wanted) - np.log(np.maximum(expected, 1e-9))
         log_weights = log_weights + np.clip(ratio, -2.0, 2.0) / (1.0 + 4.0 * sweep / config.fit_sweeps)
         log_weights -= log_weights.max()
         path.append(log_weights)
-    log_weights = np.round(np.mean(path[config.fit_sweeps // 2 :], axis=0), 6)
-    return Fit(classes, log_weights, similarity, float(np.average(np.abs(ratio), weights=wanted)))
+        ratios.append(ratio)
+    half = config.fit_sweeps // 2
+    imbalance = np.average(np.abs(np.mean(ratios[half:], axis=0)), weights=wanted)
+    return Fit(classes, np.round(np.mean(path[half:], axis=0), 6), similarity, float(imbalance))
 
 
 def draw_group(

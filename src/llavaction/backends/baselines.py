@@ -1,0 +1,270 @@
+"""Baselines: backends that do not look. They show what a score is worth."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llavaction.backends.base import Query
+from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.records import file_sha256
+from llavaction.base.seeding import hashed_rng
+from llavaction.questions.schema import Question
+from llavaction.specialists.predictions import SpecialistPrediction, load_predictions
+
+_TIE = 1e-9
+"""Size of the draw, fixed by question id, that decides between options of equal score (else the first would win)."""
+
+
+class Baseline(ABC):
+    """What the baselines share: no frames, and text made from the best option.
+
+    Attributes:
+        name: what the result is filed under.
+        needs_frames: 0, they do not look.
+        decision_rule: where the scores come from.
+    """
+
+    name: str
+    decision_rule: str
+    needs_frames = 0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What determines the answers, for the record."""
+        return {}
+
+    @abstractmethod
+    def weights(self, question: Question) -> NDArray[np.float64]:
+        """Unnormalised log-weight of each option."""
+
+    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+        """Log-probability of each option, one array per query; equal ones are told apart by the question's id."""
+        return [self._scores(query.question) for query in queries]
+
+    def _scores(self, question: Question) -> NDArray[np.float64]:
+        tie = _TIE * hashed_rng("tie", question.question_id).random(len(question.options))
+        weights = self.weights(question) + tie
+        weights -= weights.max()
+        return np.asarray(weights - math.log(np.exp(weights).sum()), dtype=np.float64)
+
+    def generate(self, queries: Sequence[Query]) -> list[str]:
+        """The best option as "B. wash plate"."""
+        return [query.question.lettered_options[int(self._scores(query.question).argmax())] for query in queries]
+
+    def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        """Not to be had.
+
+        Raises:
+            LlavactionError: always; a baseline has no hidden states.
+        """
+        raise LlavactionError(f"the '{self.name}' backend has no hidden states to encode with; use a transformers one")
+
+
+class ChanceBackend(Baseline):
+    """Guesses: every option is equally likely to be chosen; the guess depends on the question's id and the seed.
+
+    Args:
+        seed: another seed guesses anew.
+    """
+
+    name = "chance"
+    decision_rule = "random guess"
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+
+    @classmethod
+    def from_spec(cls, argument: str | None, **options: Any) -> ChanceBackend:
+        """For ``chance`` or ``chance:SEED``."""
+        if argument is None:
+            return cls(**options)
+        if not argument.lstrip("-").isdigit():
+            raise InputError(f"'{argument}' is not a seed", hint="write chance or chance:1")
+        return cls(seed=int(argument), **options)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See :attr:`Baseline.settings`."""
+        return {"seed": self._seed}
+
+    def weights(self, question: Question) -> NDArray[np.float64]:
+        """Independent uniform draws in (0, 1]: the largest is any option's with equal probability."""
+        draws = hashed_rng("chance", self._seed, question.question_id).random(len(question.options))
+        return np.asarray(np.log(1.0 - draws))
+
+
+class PriorBackend(Baseline):
+    """Takes the option whose action class is the most frequent one in training, whatever the clip shows.
+
+    Args:
+        counts: (verb class, noun class) to number of training segments.
+        smoothing: added to every count, so that an unseen class keeps a little probability.
+
+    Raises:
+        InputError: a count is negative, there are no counts, or the smoothing is not positive.
+    """
+
+    name = "prior"
+    decision_rule = "class prior"
+
+    def __init__(self, counts: Mapping[tuple[int, int], int], smoothing: float = 0.5) -> None:
+        if not counts or min(counts.values()) < 0:
+            raise InputError("the prior needs the number of training segments of each action class, none negative")
+        if smoothing <= 0:
+            raise InputError(f"smoothing must be positive, got {smoothing}")
+        self._counts, self._smoothing = dict(counts), smoothing
+
+    @classmethod
+    def from_spec(cls, argument: str | None, **options: Any) -> PriorBackend:
+        """For ``prior``; the caller gives ``counts``."""
+        _no_argument("prior", argument)
+        if "counts" not in options:
+            raise InputError(
+                "the prior backend needs the action counts of a training split", hint="annotations with a train file"
+            )
+        return cls(**options)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See :attr:`Baseline.settings`."""
+        segments = sum(self._counts.values())
+        return {"smoothing": self._smoothing, "classes": len(self._counts), "training segments": segments}
+
+    def weights(self, question: Question) -> NDArray[np.float64]:
+        """Log of the smoothed counts; an option without classes counts as unseen.
+
+        Raises:
+            InputError: no option of the question has classes.
+        """
+        _needs_classes(question, self.name)
+        counts = [self._counts.get(option.action, 0) if option.action else 0 for option in question.options]
+        return np.asarray(np.log(np.array(counts, dtype=np.float64) + self._smoothing))
+
+
+class SpecialistBackend(Baseline):
+    """Takes the option that a specialist classifier ranks best.
+
+    The specialist's scores are read as probabilities where they are all within 0 and 1 and add up to at most 1, else as
+    log-weights. An option it does not list is placed below its last one.
+
+    Args:
+        predictions: question id (the segment's id in benchmarks built here) to prediction.
+        name: what the result is filed under.
+        sha256: of the file they come from, for the record.
+    """
+
+    decision_rule = "specialist scores"
+
+    def __init__(
+        self, predictions: Mapping[str, SpecialistPrediction], name: str = "specialist", sha256: str | None = None
+    ) -> None:
+        self._predictions, self.name, self._sha256 = predictions, name, sha256
+
+    @classmethod
+    def from_spec(
+        cls,
+        argument: str | None,
+        *,
+        segment_ids: Sequence[str] = (),
+        actions: Sequence[tuple[int, int]] = (),
+        **options: Any,
+    ) -> SpecialistBackend:
+        """For ``specialist:FILE``; see ``load_predictions`` for ``segment_ids`` and ``actions``."""
+        if "predictions" in options:
+            _no_argument("specialist with predictions", argument)
+            return cls(**options)
+        if not argument:
+            raise InputError("which predictions file?", hint="write specialist:FILE")
+        return cls(load_predictions(argument, segment_ids, actions), sha256=file_sha256(argument), **options)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See :attr:`Baseline.settings`."""
+        return {"predictions": len(self._predictions), **({"sha256": self._sha256} if self._sha256 else {})}
+
+    def weights(self, question: Question) -> NDArray[np.float64]:
+        """The specialist's log-scores.
+
+        Raises:
+            InputError: there is no prediction for the question, or no option of it has classes.
+        """
+        _needs_classes(question, self.name)
+        prediction = self._predictions.get(question.question_id)
+        if prediction is None:
+            raise InputError(
+                f"no specialist prediction for question '{question.question_id}' "
+                f"(there are {len(self._predictions)} predictions)",
+                hint="predictions are found by question id, which is the segment's id in benchmarks built here",
+            )
+        scores = np.array(prediction.scores, dtype=np.float64)
+        if scores.min() >= 0 and scores.sum() <= 1 + 1e-6:
+            scores = np.log(np.maximum(scores, 1e-12))
+        listed = dict(zip(prediction.actions, scores.tolist(), strict=True))
+        unlisted = float(scores.min()) - 1.0
+        return np.array(
+            [listed.get(option.action, unlisted) if option.action else unlisted for option in question.options]
+        )
+
+
+class OracleBackend(Baseline):
+    """Knows the answers: the upper bound, and, with an error rate, a model whose accuracy is known in advance.
+
+    Args:
+        error_rate: probability of a wrong choice, decided by question id; the wrong option is drawn uniformly.
+        seed: another seed errs on other questions.
+
+    Raises:
+        InputError: the rate is not between 0 and 1.
+    """
+
+    name = "oracle"
+    decision_rule = "known answer"
+
+    def __init__(self, error_rate: float = 0.0, seed: int = 0) -> None:
+        if not 0 <= error_rate <= 1:
+            raise InputError(f"the oracle's error rate must be between 0 and 1, got {error_rate}")
+        self._error_rate, self._seed = error_rate, seed
+
+    @classmethod
+    def from_spec(cls, argument: str | None, **options: Any) -> OracleBackend:
+        """For ``oracle`` or ``oracle:ERROR_RATE``."""
+        if argument is None:
+            return cls(**options)
+        try:
+            rate = float(argument)
+        except ValueError:
+            raise InputError(f"'{argument}' is not an error rate", hint="write oracle or oracle:0.2") from None
+        return cls(error_rate=rate, **options)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See :attr:`Baseline.settings`."""
+        return {"error_rate": self._error_rate, "seed": self._seed}
+
+    def weights(self, question: Question) -> NDArray[np.float64]:
+        """The chosen option has probability 0.9, the others share the rest."""
+        rng = hashed_rng("oracle", self._seed, question.question_id)
+        choice, count = question.answer, len(question.options)
+        if rng.random() < self._error_rate:
+            choice = (choice + int(rng.integers(1, count))) % count
+        weights = np.full(count, math.log(0.1 / (count - 1)))
+        weights[choice] = math.log(0.9)
+        return weights
+
+
+def _needs_classes(question: Question, name: str) -> None:
+    if all(option.action is None for option in question.options):
+        raise InputError(
+            f"the options of question '{question.question_id}' have no action classes, which the '{name}' backend needs"
+        )
+
+
+def _no_argument(name: str, argument: str | None) -> None:
+    if argument is not None:
+        raise InputError(f"the {name} backend takes nothing after a colon, got '{argument}'")

@@ -1,0 +1,171 @@
+"""Model families: how each kind of model wants a clip to be laid before it."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from llavaction.backends.chat import Chat
+from llavaction.base.errors import InputError
+from llavaction.base.registry import resolve
+from llavaction.models.checkpoint import Checkpoint
+
+FAMILIES: dict[str, str] = {
+    "internvl": "llavaction.backends.internvl:InternVLFamily",
+    "llava_onevision": "llavaction.backends.llava_onevision:LlavaOnevisionFamily",
+    "qwen2_vl": "llavaction.backends.qwen_vl:Qwen2VLFamily",
+    "qwen2_5_vl": "llavaction.backends.qwen_vl:Qwen2VLFamily",
+    "qwen3_vl": "llavaction.backends.qwen_vl:Qwen3VLFamily",
+    "qwen3_vl_moe": "llavaction.backends.qwen_vl:Qwen3VLFamily",
+}
+"""Hugging Face ``model_type`` to adapter; every other type gets its frames as so many images."""
+
+_ANY_OTHER = "llavaction.backends.images:ImagesFamily"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One question, ready for the model.
+
+    Attributes:
+        ids: token ids, the assistant's turn opened.
+        tensors: the visual inputs, on the CPU.
+        visual: how many of ``ids`` stand for visual features.
+        group: questions can share a forward pass if their groups are equal.
+    """
+
+    ids: tuple[int, ...]
+    tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    visual: int = 0
+    group: Hashable = None
+
+    def followed_by(self, lead: tuple[int, ...]) -> Prepared:
+        """The same question with the first tokens of the answer already written."""
+        if not lead:
+            return self
+        length = len(self.ids)
+        tensors = {
+            name: torch.nn.functional.pad(value, (0, len(lead))) if tuple(value.shape) == (1, length) else value
+            for name, value in self.tensors.items()  # those with one value per token, such as token_type_ids
+        }
+        return replace(self, ids=self.ids + lead, tensors=tensors)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A clip as tensors and as text.
+
+    Attributes:
+        text: what takes the place of the video in the prompt.
+        tensors: the visual inputs of the model.
+        visual: how many visual tokens ``text`` holds.
+        group: see :class:`Prepared`.
+    """
+
+    text: str
+    tensors: Mapping[str, torch.Tensor]
+    visual: int
+    group: Hashable = None
+
+
+class Family(ABC):
+    """An adapter from frames and text to a model's inputs.
+
+    Args:
+        checkpoint: the model's folder.
+        chat: its chat format.
+        accepted: names of the arguments of the model's ``forward``.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str]) -> None:
+        self.checkpoint, self.chat, self.accepted = checkpoint, chat, accepted
+
+    @abstractmethod
+    def prepare(self, prompt: str, frames: NDArray[np.uint8] | None, times: NDArray[np.float64] | None) -> Prepared:
+        """Lay out one question.
+
+        Args:
+            prompt: the user's text.
+            frames: uint8 [frames, height, width, 3], at least one; None asks without video.
+            times: float64 [frames], seconds from the clip's start.
+
+        Raises:
+            InputError: the prompt or the frames do not suit the model.
+        """
+
+    def collate(self, items: Sequence[Prepared]) -> dict[str, torch.Tensor]:
+        """Visual inputs of several questions of one group: concatenated along the first axis."""
+        names = {name for item in items for name in item.tensors}
+        return {name: torch.cat([item.tensors[name] for item in items if name in item.tensors]) for name in names}
+
+    def extras(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Further inputs that depend on the padded token ids.
+
+        Args:
+            ids, mask: int64 [questions, length]; the mask is 0 on padding.
+        """
+        return {}
+
+
+class VideoFamily(Family):
+    """A family whose chat template writes one placeholder for a video; ``see`` says what it becomes."""
+
+    placeholder: str
+    """The placeholder as the template writes it."""
+    visual_tokens: tuple[str, ...]
+    """Special tokens a user's text may not contain, the one repeated per visual feature first."""
+
+    @abstractmethod
+    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64]) -> Seen:
+        """Turn frames into the model's visual inputs."""
+
+    def prepare(self, prompt: str, frames: NDArray[np.uint8] | None, times: NDArray[np.float64] | None) -> Prepared:
+        """See :meth:`Family.prepare`."""
+        for token in self.visual_tokens:
+            if token in prompt:
+                raise InputError(
+                    f"the prompt contains '{token}', which this model reads as a picture",
+                    hint="leave it out: the backend puts the video before the prompt itself",
+                )
+        if frames is None or times is None:
+            return Prepared(tuple(self.chat.encode(self.chat.render(prompt))))
+        text = self.chat.render(prompt, ("video",))
+        if self.placeholder not in text:  # a template that passes over videos
+            text = self.chat.render(f"{self.placeholder}\n{prompt}")
+        if text.count(self.placeholder) != 1:
+            raise InputError(
+                f"its chat template writes '{self.placeholder}' {text.count(self.placeholder)} times for one video",
+                file=self.checkpoint.folder,
+            )
+        seen = self.see(frames, times)
+        ids = self.chat.encode(text.replace(self.placeholder, seen.text))
+        placed = ids.count(self.chat.tokenizer.convert_tokens_to_ids(self.visual_tokens[0]))
+        if placed != seen.visual:
+            raise InputError(
+                f"its tokenizer made {placed} tokens of {seen.visual} times '{self.visual_tokens[0]}'",
+                file=self.checkpoint.folder,
+                hint="the token must be a special one of the tokenizer",
+            )
+        return Prepared(tuple(ids), seen.tensors, seen.visual, seen.group)
+
+
+def plain_positions(mask: torch.Tensor) -> torch.Tensor:
+    """Positions that count from the first token that is not padding, int64 [questions, length]."""
+    return (mask.cumsum(-1) - 1).clamp_min(0)
+
+
+def family_of(checkpoint: Checkpoint, chat: Chat, model: Any) -> Family:
+    """The adapter for a loaded model."""
+    name = FAMILIES.get(checkpoint.config.model_type, _ANY_OTHER)
+    accepted = frozenset(inspect.signature(model.forward).parameters)
+    family: Family = resolve({checkpoint.config.model_type: name}, checkpoint.config.model_type, "model family")(
+        checkpoint, chat, accepted
+    )
+    return family

@@ -1,0 +1,270 @@
+"""Any Hugging Face video-language model: option letters in one forward pass, greedy text, hidden states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from pydantic import Field
+from transformers import GenerationConfig
+
+from llavaction.backends.base import Query
+from llavaction.backends.chat import Chat
+from llavaction.backends.families import Prepared, family_of
+from llavaction.base.errors import InputError
+from llavaction.base.records import Strict
+from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class HuggingFaceConfig(Strict):
+    """How a checkpoint folder is asked."""
+
+    path: Path = Field(description="checkpoint folder with config.json, safetensors weights and a tokenizer")
+    frames: int = Field(default=16, ge=0, description="frames per clip, 16 as in the paper; 0 asks without video")
+    device: str = Field(default="auto", description="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1'")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="precision of the weights; 'auto' is bfloat16 on a GPU and float32 elsewhere"
+    )
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        default="auto", description="attention kernel; 'auto' leaves the choice to transformers"
+    )
+    chat: Literal["checkpoint", "plain"] = Field(
+        default="checkpoint", description="chat format: the checkpoint's own, or 'USER: ... ASSISTANT:'"
+    )
+    shared_passes: bool = Field(
+        default=False,
+        description="put the questions of one call through the model together, padded on the left: faster for short "
+        "prompts, but padding moves scores (about 1e-6 in float32; in half precision by as much as close options "
+        "differ); alone, a question's scores are the same to the last bit whatever it is asked with",
+    )
+    max_new_tokens: int = Field(default=32, ge=1, description="longest generated answer in tokens")
+    pooling: Literal["last", "mean"] = Field(
+        default="last", description="what encode returns: the state of the last token, or the mean over all tokens"
+    )
+
+
+class HuggingFaceBackend:
+    """A backend for every folder that ``AutoModelForImageTextToText`` loads.
+
+    Scores are the model's next-token log-probabilities of the option letters right after the assistant's turn is
+    opened, normalised over the question's options.
+
+    Raises:
+        InputError: the folder is missing, is no such checkpoint, or lacks a chat template; the device is not there.
+    """
+
+    needs_frames: int
+    decision_rule = "option letters"
+
+    def __init__(self, config: HuggingFaceConfig) -> None:
+        self.config = config
+        self.needs_frames = config.frames
+        self.name = f"transformers:{config.path.resolve().name}"
+        self.device = _device(config.device)
+        half = torch.bfloat16 if self.device.type == "cuda" else torch.float32
+        self.dtype = half if config.dtype == "auto" else _DTYPES[config.dtype]
+        self.checkpoint = open_checkpoint(config.path)
+        self.chat = Chat(self.checkpoint, plain=config.chat == "plain")
+        self._letters = self.chat.letter_tokens()
+        attention = None if config.attention == "auto" else config.attention
+        self._fingerprint = fingerprint(config.path)
+        self.model = load_model(self.checkpoint, device=self.device, dtype=self.dtype, attention=attention)
+        self.family = family_of(self.checkpoint, self.chat, self.model)
+        pad = self.checkpoint.tokenizer.pad_token_id
+        self._pad = 0 if pad is None else int(pad)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What determines the answers, for the record: the model's fingerprint, precision, versions, configuration."""
+        return {
+            "model_type": self.checkpoint.config.model_type,
+            "fingerprint": self._fingerprint,
+            "device": self.device.type,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "torch": str(torch.__version__),
+            "transformers": transformers.__version__,
+            **self.config.model_dump(mode="json", exclude={"path", "device", "dtype"}),
+        }
+
+    @classmethod
+    def from_spec(cls, argument: str | None, **options: Any) -> HuggingFaceBackend:
+        """For ``transformers:FOLDER``; the options are the fields of :class:`HuggingFaceConfig`.
+
+        Raises:
+            InputError: no folder was named, or an option is unknown or wrong.
+        """
+        if not argument:
+            raise InputError("which checkpoint folder?", hint="write transformers:FOLDER")
+        return cls(HuggingFaceConfig.from_mapping({"path": argument, **options}))
+
+    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+        """See :class:`llavaction.backends.base.Backend`.
+
+        Raises:
+            InputError: a prompt does not fit the model's context, or frames are missing or malformed.
+        """
+        prepared = [self.prepare(query).followed_by(self._letters.lead) for query in queries]
+        scores: list[NDArray[np.float64]] = [np.empty(0)] * len(queries)
+        for members in self._passes(prepared):
+            outputs = self._forward([prepared[index] for index in members])
+            logits = outputs.logits[:, -1].to("cpu", torch.float64)
+            for row, index in zip(logits, members, strict=True):
+                letters = list(self._letters.ids[: len(queries[index].question.options)])
+                # the softmax over the vocabulary cancels in the normalisation over the options
+                scores[index] = row[letters].log_softmax(-1).numpy()
+        return scores
+
+    def generate(self, queries: Sequence[Query]) -> list[str]:
+        """Greedy text of at most ``max_new_tokens`` tokens, without special tokens and surrounding blanks.
+
+        Raises:
+            InputError: as :meth:`score_options`.
+        """
+        prepared = [self.prepare(query, room=self.config.max_new_tokens) for query in queries]
+        texts = [""] * len(queries)
+        stored = self.model.generation_config
+        settings = GenerationConfig(
+            max_new_tokens=self.config.max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+            eos_token_id=stored.eos_token_id
+            if stored.eos_token_id is not None
+            else self.checkpoint.tokenizer.eos_token_id,
+            pad_token_id=self._pad,
+        )
+        for members in self._passes(prepared):
+            inputs = self._inputs([prepared[index] for index in members])
+            inputs.pop("position_ids", None)  # generation counts them itself, from the mask
+            with self._inference():
+                ids = self.model.generate(**inputs, generation_config=settings)
+            answers = ids[:, inputs["input_ids"].shape[1] :].cpu()
+            decoded = self.checkpoint.tokenizer.batch_decode(answers, skip_special_tokens=True)
+            for index, text in zip(members, decoded, strict=True):
+                texts[index] = text.strip()
+        return texts
+
+    def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        """Hidden states of the last layer after its norm, pooled as ``pooling`` says, [queries, hidden size].
+
+        ``last`` is the state from which the first word of the answer would be predicted.
+
+        Raises:
+            InputError: as :meth:`score_options`.
+        """
+        prepared = [self.prepare(query) for query in queries]
+        vectors: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(queries)
+        for members in self._passes(prepared):
+            items = [prepared[index] for index in members]
+            states = self._forward(items, output_hidden_states=True).hidden_states[-1].float().cpu()
+            for row, item, index in zip(states, items, members, strict=True):
+                own = row[-len(item.ids) :]
+                vectors[index] = (own[-1] if self.config.pooling == "last" else own.mean(0)).numpy()
+        return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
+
+    def prepare(self, query: Query, *, room: int = 0) -> Prepared:
+        """Lay out one question for the model.
+
+        Args:
+            query: the question.
+            room: tokens that must remain free for an answer.
+
+        Raises:
+            InputError: names the question; the frames are missing or malformed, or the prompt is too long.
+        """
+        name = query.question.question_id
+        frames, times = self._frames(query)
+        try:
+            prepared = self.family.prepare(query.prompt, frames, times)
+        except InputError as error:
+            raise InputError(f"question '{name}': {error.problem}", file=error.file, hint=error.hint) from error
+        context, length = self.checkpoint.context, len(prepared.ids) + room
+        if context is not None and length > context:
+            answer = f" and {room} for the answer" if room else ""
+            raise InputError(
+                f"question '{name}': the prompt takes {len(prepared.ids)} tokens ({prepared.visual} of them visual)"
+                f"{answer}, the model's context holds {context}",
+                hint="take fewer frames or fewer options",
+            )
+        return prepared
+
+    def _frames(self, query: Query) -> tuple[NDArray[np.uint8] | None, NDArray[np.float64] | None]:
+        if self.config.frames == 0:
+            return None, None
+        name, frames = query.question.question_id, query.frames
+        if frames is None or len(frames) == 0:
+            raise InputError(
+                f"question '{name}': no frames, but this backend looks at {self.config.frames}",
+                hint="frames=0 asks without video",
+            )
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
+            raise InputError(
+                f"question '{name}': frames are {frames.dtype} {list(frames.shape)}, "
+                "expected uint8 [frames, height, width, 3]"
+            )
+        times = query.times
+        if times is None:
+            spacing = query.question.clip.duration / len(frames)
+            times = np.asarray((np.arange(len(frames)) + 0.5) * spacing, dtype=np.float64)
+        if len(times) != len(frames):
+            raise InputError(f"question '{name}': {len(frames)} frames but {len(times)} times")
+        return frames, times
+
+    def _passes(self, prepared: Sequence[Prepared]) -> list[list[int]]:
+        """Which questions go through the model together, by index."""
+        if not self.config.shared_passes:
+            return [[index] for index in range(len(prepared))]
+        groups: dict[Any, list[int]] = {}
+        for index, item in enumerate(prepared):
+            groups.setdefault((item.group, bool(item.tensors)), []).append(index)
+        return list(groups.values())
+
+    def _inputs(self, items: Sequence[Prepared]) -> dict[str, torch.Tensor]:
+        """Left-padded ids, their mask, the visual inputs and what the family derives from the ids."""
+        length = max(len(item.ids) for item in items)
+        ids = torch.full((len(items), length), self._pad, dtype=torch.int64)
+        mask = torch.zeros_like(ids)
+        for row, item in enumerate(items):
+            ids[row, length - len(item.ids) :] = torch.tensor(item.ids)
+            mask[row, length - len(item.ids) :] = 1
+        inputs = {"input_ids": ids, "attention_mask": mask, **self.family.collate(items)}
+        inputs |= self.family.extras(ids, mask)
+        return {
+            name: value.to(self.device, self.dtype if name.startswith("pixel_values") else None)
+            for name, value in inputs.items()
+        }
+
+    def _forward(self, items: Sequence[Prepared], **more: Any) -> Any:
+        if "logits_to_keep" in self.family.accepted:
+            more["logits_to_keep"] = 1  # only the next token is asked for
+        with self._inference():
+            return self.model(**self._inputs(items), use_cache=False, return_dict=True, **more)
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """No gradients; in float32 on a GPU, convolutions in full float32 as well."""
+        exact = self.device.type == "cuda" and self.dtype == torch.float32
+        flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=exact, allow_tf32=not exact)
+        with torch.inference_mode(), flags:
+            yield
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"unknown device '{name}'", hint="'auto', 'cpu', 'cuda' or 'cuda:1'") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device '{name}' was asked for, but PyTorch sees no GPU", hint="device 'cpu' or 'auto'")
+    return device

@@ -1,0 +1,50 @@
+"""LLaVA-OneVision: every frame at the tower's own size, pooled 2 x 2, one newline token after the last."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from llavaction.backends.chat import Chat
+from llavaction.backends.families import Seen, VideoFamily, plain_positions
+from llavaction.backends.pixels import PixelSettings, normalise, resize
+from llavaction.base.errors import InputError
+from llavaction.models.checkpoint import Checkpoint
+
+
+class LlavaOnevisionFamily(VideoFamily):
+    """``model_type`` llava_onevision.
+
+    Tokens of a clip: frames x ceil(side / 2)^2 + 1, side being the tower's patches per side
+    (``LlavaOnevisionModel.apply_pooling`` and ``get_video_features``).
+    """
+
+    def __init__(self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str]) -> None:
+        super().__init__(checkpoint, chat, accepted)
+        config = checkpoint.config
+        self.placeholder = checkpoint.token("video_token_id")
+        self.visual_tokens = (self.placeholder, checkpoint.token("image_token_id"))
+        side = config.vision_config.image_size
+        self._settings = PixelSettings.from_stored(checkpoint.video_settings, {"height": side, "width": side})
+        size = (self._settings.size.get("height"), self._settings.size.get("width"))
+        if size != (side, side):
+            raise InputError(
+                f"its video processor makes frames of {size[1]} x {size[0]}, its tower reads {side} x {side}",
+                file=checkpoint.folder,
+                hint="set size in video_preprocessor_config.json to the tower's image_size",
+            )
+        self._side = side
+        self._per_frame = math.ceil(side // config.vision_config.patch_size / 2) ** 2
+
+    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64]) -> Seen:
+        """Frames as ``pixel_values_videos`` [1, frames, 3, side, side]; clips of equally many frames share a pass."""
+        pixels = normalise(resize(frames, self._side, self._side, self._settings.resample), self._settings)
+        visual = len(frames) * self._per_frame + 1
+        return Seen(self.placeholder * visual, {"pixel_values_videos": pixels[None]}, visual, group=len(frames))
+
+    def extras(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Positions that do not count padding."""
+        return {"position_ids": plain_positions(mask)}

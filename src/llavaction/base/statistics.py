@@ -1,0 +1,249 @@
+"""Intervals and tests for questions that come in clusters: the questions of one video are not independent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from llavaction.base.seeding import hashed_rng
+
+Clusters = Sequence[str] | NDArray[Any]
+"""The name of each value's cluster."""
+LEVEL = 0.95
+FEW_CLUSTERS = 10
+"""With fewer videos than this a bootstrap alone promises too much; see :meth:`ClusteredBootstrap.interval`."""
+_CHUNK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and its confidence interval.
+
+    Attributes:
+        value: the mean.
+        low: lower end.
+        high: upper end.
+        n: number of values.
+        clusters: number of clusters they come from.
+        method: how the interval was made.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    clusters: int
+    method: str
+
+    def rounded(self, digits: int = 6) -> dict[str, float | int | str]:
+        """As a plain mapping for JSON."""
+        return {
+            "value": round(self.value, digits),
+            "low": round(self.low, digits),
+            "high": round(self.high, digits),
+            "n": self.n,
+            "clusters": self.clusters,
+            "method": self.method,
+        }
+
+
+def wilson(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Wilson's score interval for a share of independent trials."""
+    found = stats.binomtest(successes, n).proportion_ci(confidence_level=level, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def clustered_bootstrap(
+    values: ArrayLike, clusters: Clusters, n: int = 2000, seed: int = 0, level: float = LEVEL
+) -> tuple[float, float]:
+    """Bootstrap interval of a mean, drawing whole clusters.
+
+    Args:
+        values: [values], one number each, e.g. 1 for a right answer and 0 for a wrong one.
+        clusters: [values], the cluster (video) of each.
+        n: number of bootstrap samples.
+        seed: of the draws.
+        level: confidence level.
+
+    Returns:
+        The lower and upper end; see :class:`ClusteredBootstrap`.
+    """
+    return ClusteredBootstrap(clusters, n=n, seed=seed, level=level).bounds(values)
+
+
+class ClusteredBootstrap:
+    """The same bootstrap samples of clusters, for as many means as one likes.
+
+    Each sample draws as many clusters as there are, with replacement, and takes the mean over all their values. The
+    ends are percentiles of these means, taken further out when clusters are few, so that a normally distributed mean is
+    covered as often as by Student's t with the unbiased variance (the "expanded percentile interval" of T. Hesterberg,
+    The American Statistician 69, 2015).
+
+    Args:
+        clusters: [values], the cluster of each value.
+        n: number of samples.
+        seed: of the draws.
+        level: confidence level.
+    """
+
+    def __init__(self, clusters: Clusters, n: int = 2000, seed: int = 0, level: float = LEVEL) -> None:
+        if not len(clusters):
+            raise ValueError("a bootstrap needs at least one value")
+        self.codes, self.count = _codes(clusters)
+        self.level = level
+        rng = hashed_rng("clustered bootstrap", seed)
+        self.draws = rng.multinomial(self.count, np.full(self.count, 1 / self.count), size=n).astype(np.float64)
+
+    def bounds(self, values: ArrayLike, members: NDArray[np.bool_] | None = None) -> tuple[float, float]:
+        """Both ends for the mean of ``values`` [values], or of those where ``members`` [values] is true."""
+        array = np.asarray(values, dtype=np.float64)
+        weights = np.ones(len(self.codes)) if members is None else members.astype(np.float64)
+        sums = np.bincount(self.codes, weights=array * weights, minlength=self.count)
+        sizes = np.bincount(self.codes, weights=weights, minlength=self.count)
+        present = sizes > 0
+        draws = self.draws if present.all() else self.draws[:, present]
+        drawn = draws @ sizes[present]
+        means = (draws @ sums[present])[drawn > 0] / drawn[drawn > 0]
+        tail = _expanded_tail(int(present.sum()), (1 - self.level) / 2)
+        low, high = np.quantile(means, [tail, 1 - tail])
+        return float(low), float(high)
+
+    def interval(self, correct: ArrayLike, members: NDArray[np.bool_] | None = None) -> Interval:
+        """A share of right answers with its interval.
+
+        Where the values come from fewer than ten clusters, or all are equal, the bootstrap knows too little of what
+        could have been; the interval then also spans Wilson's.
+
+        Args:
+            correct: [values] of 0 and 1.
+            members: [values] true for those that count; all by default.
+        """
+        array = np.asarray(correct, dtype=np.float64)
+        chosen = slice(None) if members is None else members
+        taken, clusters = array[chosen], len(np.unique(self.codes[chosen]))
+        if not len(taken):
+            raise ValueError("a share needs at least one value")
+        low, high = self.bounds(array, members)
+        method = "bootstrap by video"
+        if clusters < FEW_CLUSTERS or taken.min() == taken.max():
+            wilson_low, wilson_high = wilson(int(taken.sum()), len(taken))
+            low, high, method = min(low, wilson_low), max(high, wilson_high), "wider of bootstrap by video and Wilson"
+        return Interval(float(taken.mean()), low, high, len(taken), clusters, method)
+
+
+def _codes(clusters: Clusters) -> tuple[NDArray[np.intp], int]:
+    """Each value's cluster as a number in the order of the names, and how many there are."""
+    names, codes = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    return codes.astype(np.intp), len(names)
+
+
+def _expanded_tail(clusters: int, tail: float) -> float:
+    if clusters < 2:
+        return 0.0
+    stretch = math.sqrt(clusters / (clusters - 1))
+    return float(stats.norm.cdf(stretch * stats.t.ppf(tail, clusters - 1)))
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Two runs on the same questions.
+
+    Attributes:
+        difference: accuracy of the second minus accuracy of the first.
+        low: lower end of its interval (bootstrap by video).
+        high: upper end.
+        p_permutation: two-sided p-value of the sign-flip test by video.
+        p_mcnemar: two-sided exact McNemar p-value, which takes questions for independent.
+        only_first: questions only the first run has right.
+        only_second: questions only the second run has right.
+        both: questions both have right.
+        neither: questions neither has right.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_permutation: float
+    p_mcnemar: float
+    only_first: int
+    only_second: int
+    both: int
+    neither: int
+
+
+def paired_comparison(
+    first: ArrayLike, second: ArrayLike, clusters: Clusters, n: int = 2000, seed: int = 0
+) -> PairedComparison:
+    """Compare two runs question by question.
+
+    Args:
+        first: [questions] of 0 and 1, right answers of the first run.
+        second: [questions], of the second run, in the same order.
+        clusters: [questions], the video of each.
+        n: bootstrap samples; the permutation test takes five times as many.
+        seed: of the draws.
+    """
+    a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    difference = b.astype(np.float64) - a.astype(np.float64)
+    low, high = clustered_bootstrap(difference, clusters, n=n, seed=seed)
+    only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
+    return PairedComparison(
+        difference=float(difference.mean()),
+        low=low,
+        high=high,
+        p_permutation=sign_flip_test(difference, clusters, n=5 * n, seed=seed),
+        p_mcnemar=mcnemar_exact(only_first, only_second),
+        only_first=only_first,
+        only_second=only_second,
+        both=int((a & b).sum()),
+        neither=int((~a & ~b).sum()),
+    )
+
+
+def sign_flip_test(differences: ArrayLike, clusters: Clusters, n: int = 10_000, seed: int = 0) -> float:
+    """Two-sided permutation p-value for a mean difference of zero.
+
+    If the runs were interchangeable, the differences of a whole cluster could as well have the other sign. All sign
+    patterns are tried where they are no more than ``n``; otherwise ``n`` drawn ones, and the observed one counts too.
+
+    Args:
+        differences: [values].
+        clusters: [values], the cluster of each.
+        n: number of patterns.
+        seed: of the draws.
+    """
+    codes, count = _codes(clusters)
+    sums = np.bincount(codes, minlength=count, weights=np.asarray(differences, dtype=np.float64))
+    sums = sums[sums != 0]
+    if not len(sums):
+        return 1.0
+    observed = abs(sums.sum()) - 1e-9
+    if 2 ** len(sums) <= n:
+        patterns = 1 - 2 * ((np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1)
+        return float(np.mean(np.abs(patterns @ sums) >= observed))
+    rng = hashed_rng("sign-flip test", seed)
+    rows = max(1, _CHUNK // len(sums))
+    extreme = 0
+    for start in range(0, n, rows):
+        signs = rng.integers(0, 2, size=(min(rows, n - start), len(sums)), dtype=np.int8)
+        extreme += int(np.count_nonzero(np.abs((1.0 - 2.0 * signs) @ sums) >= observed))
+    return (extreme + 1) / (n + 1)
+
+
+def mcnemar_exact(only_first: int, only_second: int) -> float:
+    """Two-sided exact McNemar p-value: is "only the first is right" as frequent as "only the second"?"""
+    discordant = only_first + only_second
+    return 1.0 if discordant == 0 else float(stats.binomtest(only_first, discordant, 0.5).pvalue)
+
+
+def chance_level(option_counts: Sequence[int]) -> float:
+    """Expected accuracy of uniform guessing: the mean of 1/K over questions of K options."""
+    if not option_counts:
+        raise ValueError("a chance level needs at least one question")
+    return math.fsum(1 / count for count in option_counts) / len(option_counts)

@@ -1,0 +1,114 @@
+"""Two runs on the same questions: is one better, and how sure can one be?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from llavaction.base.errors import InputError
+from llavaction.evaluation.runs import FinishedRun
+from llavaction.base.statistics import ClusteredBootstrap, paired_comparison
+
+
+def compare(
+    run_a: str | Path, run_b: str | Path, *, across_benchmarks: bool = False, n: int = 2000, seed: int = 0
+) -> dict[str, Any]:
+    """Compare two run folders question by question.
+
+    Args:
+        run_a: the first run folder.
+        run_b: the second; positive differences speak for it.
+        across_benchmarks: accept question ids whose options differ, as between the text protocols of one benchmark.
+        n: bootstrap samples; the permutation test takes five times as many.
+        seed: of the draws.
+
+    Returns:
+        ``a`` and ``b`` (name, folder, accuracy with interval), ``difference`` (value, low, high), the two p-values, the
+        four counts of agreement, ``questions``, ``videos`` and ``notes``. See :func:`comparison_text`.
+
+    Raises:
+        InputError: a folder is no finished run, or the runs did not answer the same questions.
+    """
+    first, second = FinishedRun.load(run_a), FinishedRun.load(run_b)
+    notes = _same_questions(first, second, across_benchmarks)
+    others = {prediction.question_id: prediction for prediction in second.predictions}
+    pairs = [(prediction, others[prediction.question_id]) for prediction in first.predictions]
+    videos = [prediction.video_id for prediction, _ in pairs]
+    right_a = [prediction.correct for prediction, _ in pairs]
+    right_b = [prediction.correct for _, prediction in pairs]
+    found = asdict(paired_comparison(right_a, right_b, videos, n=n, seed=seed))
+    bootstrap = ClusteredBootstrap(videos, n=n, seed=seed)
+    return {
+        "schema_version": 1,
+        "a": {"name": first.name, "folder": str(run_a), "accuracy": bootstrap.interval(right_a).rounded()},
+        "b": {"name": second.name, "folder": str(run_b), "accuracy": bootstrap.interval(right_b).rounded()},
+        "difference": {
+            "value": round(found.pop("difference"), 6),
+            "low": round(found.pop("low"), 6),
+            "high": round(found.pop("high"), 6),
+        },
+        **found,
+        "questions": len(pairs),
+        "videos": len(set(videos)),
+        "notes": notes,
+    }
+
+
+def _same_questions(first: FinishedRun, second: FinishedRun, across_benchmarks: bool) -> list[str]:
+    ids_a = {prediction.question_id for prediction in first.predictions}
+    ids_b = {prediction.question_id for prediction in second.predictions}
+    if ids_a != ids_b:
+        parts = [
+            f"{len(only)} only in {run.folder}, e.g. '{min(only)}'"
+            for run, only in ((first, ids_a - ids_b), (second, ids_b - ids_a))
+            if only
+        ]
+        raise InputError(
+            f"the runs did not answer the same questions ({len(ids_a & ids_b)} in common): " + "; ".join(parts),
+            hint="evaluate both on the same benchmark folder with the same --limit",
+        )
+    if first.questions_sha256 == second.questions_sha256:
+        return []
+    message = "the questions have the same ids but not the same options"
+    if not across_benchmarks:
+        raise InputError(
+            f"{message}: {first.folder} and {second.folder} were made on different benchmarks",
+            hint="allow it only if comparing benchmarks is what you want",
+        )
+    return [f"{message}: the difference is between benchmarks as well as between models"]
+
+
+def comparison_text(found: dict[str, Any]) -> str:
+    """The result of :func:`compare` as a table with a sentence on what it means."""
+    a, b, difference = found["a"], found["b"], found["difference"]
+    width = max(len(a["name"]), len(b["name"]), 10)
+    lines = [f"{'':{width}}  accuracy  95 % interval"]
+    for run in (a, b):
+        accuracy = run["accuracy"]
+        bounds = f"{accuracy['low']:.1%} to {accuracy['high']:.1%}"
+        lines.append(f"{run['name']:{width}}  {accuracy['value']:8.1%}  {bounds}")
+    bounds = f"{difference['low']:+.1%} to {difference['high']:+.1%}"
+    lines += [
+        f"{'difference':{width}}  {difference['value']:+8.1%}  {bounds}",
+        "",
+        f"{found['questions']} questions from {found['videos']} videos: {found['both']} right in both, "
+        f"{found['only_first']} only in the first, {found['only_second']} only in the second, "
+        f"{found['neither']} in neither.",
+        f"p = {found['p_permutation']:.4f} (sign-flip test by video); "
+        f"p = {found['p_mcnemar']:.4f} (exact McNemar, takes questions for independent)",
+        verdict(found),
+        *(f"note: {note}" for note in found["notes"]),
+    ]
+    return "\n".join(lines)
+
+
+def verdict(found: dict[str, Any]) -> str:
+    """One sentence: which run is better, if that can be told."""
+    a, b = found["a"]["name"], found["b"]["name"]
+    names = (a, b) if a != b else ("the first run", "the second run")
+    if found["p_permutation"] >= 0.05:
+        return f"No difference between {names[0]} and {names[1]} can be told from chance on these questions."
+    better, worse = (names[1], names[0]) if found["difference"]["value"] > 0 else names
+    size = abs(found["difference"]["value"])
+    return f"{better} is better than {worse} by {100 * size:.1f} points; the difference is unlikely to be chance."

@@ -1,0 +1,277 @@
+"""Numbers about one run: accuracy with intervals, position bias, per-class tables, calibration, confusions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llavaction.base.errors import InputError
+from llavaction.evaluation.names import ActionNames, OptionNames
+from llavaction.evaluation.predictions import Prediction, probabilities
+from llavaction.base.statistics import ClusteredBootstrap, chance_level, wilson
+from llavaction.questions.schema import LETTERS, Benchmark, Question
+
+RESAMPLES = 2000
+TABLE_BOOTSTRAP_FROM = 20
+"""Per-class rows with fewer questions get Wilson's interval: their videos are too few to draw from."""
+CONFUSIONS = 50
+CALIBRATION_BINS = 10
+
+Pairs = Sequence[tuple[Question, Prediction]]
+
+
+def compute_metrics(
+    benchmark: Benchmark,
+    predictions: Iterable[Prediction],
+    vocabulary: ActionNames | None = None,
+    *,
+    groups: Mapping[str, Collection[str]] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Everything ``metrics.json`` holds; shares between 0 and 1, rounded to six decimals.
+
+    Unparsed and failed questions count as wrong. Questions of the benchmark without a prediction (a run with a limit)
+    are left out and counted under ``counts.not_asked``.
+
+    Args:
+        benchmark: the questions.
+        predictions: the run's predictions, in any order.
+        vocabulary: names of classes; the benchmark's own by default, see :func:`names_for`.
+        groups: name to question ids, for a breakdown ("tail verbs", "unseen participants"), the benchmark's own by
+            default; ids without a prediction are ignored.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: no predictions, a question predicted twice, or predictions made on another benchmark.
+    """
+    pairs = match(benchmark, predictions)
+    names = names_for(benchmark, vocabulary)
+    groups = benchmark.facts.groups if groups is None else groups
+    right = np.array([prediction.correct for _, prediction in pairs])
+    bootstrap = ClusteredBootstrap([question.clip.video_id for question, _ in pairs], n=RESAMPLES, seed=seed)
+    status = Counter(prediction.parse_status for _, prediction in pairs)
+    card = benchmark.card
+    return {
+        "schema_version": 1,
+        "benchmark": {"name": card.name, "version": card.version, "split": card.split, "miner": card.miner}
+        | {"text": card.text, "options": card.options},
+        "decision_rules": sorted({prediction.decision_rule for _, prediction in pairs}),
+        "accuracy": bootstrap.interval(right).rounded(),
+        "chance": round(chance_level([len(question.options) for question, _ in pairs]), 6),
+        "counts": {
+            "questions": len(pairs),
+            "correct": int(right.sum()),
+            "answered": status["scored"] + status["parsed"],
+            "unparsed": status["unparsed"],
+            "failed": status["failed"],
+            "with_note": sum(prediction.note is not None for _, prediction in pairs),
+            "not_asked": len(benchmark.questions) - len(pairs),
+        },
+        "position": _position(pairs),
+        "parts": {
+            "verb": _part(pairs, bootstrap, 0),
+            "noun": _part(pairs, bootstrap, 1),
+        },
+        "groups": {
+            name: _share(bootstrap, right, np.array([question.question_id in ids for question, _ in pairs]))
+            for name, ids in ((name, frozenset(ids)) for name, ids in groups.items())
+        },
+        "margin": _margin(pairs),
+        "calibration": _calibration(pairs),
+        "verbs": _table(pairs, bootstrap, [_class(q, 0) for q, _ in pairs], lambda key: names.verb_name(key[0])),
+        "nouns": _table(pairs, bootstrap, [_class(q, 1) for q, _ in pairs], lambda key: names.noun_name(key[0])),
+        "actions": _table(
+            pairs,
+            bootstrap,
+            [q.options[q.answer].action for q, _ in pairs],
+            lambda key: names.action_name((key[0], key[1])),
+        ),
+        "confusions": {
+            "verbs": _top(confusion(pairs, 0), names.verb_name),
+            "nouns": _top(confusion(pairs, 1), names.noun_name),
+        },
+    }
+
+
+def names_for(benchmark: Benchmark, vocabulary: ActionNames | None = None) -> ActionNames:
+    """What names the classes: the vocabulary given, else the benchmark's facts, else the words of the options."""
+    if vocabulary is not None:
+        return vocabulary
+    return benchmark.facts if benchmark.facts.classes else OptionNames(benchmark.questions)
+
+
+def match(benchmark: Benchmark, predictions: Iterable[Prediction]) -> list[tuple[Question, Prediction]]:
+    """Questions with their predictions, in the benchmark's order.
+
+    Raises:
+        InputError: no predictions, a question predicted twice, or predictions made on another benchmark.
+    """
+    by_id: dict[str, Prediction] = {}
+    for prediction in predictions:
+        if prediction.question_id in by_id:
+            raise InputError(f"question '{prediction.question_id}' has two predictions")
+        by_id[prediction.question_id] = prediction
+    if not by_id:
+        raise InputError("there are no predictions to measure")
+    pairs = [
+        (question, by_id[question.question_id]) for question in benchmark.questions if question.question_id in by_id
+    ]
+    hint = "give the benchmark folder that the run was made on (see its config.yaml)"
+    if len(pairs) < len(by_id):
+        strange = sorted(by_id.keys() - {question.question_id for question, _ in pairs})
+        raise InputError(
+            f"{len(strange)} predictions are for questions that benchmark '{benchmark.card.name}' does not hold, "
+            f"e.g. '{strange[0]}'",
+            hint=hint,
+        )
+    for question, prediction in pairs:
+        differs = prediction.answer != question.answer or (prediction.choice or 0) >= len(question.options)
+        if differs or (prediction.scores and len(prediction.scores) != len(question.options)):
+            raise InputError(
+                f"question '{question.question_id}' has other options in benchmark '{benchmark.card.name}' "
+                "than in the run",
+                hint=hint,
+            )
+    return pairs
+
+
+def confusion(pairs: Pairs, part: int) -> Counter[tuple[int, int]]:
+    """How often the class of the right option was answered with the class of the chosen one, (true, chosen) to count.
+
+    Args:
+        pairs: questions with predictions; those without a choice or without classes do not count.
+        part: 0 for verbs, 1 for nouns.
+    """
+    found: Counter[tuple[int, int]] = Counter()
+    for question, prediction in pairs:
+        if prediction.choice is None:
+            continue
+        true, chosen = question.options[question.answer].action, question.options[prediction.choice].action
+        if true is not None and chosen is not None:
+            found[true[part], chosen[part]] += 1
+    return found
+
+
+def _class(question: Question, part: int) -> tuple[int, ...] | None:
+    action = question.options[question.answer].action
+    return None if action is None else (action[part],)
+
+
+def _share(
+    bootstrap: ClusteredBootstrap, right: NDArray[np.bool_], members: NDArray[np.bool_]
+) -> dict[str, Any] | None:
+    """A share with its interval; None for an empty group."""
+    return bootstrap.interval(right, members).rounded() if members.any() else None
+
+
+def _position(pairs: Pairs) -> list[dict[str, Any]]:
+    """Per option letter: how often it is the answer, how often it is chosen, accuracy where it is the answer."""
+    answers = Counter(question.answer for question, _ in pairs)
+    choices = Counter(prediction.choice for _, prediction in pairs if prediction.choice is not None)
+    right = Counter(prediction.answer for _, prediction in pairs if prediction.correct)
+    rows = []
+    for i in range(max(len(question.options) for question, _ in pairs)):
+        row: dict[str, Any] = {"letter": LETTERS[i], "answers": answers[i], "choices": choices[i], "accuracy": None}
+        if answers[i]:
+            row |= _wilson_row(right[i], answers[i])
+        rows.append(row)
+    return rows
+
+
+def _part(pairs: Pairs, bootstrap: ClusteredBootstrap, part: int) -> dict[str, Any] | None:
+    """How often the choice has the right verb (or noun), whatever else it says; None without classes."""
+    right, chance, members = [], [], []
+    for question, prediction in pairs:
+        true = question.options[question.answer].action
+        same = [
+            true is not None and option.action is not None and option.action[part] == true[part]
+            for option in question.options
+        ]
+        members.append(true is not None)
+        right.append(prediction.choice is not None and same[prediction.choice])
+        chance.append(sum(same) / len(same))
+    member = np.array(members)
+    found = _share(bootstrap, np.array(right), member)
+    return None if found is None else found | {"chance": round(float(np.array(chance)[member].mean()), 6)}
+
+
+def _margin(pairs: Pairs) -> dict[str, float | None]:
+    """Mean distance in nats between the chosen option's score and the next best."""
+
+    def mean(margins: list[float]) -> float | None:
+        return round(float(np.mean(margins)), 6) if margins else None
+
+    rows = [(prediction.correct, prediction.margin) for _, prediction in pairs if prediction.margin is not None]
+    return {
+        "all": mean([margin for _, margin in rows]),
+        "right": mean([margin for correct, margin in rows if correct]),
+        "wrong": mean([margin for correct, margin in rows if not correct]),
+    }
+
+
+def _calibration(pairs: Pairs) -> dict[str, Any] | None:
+    """Is the model right as often as it is sure? Expected calibration error over ten bins of the chosen probability.
+
+    Scores become probabilities by a softmax over the question's options. None where nothing was scored or scores cannot
+    be log-probabilities (some above zero).
+    """
+    rows = [(probabilities(prediction), prediction) for _, prediction in pairs if prediction.scores]
+    if not rows or any(max(prediction.scores) > 1e-6 for _, prediction in rows):
+        return None
+    sure = np.array([max(shares) for shares, _ in rows])
+    right = np.array([prediction.correct for _, prediction in rows], dtype=float)
+    codes = np.minimum((sure * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bins, error = [], 0.0
+    for code in range(CALIBRATION_BINS):
+        inside = codes == code
+        if inside.any():
+            confidence, accuracy = float(sure[inside].mean()), float(right[inside].mean())
+            error += abs(confidence - accuracy) * int(inside.sum()) / len(rows)
+            bins.append(
+                {"from": round(code / CALIBRATION_BINS, 6), "n": int(inside.sum())}
+                | {"confidence": round(confidence, 6), "accuracy": round(accuracy, 6)}
+            )
+    return {"error": round(error, 6), "n": len(rows), "bins": bins}
+
+
+def _wilson_row(successes: int, n: int) -> dict[str, Any]:
+    low, high = wilson(successes, n)
+    return {"accuracy": round(successes / n, 6), "low": round(low, 6), "high": round(high, 6)}
+
+
+def _table(
+    pairs: Pairs, bootstrap: ClusteredBootstrap, keys: Sequence[tuple[int, ...] | None], name: Any
+) -> list[dict[str, Any]]:
+    """One row per class of the right option: n, accuracy, interval; the most frequent class first."""
+    members: dict[tuple[int, ...], list[int]] = {}
+    for i, key in enumerate(keys):
+        if key is not None:
+            members.setdefault(key, []).append(i)
+    right = np.array([prediction.correct for _, prediction in pairs])
+    rows = []
+    for key, indices in sorted(members.items(), key=lambda item: (-len(item[1]), item[0])):
+        correct = int(right[indices].sum())
+        row = _wilson_row(correct, len(indices))
+        if len(indices) >= TABLE_BOOTSTRAP_FROM:
+            mask = np.zeros(len(pairs), dtype=bool)
+            mask[indices] = True
+            interval = bootstrap.interval(right, mask)
+            row |= {"low": round(interval.low, 6), "high": round(interval.high, 6)}
+        rows.append({"class": list(key), "name": name(key), "n": len(indices), "correct": correct} | row)
+    return rows
+
+
+def _top(counts: Counter[tuple[int, int]], name: Any) -> list[dict[str, Any]]:
+    """The most frequent confusions of different classes, and how many of the true class they are."""
+    totals: Counter[int] = Counter()
+    for (true, _), n in counts.items():
+        totals[true] += n
+    wrong = sorted((item for item in counts.items() if item[0][0] != item[0][1]), key=lambda item: (-item[1], item[0]))
+    return [
+        {"true": name(true), "chosen": name(chosen), "classes": [true, chosen], "n": n, "of": totals[true]}
+        for (true, chosen), n in wrong[:CONFUSIONS]
+    ]

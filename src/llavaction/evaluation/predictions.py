@@ -1,0 +1,244 @@
+"""What a backend answered, and the file that keeps it through a kill."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.records import Record, read_records, to_line, write_records
+from llavaction.evaluation.parsing import ParsedAnswer
+from llavaction.questions.schema import Question
+
+ParseStatus = Literal["scored", "parsed", "unparsed", "failed"]
+
+SCORE_DECIMALS = 6
+SCORE_FLOOR = -1e6
+"""Stands for a log-probability of minus infinity, which JSON cannot hold."""
+
+
+class RunLockedError(LlavactionError):
+    """Another process is writing the run folder."""
+
+
+class Prediction(Record):
+    """One question's outcome, with the right answer and the video, so that a run can be read without its benchmark."""
+
+    question_id: str
+    video_id: str
+    answer: int = Field(ge=0, description="index of the right option")
+    choice: int | None = Field(default=None, description="index of the chosen option; None counts as wrong")
+    parse_status: ParseStatus = Field(
+        description="'scored': by likelihood; 'parsed': read from text; 'unparsed': text without a clear choice; "
+        "'failed': could not be asked, see error"
+    )
+    decision_rule: str = Field(description="how the choice was made, e.g. 'option letters' or 'generation'")
+    scores: tuple[float, ...] = Field(default=(), description="log-probability per option, nats; empty for text")
+    margin: float | None = Field(default=None, description="score of the choice minus the next best, nats")
+    text: str | None = Field(default=None, description="what was generated, unchanged")
+    parse_rule: str | None = Field(default=None, description="which rule read the text, or why none could")
+    error: str | None = Field(default=None, description="why the question could not be asked")
+    note: str | None = Field(default=None, description="what the reader should know, e.g. only a part could be decoded")
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Prediction:
+        if (self.choice is None) != (self.parse_status in ("unparsed", "failed")):
+            raise ValueError(f"choice {self.choice} does not go with parse_status '{self.parse_status}'")
+        if self.scores and max(self.answer, self.choice or 0) >= len(self.scores):
+            raise ValueError(f"answer {self.answer}, choice {self.choice}, but only {len(self.scores)} scores")
+        return self
+
+    @property
+    def correct(self) -> bool:
+        """Whether the right option was chosen; False where nothing was."""
+        return self.choice == self.answer
+
+
+def scored(question: Question, scores: NDArray[np.float64], rule: str, note: str | None = None) -> Prediction:
+    """The prediction for one question's option scores: the largest wins, the first of several equal ones.
+
+    Scores are rounded to six decimals before the choice is made, so that the record alone tells the choice. Minus
+    infinity is written as -1e6; scores that are not numbers make the question fail.
+
+    Args:
+        question: the question asked.
+        scores: log-probability of each option, [options].
+        rule: the backend's decision rule.
+        note: kept with the prediction.
+
+    Raises:
+        LlavactionError: the backend gave a different number of scores than there are options.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if values.shape != (len(question.options),):
+        raise LlavactionError(
+            f"the backend gave scores of shape {values.shape} for question '{question.question_id}', "
+            f"which has {len(question.options)} options"
+        )
+    if np.isnan(values).any() or np.isposinf(values).any():
+        return failed(question, rule, f"the backend's scores are not all numbers: {values.tolist()}", note)
+    rounded = [round(float(value), SCORE_DECIMALS) + 0.0 for value in np.maximum(values, SCORE_FLOOR)]
+    choice = max(range(len(rounded)), key=lambda i: (rounded[i], -i))
+    runner_up = max(value for i, value in enumerate(rounded) if i != choice)
+    return Prediction(
+        question_id=question.question_id,
+        video_id=question.clip.video_id,
+        answer=question.answer,
+        choice=choice,
+        parse_status="scored",
+        decision_rule=rule,
+        scores=tuple(rounded),
+        margin=round(rounded[choice] - runner_up, SCORE_DECIMALS),
+        note=note,
+    )
+
+
+def generated(question: Question, text: str, parsed: ParsedAnswer, rule: str, note: str | None = None) -> Prediction:
+    """The prediction for one question's generated text."""
+    return Prediction(
+        question_id=question.question_id,
+        video_id=question.clip.video_id,
+        answer=question.answer,
+        choice=parsed.choice,
+        parse_status=parsed.status,
+        decision_rule=rule,
+        text=text,
+        parse_rule=parsed.rule,
+        note=note,
+    )
+
+
+def failed(question: Question, rule: str, error: str, note: str | None = None) -> Prediction:
+    """The prediction for a question that could not be asked; it counts as wrong."""
+    return Prediction(
+        question_id=question.question_id,
+        video_id=question.clip.video_id,
+        answer=question.answer,
+        parse_status="failed",
+        decision_rule=rule,
+        error=error,
+        note=note,
+    )
+
+
+def probabilities(prediction: Prediction) -> tuple[float, ...]:
+    """The scores as probabilities over the options (softmax); empty where there are no scores."""
+    if not prediction.scores:
+        return ()
+    top = max(prediction.scores)
+    weights = [math.exp(score - top) for score in prediction.scores]
+    return tuple(weight / sum(weights) for weight in weights)
+
+
+class PredictionJournal:
+    """``predictions.jsonl`` of a run folder while it is written: append-only, locked, safe against a kill at any byte.
+
+    A context manager. Opening it locks the folder, reads what is there and cuts off a last line that was not finished.
+    The lock belongs to the process: it is gone when the process is, however it ended.
+
+    Attributes:
+        done: the predictions on disk by question id.
+
+    Raises:
+        RunLockedError: another process has the journal open.
+        InputError: a finished line is not a prediction.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.path = Path(folder) / "predictions.jsonl"
+        self.done: dict[str, Prediction] = {}
+        self._lock: IO[bytes] | None = None
+        self._stream: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self.path.with_name(".lock"))
+        try:
+            self._open()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for stream in (self._stream, self._lock):
+            if stream is not None:
+                stream.close()
+        self._stream = self._lock = None
+
+    def _open(self) -> None:
+        stream = self._stream = self.path.open("ab+")
+        stream.seek(0)
+        content = stream.read()
+        stream.truncate(content.rfind(b"\n") + 1)
+        self.done = {record.question_id: record for record in read_records(self.path, Prediction)}
+
+    def append(self, predictions: Sequence[Prediction]) -> None:
+        """Add predictions and return once they are on disk."""
+        if self._stream is None:
+            raise RuntimeError("the journal is not open; use it as a context manager")
+        self._stream.write("".join(to_line(prediction) for prediction in predictions).encode())
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self.done.update({prediction.question_id: prediction for prediction in predictions})
+
+    def rewrite(self, predictions: Iterable[Prediction]) -> None:
+        """Replace the whole file by the given predictions, at once."""
+        kept = list(predictions)
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        write_records(self.path, kept)
+        self._open()
+
+
+def read_predictions(folder: str | Path) -> list[Prediction]:
+    """The predictions of a run folder; the unfinished last line of a run that was killed is left out.
+
+    Raises:
+        InputError: the file is missing or damaged, or a question occurs twice.
+    """
+    path = Path(folder) / "predictions.jsonl"
+    predictions = list(read_records(path, Prediction, journal=True))
+    seen: set[str] = set()
+    for line, prediction in enumerate(predictions, start=1):
+        if prediction.question_id in seen:
+            raise InputError(f"question id '{prediction.question_id}' occurs twice", file=path, line=line)
+        seen.add(prediction.question_id)
+    return predictions
+
+
+def _locked(path: Path) -> IO[bytes]:
+    stream = path.open("ab")
+    try:
+        _lock_file(stream)
+    except OSError:
+        stream.close()
+        raise RunLockedError(
+            f"{path.parent}: another process is writing this run\n"
+            "  hint: wait until it ends, or give this run another output folder"
+        ) from None
+    return stream
+
+
+def _lock_file(stream: IO[bytes]) -> None:
+    """Lock without waiting; the operating system frees it when the process ends."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        import msvcrt  # noqa: PLC0415 - only on Windows
+
+        stream.seek(0)
+        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    else:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,300 @@
+"""Asks a backend every question of a benchmark; can be killed at any moment and started again."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Collection, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from llavaction.actions.segments import Clip
+from llavaction.backends.base import Backend, Query
+from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.progress import progress
+from llavaction.base.records import Strict, to_line, write_json
+from llavaction.base.seeding import hashed_seed
+from llavaction.evaluation.metrics import compute_metrics
+from llavaction.evaluation.names import ActionNames
+from llavaction.evaluation.parsing import parse_answer, parse_as_published
+from llavaction.evaluation.predictions import Prediction, PredictionJournal, failed, generated, scored
+from llavaction.evaluation.runs import record_environment, settle_config
+from llavaction.questions.prompts import Perspective, PromptStyle, multiple_choice_prompt
+from llavaction.questions.schema import Benchmark, Question
+
+HOPELESS = 32
+"""A run stops if none of this many first questions can be asked: then it is not the videos but the folder given."""
+
+
+class Frames(Protocol):
+    """What a library returns for a clip."""
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """[frames, height, width, 3] RGB; fewer frames than asked for where only a part could be decoded."""
+        ...
+
+    @property
+    def error(self) -> Exception | None:
+        """Why not everything could be decoded."""
+        ...
+
+
+class Library(Protocol):
+    """Where clips come from; :class:`llavaction.video.library.VideoLibrary` is one."""
+
+    def read(self, clip: Clip, count: int, *, segment_id: str | None = None) -> Frames:
+        """Decode ``count`` frames of ``clip``."""
+        ...
+
+
+class RunConfig(Strict):
+    """How a run is made."""
+
+    benchmark: str = Field(description="folder of the benchmark")
+    backend: str = Field(description="name of the backend, e.g. 'chance' or 'transformers'")
+    backend_options: Mapping[str, Any] = Field(default_factory=dict, description="what the backend was made with")
+    videos: str | None = Field(
+        default=None, description="folder of the videos; not needed by backends that do not look"
+    )
+    frames: int | None = Field(default=None, ge=1, description="frames per clip; None: as many as the backend asks for")
+    decision: Literal["likelihood", "generation"] = Field(
+        default="likelihood", description="'likelihood': the option with the highest score; 'generation': parsed text"
+    )
+    parsing: Literal["robust", "published"] = Field(
+        default="robust", description="how generated text is read, see evaluation/parsing.py"
+    )
+    prompt: PromptStyle = Field(default="letters", description="style of the prompt, see questions/prompts.py")
+    perspective: Perspective = Field(default="first_person", description="for the published prompt only")
+    limit: int | None = Field(default=None, ge=1, description="ask only this many, the same for every backend")
+    batch_size: int = Field(default=4, ge=1, description="questions per call of the backend")
+    workers: int = Field(default=2, ge=1, description="threads that decode ahead; does not change the result")
+    seed: int = Field(default=0, description="of the bootstrap intervals")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came out of :func:`run`.
+
+    Attributes:
+        folder: the run folder.
+        predictions: all of them, in the benchmark's order.
+        metrics: as in ``metrics.json``.
+        asked_now: questions dealt with by this call; the others were on disk already.
+        seconds: what this call took.
+    """
+
+    folder: Path
+    predictions: Sequence[Prediction]
+    metrics: Mapping[str, Any]
+    asked_now: int
+    seconds: float
+
+
+def run(
+    config: RunConfig,
+    benchmark: Benchmark,
+    backend: Backend,
+    library: Library | None,
+    folder: str | Path,
+    *,
+    vocabulary: ActionNames | None = None,
+    groups: Mapping[str, Collection[str]] | None = None,
+    retry_failed: bool = False,
+) -> RunResult:
+    """Ask every question once and write the run folder.
+
+    The folder can be the one of a run that was killed: what is on disk is kept, the rest is done in the same batches as
+    without the interruption, so a backend that gives equal scores for equal batches leaves equal bytes.
+
+    Args:
+        config: the settings; written resolved to ``config.yaml``.
+        benchmark: the questions.
+        backend: who is asked.
+        library: where the frames come from; None for backends that do not look.
+        folder: the run folder.
+        vocabulary: names for the tables; the benchmark's own by default.
+        groups: name to question ids, for a breakdown of the accuracy; the benchmark's own by default.
+        retry_failed: ask those again that failed last time, for instance because a video was missing.
+
+    Raises:
+        InputError: the run was started with other settings; the backend needs videos and there are none; or none of the
+            first questions can be asked.
+        RunLockedError: another process writes the folder.
+        LlavactionError: the backend does not keep to its protocol.
+    """
+    begun = time.perf_counter()
+    folder = Path(folder)
+    questions = asked_questions(benchmark, config.limit)
+    resolved = resolve(config, questions, backend)
+    count = resolved["resolved"]["frames"]
+    if count and library is None:
+        raise InputError(
+            f"backend '{backend.name}' looks at {count} frames per clip but no videos were given",
+            hint="name their folder with --videos",
+        )
+    with PredictionJournal(folder) as journal:
+        settle_config(folder, resolved, started=bool(journal.done))
+        record_environment(folder)
+        batches = [questions[i : i + config.batch_size] for i in range(0, len(questions), config.batch_size)]
+        if retry_failed and any(prediction.error for prediction in journal.done.values()):
+            again = {q.question_id for batch in batches if _has_failure(batch, journal.done) for q in batch}
+            (folder / "metrics.json").unlink(missing_ok=True)
+            journal.rewrite(p for p in journal.done.values() if p.question_id not in again)
+        todo = [batch for batch in batches if any(q.question_id not in journal.done for q in batch)]
+        before = len(journal.done)
+        _work_off(todo, _looks(todo, library if count else None, count, config.workers), config, backend, journal)
+        asked_now = len(journal.done) - before
+        predictions = [journal.done[question.question_id] for question in questions]
+        if list(journal.done.values()) != predictions:
+            journal.rewrite(predictions)
+        metrics = compute_metrics(benchmark, predictions, vocabulary, groups=groups, seed=config.seed)
+        write_json(folder / "metrics.json", metrics)
+    return RunResult(folder, predictions, metrics, asked_now, time.perf_counter() - begun)
+
+
+def asked_questions(benchmark: Benchmark, limit: int | None) -> list[Question]:
+    """The questions of a run, in the benchmark's order.
+
+    A limit draws by the hash of the question's id: spread over all videos, the same for every run, and a larger limit
+    contains a smaller one.
+    """
+    questions = list(benchmark.questions)
+    if limit is None or limit >= len(questions):
+        return questions
+    drawn = sorted(questions, key=lambda question: hashed_seed("limit", question.question_id))[:limit]
+    kept = {question.question_id for question in drawn}
+    return [question for question in questions if question.question_id in kept]
+
+
+def resolve(config: RunConfig, questions: Sequence[Question], backend: Backend) -> dict[str, Any]:
+    """The complete configuration: every key of ``config``, and under ``resolved`` what follows from the inputs.
+
+    A backend may have a mapping ``settings`` (say, its checkpoint's hash and precision); it is recorded too.
+    """
+    generation = config.decision == "generation"
+    return {
+        "schema_version": 1,
+        **config.model_dump(mode="json"),
+        "resolved": {
+            "backend": backend.name,
+            "backend_settings": dict(getattr(backend, "settings", {})),
+            "decision_rule": f"generated text, {config.parsing} parsing" if generation else backend.decision_rule,
+            "frames": (config.frames or backend.needs_frames) if backend.needs_frames else 0,
+            "questions": len(questions),
+            "questions_sha256": hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest(),
+        },
+    }
+
+
+def _has_failure(batch: Sequence[Question], done: Mapping[str, Prediction]) -> bool:
+    return any(done[q.question_id].parse_status == "failed" for q in batch if q.question_id in done)
+
+
+def _work_off(
+    todo: Sequence[Sequence[Question]],
+    looked: Generator[tuple[Sequence[Question], list[_Look]], None, None],
+    config: RunConfig,
+    backend: Backend,
+    journal: PredictionJournal,
+) -> None:
+    if todo:
+        (journal.path.parent / "metrics.json").unlink(missing_ok=True)
+    held: list[Prediction] = []
+    try:
+        for batch, looks in progress(looked, f"asking {backend.name}", total=len(todo)):
+            answers = _ask(batch, looks, config, backend)
+            fresh = [answer for answer in answers if answer.question_id not in journal.done]
+            held += fresh
+            if journal.done or any(answer.parse_status != "failed" for answer in fresh):
+                journal.append(held)
+                held = []
+            elif len(held) >= HOPELESS:
+                raise InputError(
+                    f"none of the first {len(held)} questions could be asked; the first: {held[0].error}",
+                    hint="check the folder of videos and that it belongs to this benchmark",
+                )
+    finally:
+        looked.close()
+    if held:
+        journal.append(held)
+
+
+@dataclass(frozen=True)
+class _Look:
+    images: NDArray[np.uint8] | None = None
+    error: str | None = None
+    note: str | None = None
+
+
+def _look(library: Library, question: Question, count: int) -> _Look:
+    """Decode one clip; whatever goes wrong becomes text, because one bad video must not end a run."""
+    try:
+        frames = library.read(question.clip, count, segment_id=question.question_id)
+        images, error = frames.images, frames.error
+    except LlavactionError as problem:
+        return _Look(error=str(problem))
+    except Exception as problem:  # a decoder may raise anything on a damaged file
+        return _Look(error=f"{type(problem).__name__}: {problem}")
+    if not len(images):
+        return _Look(error=str(error) if error else "no frame could be decoded")
+    return _Look(images=images, note=None if error is None else f"{len(images)} of {count} frames: {error}")
+
+
+def _looks(
+    batches: Sequence[Sequence[Question]], library: Library | None, count: int, workers: int
+) -> Generator[tuple[Sequence[Question], list[_Look]], None, None]:
+    """Batches with their frames, decoded ahead by as many clips as a batch holds and one per worker."""
+    if library is None:
+        for batch in batches:
+            yield batch, [_Look() for _ in batch]
+        return
+    ahead = max((len(batch) for batch in batches), default=0) + workers
+    upcoming = iter([question for batch in batches for question in batch])
+    waiting: deque[Future[_Look]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    try:
+        for batch in batches:
+            looks = []
+            for _ in batch:
+                while len(waiting) < ahead and (question := next(upcoming, None)) is not None:
+                    waiting.append(pool.submit(_look, library, question, count))
+                looks.append(waiting.popleft().result())
+            yield batch, looks
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ask(batch: Sequence[Question], looks: Sequence[_Look], config: RunConfig, backend: Backend) -> list[Prediction]:
+    """One prediction per question of a batch; only those that could be decoded reach the backend."""
+    generation = config.decision == "generation"
+    rule = f"generated text, {config.parsing} parsing" if generation else backend.decision_rule
+    ready = [i for i, look in enumerate(looks) if look.error is None]
+    queries = [
+        Query(
+            batch[i], multiple_choice_prompt(batch[i], config.prompt, perspective=config.perspective), looks[i].images
+        )
+        for i in ready
+    ]
+    answers: Sequence[Any] = []
+    if queries:
+        answers = backend.generate(queries) if generation else backend.score_options(queries)
+    if len(answers) != len(queries):
+        raise LlavactionError(f"backend '{backend.name}' gave {len(answers)} answers to {len(queries)} questions")
+    found = {}
+    parse = parse_as_published if config.parsing == "published" else parse_answer
+    for i, answer in zip(ready, answers, strict=True):
+        question, note = batch[i], looks[i].note
+        if generation:
+            parsed = parse(answer, [option.text for option in question.options])
+            found[i] = generated(question, answer, parsed, rule, note)
+        else:
+            found[i] = scored(question, answer, rule, note)
+    return [found[i] if i in found else failed(q, rule, looks[i].error or "") for i, q in enumerate(batch)]

@@ -1,0 +1,200 @@
+"""Hugging Face checkpoint folders: opened without network, without pickles, with errors that name what is missing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as _IMAGE_TEXT_MODELS
+from transformers.utils import logging as transformers_logging
+
+from llavaction.base.errors import InputError
+from llavaction.base.records import read_json
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint folder without its weights.
+
+    Attributes:
+        folder: where it is.
+        config: the model's configuration.
+        tokenizer: the tokenizer.
+        chat_template: the Jinja text that turns messages into a prompt, or None where the folder has none.
+        image_settings: settings of the image processor as stored; empty where there are none.
+        video_settings: those of the video processor, or else of the image processor.
+    """
+
+    folder: Path
+    config: Any
+    tokenizer: Any
+    chat_template: str | None
+    image_settings: Mapping[str, Any]
+    video_settings: Mapping[str, Any]
+
+    @property
+    def context(self) -> int | None:
+        """Longest sequence of the text model in tokens; None where the configuration does not say."""
+        return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+
+    def token(self, field: str) -> str:
+        """The text of the special token whose id the configuration holds under ``field``.
+
+        Raises:
+            InputError: the configuration lacks the field, or the tokenizer has no such id.
+        """
+        index = getattr(self.config, field, None)
+        text = None if index is None else self.tokenizer.convert_ids_to_tokens(index)
+        if not isinstance(text, str):
+            raise InputError(
+                f"{field} is {index}, but the tokenizer ({len(self.tokenizer)} tokens) has no such token",
+                file=self.folder / "config.json",
+                hint="the tokenizer files are not those of this model",
+            )
+        return text
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the library's own progress bars off the terminal while weights are read or written."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+def open_checkpoint(folder: str | Path) -> Checkpoint:
+    """Read everything of a checkpoint but its weights.
+
+    Raises:
+        InputError: the folder is missing or is no checkpoint, its model takes no images, or a file is damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError("no such folder", file=folder, hint="give a local checkpoint folder; nothing is downloaded")
+    if not (folder / "config.json").is_file():
+        raise InputError("has no config.json, so it is not a Hugging Face checkpoint folder", file=folder)
+    stored = read_json(folder / "config.json")
+    kind = stored.get("model_type") if isinstance(stored, dict) else None
+    if kind not in _IMAGE_TEXT_MODELS:
+        raise InputError(
+            f"model_type {kind!r} is not an image-text-to-text model of transformers {transformers.__version__}",
+            file=folder / "config.json",
+            hint="needed is a vision-language checkpoint, such as model_type 'llava_onevision' or 'qwen2_5_vl'",
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(
+            "has no .safetensors weights",
+            file=folder,
+            hint="pickled weights (.bin, .pt) are never loaded; save the model again with save_pretrained",
+        )
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except Exception as error:
+        raise InputError(f"is refused by transformers: {_first_line(error)}", file=folder / "config.json") from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:
+        raise InputError(f"its tokenizer cannot be loaded: {_first_line(error)}", file=folder) from error
+    processor = _settings(folder / "processor_config.json")
+    image = processor.get("image_processor") or _settings(folder / "preprocessor_config.json")
+    video = processor.get("video_processor") or _settings(folder / "video_preprocessor_config.json") or image
+    return Checkpoint(folder, config, tokenizer, _chat_template(folder, processor, tokenizer), image, video)
+
+
+def fingerprint(folder: str | Path) -> str:
+    """A hex digest of a checkpoint's configuration, tokenizer, templates and weights.
+
+    Of each weight file it takes the size, the first and the last 64 KiB and 62 pieces of that size in between, which
+    tells trainings apart and takes a moment even for large models.
+    """
+    digest, piece, pieces = hashlib.sha256(), 1 << 16, 64
+    for path in sorted(Path(folder).iterdir()):
+        if path.suffix not in (".json", ".jinja", ".txt", ".model", ".safetensors"):
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size}:".encode())
+        with path.open("rb") as stream:
+            if path.suffix != ".safetensors" or size <= piece * pieces:
+                digest.update(stream.read())
+                continue
+            for number in range(pieces):
+                stream.seek((size - piece) * number // (pieces - 1))
+                digest.update(stream.read(piece))
+    return digest.hexdigest()
+
+
+def load_model(
+    checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype, attention: str | None = None
+) -> Any:
+    """Load the weights, in evaluation mode.
+
+    Args:
+        checkpoint: see :func:`open_checkpoint`.
+        device, dtype: where and in which precision.
+        attention: "eager", "sdpa" or "flash_attention_2"; None leaves the choice to the library.
+
+    Raises:
+        InputError: a file is damaged, or tensors are missing or of the wrong shape (they would be random).
+    """
+    loaded: Any
+    try:
+        with quiet():
+            loaded = AutoModelForImageTextToText.from_pretrained(
+                checkpoint.folder,
+                config=checkpoint.config,
+                dtype=dtype,
+                attn_implementation=attention,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+    except Exception as error:
+        raise InputError(f"its weights cannot be loaded: {_first_line(error)}", file=checkpoint.folder) from error
+    model, report = loaded
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise InputError(
+            f"its weights lack {len(missing)} tensors of the model, first '{missing[0]}'",
+            file=checkpoint.folder,
+            hint="weights and config.json do not belong together, or a shard is missing",
+        )
+    return model.to(device).eval()
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise InputError("expected a JSON object", file=path)
+    return values
+
+
+def _chat_template(folder: Path, processor: Mapping[str, Any], tokenizer: Any) -> str | None:
+    """The processor's template goes before the tokenizer's: only it knows how to write a video."""
+    if (folder / "chat_template.jinja").is_file():
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    for template in (
+        _settings(folder / "chat_template.json").get("chat_template"),
+        processor.get("chat_template"),
+        tokenizer.chat_template,
+    ):
+        chosen = template.get("default") if isinstance(template, dict) else template
+        if chosen:
+            return str(chosen)
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:300] or type(error).__name__

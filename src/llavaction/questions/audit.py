@@ -1,0 +1,104 @@
+"""Can a benchmark be answered without looking at the video?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from llavaction.base.errors import InputError
+from llavaction.base.records import write_json
+from llavaction.base.statistics import clustered_bootstrap
+from llavaction.questions.attacks import ATTACKS
+from llavaction.questions.options import Floats, OptionTable
+from llavaction.questions.schema import Benchmark, Question
+
+LEAK = 0.05
+"""An attack this far above chance, with its whole interval above chance, is called a leak; half of it a slight one."""
+
+
+def audit(benchmark: Benchmark) -> dict[str, Any]:
+    """Attack a benchmark blindly.
+
+    Returns:
+        ``chance``; ``attacks`` (name, accuracy, low, high at 95 %, clustered by video, note), strongest first;
+        ``position`` (how often each letter is right, chi-square p); ``similarity`` (share of questions with a distractor
+        that shares the answer's verb, noun, either); ``filter`` and ``miner`` (as the card reports them); ``verdict`` in words.
+    """
+    table = OptionTable.of(benchmark)
+    videos = [question.clip.video_id for question in benchmark.questions]
+    chance = float(np.mean(1.0 / table.sizes))
+    attacks = []
+    for attack in ATTACKS:
+        if attack.name.endswith("in train") and not table.train.any():
+            continue
+        credits = attack.credits(table)
+        low, high = clustered_bootstrap(credits, videos)
+        attacks.append({
+            "name": attack.name,
+            "accuracy": round(float(credits.mean()), 4),
+            "low": round(low, 4),
+            "high": round(high, 4),
+            "note": attack.note,
+        })  # fmt: skip
+    attacks.sort(key=lambda entry: (-entry["accuracy"], entry["name"]))
+    card = benchmark.card
+    return {
+        "benchmark": {"name": card.name, "split": card.split, "miner": card.miner, "text": card.text,
+                      "options": card.options, "questions": len(benchmark.questions)},
+        "chance": round(chance, 4),
+        "attacks": attacks,
+        "position": _positions(benchmark.questions),
+        "similarity": _similarity(table),
+        "filter": dict(card.settings.get("filter", {})),
+        "miner": {**card.settings.get("miner", {}), **card.settings.get("miner report", {})},
+        "verdict": verdict(attacks, chance),
+    }  # fmt: skip
+
+
+def audit_folder(benchmark: Benchmark) -> dict[str, Any]:
+    """Audit a benchmark that lies on disk and leave ``audit.json`` beside its questions.
+
+    Raises:
+        InputError: the benchmark was not loaded from a folder.
+    """
+    if benchmark.folder is None:
+        raise InputError("this benchmark has no folder yet", hint="save it first")
+    result = audit(benchmark)
+    write_json(benchmark.folder / "audit.json", result)
+    return result
+
+
+def verdict(attacks: Sequence[dict[str, Any]], chance: float) -> str:
+    """The audit in one or two sentences for somebody who wants to know whether to trust the benchmark."""
+    best = max(attacks, key=lambda entry: entry["accuracy"])
+    reach = f"{best['accuracy']:.1%} [{best['low']:.1%}, {best['high']:.1%}] against {chance:.1%} by chance"
+    above = [entry for entry in attacks if entry["low"] > chance]
+    if best["accuracy"] >= chance + LEAK and best in above:
+        others = [entry["name"] for entry in above if entry is not best]
+        more = f" Above chance too: {', '.join(others)}." if others else ""
+        return (
+            f"Leaks: without the video '{best['name']}' ({best['note']}) gets {reach}. A model's accuracy here has to be "
+            f"read against that, not against chance.{more}"
+        )
+    if above:
+        return f"Nearly blind-proof: the strongest blind attack, '{best['name']}' ({best['note']}), gets {reach}."
+    return f"Blind-proof as far as tested: no attack is above chance; the best, '{best['name']}', gets {reach}."
+
+
+def _positions(questions: Sequence[Question]) -> dict[str, Any]:
+    """How often each letter is right, and whether that is more uneven than chance allows."""
+    sizes = {len(question.options) for question in questions}
+    counts = np.bincount([question.answer for question in questions], minlength=max(sizes))
+    letters = {chr(ord("A") + i): int(count) for i, count in enumerate(counts)}
+    p = round(float(stats.chisquare(counts).pvalue), 4) if len(sizes) == 1 else None
+    return {"right": letters, "p": p}
+
+
+def _similarity(table: OptionTable) -> dict[str, float]:
+    """Share of questions in which a distractor shares the answer's verb, its noun, or either."""
+    verb, noun = (table.shared(labels)[table.right] > 0 for labels in (table.verb, table.noun))
+    shares: dict[str, Floats] = {"same verb": verb, "same noun": noun, "either": verb | noun}
+    return {name: round(float(share.mean()), 4) for name, share in shares.items()}

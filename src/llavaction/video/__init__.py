@@ -1,0 +1,1 @@
+"""Video files: what they hold, which frames to take, decoding a clip, finding videos in a folder, writing."""

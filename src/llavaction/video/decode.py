@@ -1,0 +1,432 @@
+"""Decoding the frames of a clip.
+
+For each group of pictures that holds a wanted frame the reader seeks to its keyframe and hands packets to the decoder
+until the wanted frames are in, leaving out those no other picture refers to. Nothing is decoded that is not needed,
+and what comes out equals a decode of the whole file from its beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import ArrayLike, NDArray
+
+from llavaction.base.errors import InputError
+from llavaction.video.errors import CorruptVideoError, EmptyClipError, ShortVideoError, VideoError
+from llavaction.video.frames import Frames, Sheet, Side, Size, target_size
+from llavaction.video.index import FrameIndex, choose_stream, frame_index, open_container, reason
+from llavaction.video.sampling import Draws, Timeline
+
+SKIPS_SAFELY = {"h264"}
+"""Decoders in which a picture marked as not referred to is referred to by none (in HEVC, higher layers may)."""
+
+NOT_INTERLACED = {0, 1}
+"""Field orders (unknown, progressive) with which unreferenced pictures are skipped; a field may lack its mark."""
+
+OVERHANG = 1.5
+"""Periods by which a clip may stop after the video's end before that counts as a fault: annotations are rounded."""
+
+
+class VideoReader:
+    """One video stream of a file, open for reading clips.
+
+    Args:
+        path: the file.
+        stream: its place among the file's video streams, from 0; None takes the main one.
+        threads: threads for one picture, where it is coded in slices. More can be faster on an idle machine; a
+            damaged picture may then come out differently.
+
+    Raises:
+        MissingVideoError: there is no such file.
+        CorruptVideoError: it is no video, or holds no frame.
+        VideoError: it has no such stream.
+
+    Attributes:
+        index: its frames.
+        video_streams: how many video streams the file has.
+        has_audio: whether it has sound.
+    """
+
+    def __init__(self, path: str | Path, *, stream: int | None = None, threads: int = 1) -> None:
+        self.path = Path(path)
+        self._stream_number, self._threads = stream, threads
+        self._reformatter = VideoReformatter()
+        self._open(quickly=True)
+        self.index: FrameIndex = frame_index(self.path, self._container, self._stream)
+
+    def _open(self, *, quickly: bool) -> None:
+        self._container = open_container(self.path, quickly=quickly)
+        self.video_streams, self.has_audio = len(self._container.streams.video), bool(self._container.streams.audio)
+        self._stream = choose_stream(self._container, self._stream_number, self.path)
+        self._decoder = self._stream.codec_context
+        self._decoder.thread_type, self._decoder.thread_count = "SLICE", self._threads
+
+    def _reopen(self) -> None:
+        self._container.close()
+        self._open(quickly=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the decoder."""
+        return self._decoder.name
+
+    @property
+    def timeline(self) -> Timeline:
+        """When each frame is shown."""
+        return self.index.timeline
+
+    def first_picture(self) -> VideoFrame:
+        """The first picture as it is stored: not turned, not converted.
+
+        Raises:
+            CorruptVideoError: it cannot be decoded.
+        """
+        for packet in chain(self._packets(None), [None]):
+            pictures = self._decode(packet)
+            if pictures is None:
+                break
+            if pictures:
+                self._decoder.flush_buffers()
+                return pictures[0]
+        raise CorruptVideoError("its first frame cannot be decoded", file=self.path)
+
+    def clip(
+        self,
+        start: float = 0.0,
+        stop: float | None = None,
+        count: int = 8,
+        *,
+        size: Size = None,
+        side: Side = "short",
+        jitter: Draws | None = None,
+    ) -> Frames:
+        """``count`` frames of [start, stop) seconds, chosen by :meth:`Timeline.pick`; see :func:`read_clip`."""
+        try:
+            indices, error = plan_clip(self.timeline, start, stop, count, self.path, jitter)
+        except VideoError as fault:
+            return Frames.nothing(fault)
+        return self.frames(indices, size=size, side=side, error=error)
+
+    def at(self, times: ArrayLike, *, size: Size = None, side: Side = "short") -> Frames:
+        """The frames on show at the given seconds; see :func:`read_times`."""
+        try:
+            indices, error = plan_times(self.timeline, times, self.path)
+        except VideoError as fault:
+            return Frames.nothing(fault)
+        return self.frames(indices, size=size, side=side, error=error)
+
+    def frames(
+        self, indices: Sequence[int] | NDArray[np.int64], *, size: Size = None, side: Side = "short",
+        error: VideoError | None = None,
+    ) -> Frames:
+        """Decode frames by their index in the timeline, in any order.
+
+        Args:
+            indices: which frames, each within the timeline.
+            size: as in :func:`read_clip`.
+            side: as in :func:`read_clip`.
+            error: what is already known to be wrong with the request.
+        """
+        sheet = Sheet([int(index) for index in indices])
+        if self.index.by_order:
+            self._decode_in_order(sheet, size, side)
+        else:
+            self._decode_by_key(sheet, size, side, back=0)
+            if sheet.open:
+                self._reopen()
+                self._decode_by_key(sheet, size, side, back=1)
+        return sheet.finish(self.timeline.times[sheet.wanted], error, str(self.path))
+
+    def _decode_by_key(self, sheet: Sheet, size: Size, side: Side, *, back: int) -> None:
+        """Fill the sheet one group of pictures at a time, each from its keyframe or from one ``back`` keys before."""
+        index = self.index
+
+        def key_of(frame: int) -> int:
+            return max(int(np.searchsorted(index.keys, index.pts[frame], side="right")) - 1 - back, 0)
+
+        for key, members in groupby(sheet.open, key_of):
+            wanted = {int(index.pts[frame]): frame for frame in members}
+            waiting = set(wanted)
+            finished = True
+            for packet in self._packets_from(key):
+                if self._decoder.name in SKIPS_SAFELY and self._decoder.field_order in NOT_INTERLACED:
+                    self._decoder.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+                pictures = self._decode(packet)
+                finished = pictures is not None
+                self._keep(pictures or [], wanted, sheet, size, side)
+                waiting.discard(packet.pts)
+                if not finished or not waiting:
+                    break
+            if finished:
+                self._keep(self._decode(None) or [], wanted, sheet, size, side)
+            self._decoder.flush_buffers()
+
+    def _decode_in_order(self, sheet: Sheet, size: Size, side: Side) -> None:
+        """Fill the sheet by counting the pictures the decoder puts out from the beginning of the file."""
+        if not sheet.open:
+            return
+        last, number = sheet.open[-1], 0
+        for packet in chain(self._packets(None), [None]):
+            pictures = self._decode(packet)
+            if pictures is None:
+                return
+            for picture in pictures:
+                picture.pts = number
+                number += 1
+            self._keep(pictures, {frame: frame for frame in sheet.open}, sheet, size, side)
+            if number > last:
+                return
+
+    def _decode(self, packet: Packet | None) -> list[VideoFrame] | None:
+        """Pictures that come out; None where the packet is damaged.
+
+        After damage the pictures still held back by the decoder are given up: some of them may be damaged too.
+        """
+        if packet is not None and packet.is_corrupt:
+            return None
+        try:
+            return self._decoder.decode(packet)
+        except av.error.FFmpegError:
+            return None
+
+    def _keep(
+        self, pictures: list[VideoFrame], wanted: dict[int, int], sheet: Sheet, size: Size, side: Side
+    ) -> None:
+        for picture in pictures:
+            if picture.pts in wanted and not picture.is_corrupt:
+                image = to_image(picture, sheet.picture_size or size, side, self._reformatter)
+                sheet.put(wanted[picture.pts], image)
+
+    def _packets_from(self, key: int) -> Iterator[Packet]:
+        """Packets in decoding order from a keyframe on; from the file's first one should seeking go too far."""
+        begin, found = int(self.index.keys[key]), False
+        for target in (int(self.index.seek_to[key]), None):
+            for packet in self._packets(target):
+                found = found or packet.pts == begin
+                if found:
+                    yield packet
+                elif target is not None and packet.is_keyframe and packet.pts > begin:
+                    break
+            if found:
+                return
+
+    def _packets(self, seek_to: int | None) -> Iterator[Packet]:
+        """Packets from a timestamp (or the beginning) until the end of the file or the first one that is unreadable."""
+        try:
+            if seek_to is None:
+                self._reopen()
+            else:
+                self._container.seek(seek_to, stream=self._stream)
+            for packet in self._container.demux(self._stream):
+                if packet.size:
+                    yield packet
+        except av.error.FFmpegError:
+            return
+
+
+def to_image(
+    picture: VideoFrame, size: Size, side: Side, reformatter: VideoReformatter
+) -> NDArray[np.uint8]:
+    """A decoded picture as uint8 [height, width, 3] RGB, the right way up, at the wanted size."""
+    quarter_turn, flip_x, flip_y = orientation(picture)
+    seen = (picture.width, picture.height) if quarter_turn else (picture.height, picture.width)
+    height, width = target_size(*seen, size, side)
+    if quarter_turn:
+        height, width = width, height
+    scaled = (height, width) != (picture.height, picture.width)
+    rgb = reformatter.reformat(
+        picture, width, height, "rgb24", interpolation=Interpolation.BICUBIC if scaled else None, threads=1
+    )
+    image: NDArray[np.uint8] = rgb.to_ndarray()
+    if quarter_turn:
+        image = image.swapaxes(0, 1)
+    return image[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
+
+
+def orientation(picture: VideoFrame) -> tuple[bool, bool, bool]:
+    """Whether to swap rows and columns, then to mirror left-right, then top-bottom, by the display matrix.
+
+    The matrix (a b u / c d v / x y w in 32-bit numbers) sends the stored point (x, y) to (a x + c y, b x + d y).
+    """
+    side_data = picture.side_data.get("DISPLAYMATRIX")
+    if side_data is None:
+        return False, False, False
+    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(side_data), dtype=np.int32)[:5])
+    if abs(b) > abs(a):
+        return True, c < 0, b < 0
+    return False, a < 0, d < 0
+
+
+def plan_clip(
+    timeline: Timeline,
+    start: float,
+    stop: float | None,
+    count: int,
+    file: str | Path,
+    jitter: Draws | None = None,
+) -> tuple[NDArray[np.int64], ShortVideoError | None]:
+    """Indices of the frames of a clip, and an error to go with them if the video ends before the clip does.
+
+    Raises:
+        EmptyClipError: the clip holds no time.
+        ShortVideoError: the video ends before the clip starts.
+        InputError: ``count`` is less than 1.
+    """
+    end = timeline.duration
+    stop = end if stop is None else stop
+    if start >= end and stop > start:
+        raise ShortVideoError(f"ends at {end:.2f} s, before the clip [{start:.2f}, {stop:.2f}) s starts", file=file)
+    if not np.isfinite([start, stop]).all() or stop <= start:
+        raise EmptyClipError(f"the clip [{start}, {stop}) s holds no time; expected start < stop", file=file)
+    error = None
+    if stop > end + OVERHANG / float(timeline.rate):
+        problem = f"ends at {end:.2f} s, within the clip [{start:.2f}, {stop:.2f}) s; frames are from before the end"
+        error = ShortVideoError(problem, file=file)
+    return timeline.pick(max(start, 0.0), min(stop, end), count, jitter), error
+
+
+def plan_times(
+    timeline: Timeline, times: ArrayLike, file: str | Path
+) -> tuple[NDArray[np.int64], ShortVideoError | None]:
+    """Indices of the frames on show at given seconds, and an error to go with them if some are past the video's end.
+
+    Raises:
+        EmptyClipError: no times are given.
+        ShortVideoError: all times are past the video's end.
+        InputError: a time is negative or no number.
+    """
+    seconds = np.atleast_1d(np.asarray(times, dtype=np.float64))
+    if not seconds.size:
+        raise EmptyClipError("no times to look at were given", file=file)
+    if not np.isfinite(seconds).all() or seconds.min() < 0:
+        raise InputError(f"times to look at must be seconds from the first frame, 0 or more; found {seconds.min()}")
+    past = tuple(int(row) for row in np.flatnonzero(seconds >= timeline.duration + OVERHANG / float(timeline.rate)))
+    error = None
+    if past:
+        problem = f"ends at {timeline.duration:.2f} s, before {len(past)} of the {seconds.size} times asked for"
+        error = ShortVideoError(problem, file=file, missing=past)
+    if error is not None and len(past) == seconds.size:
+        raise error
+    return timeline.on_show(seconds), error
+
+
+def read_clip(
+    path: str | Path,
+    start: float = 0.0,
+    stop: float | None = None,
+    count: int = 8,
+    *,
+    size: Size = None,
+    side: Side = "short",
+    stream: int | None = None,
+    threads: int = 1,
+    jitter: Draws | None = None,
+    strict: bool = False,
+) -> Frames:
+    """Read ``count`` frames of the clip [start, stop) seconds of a video.
+
+    Args:
+        path: the video file.
+        start: seconds from the video's first frame; a negative start counts as 0.
+        stop: None for the video's end.
+        count: how many frames; where the clip has fewer, frames repeat.
+        size: None for the video's own, pixels of one side, or (height, width); applies to the picture as seen.
+        side: which side an ``int`` size is for.
+        stream: place among the file's video streams, from 0; None takes the main one.
+        threads: see :class:`VideoReader`.
+        jitter: moves each frame at random within its part of the clip, for training.
+        strict: raise what is wrong instead of returning it.
+
+    Returns:
+        Always ``count`` frames if at least one could be decoded; ``error`` says what is wrong: MissingVideoError,
+        CorruptVideoError, ShortVideoError, EmptyClipError.
+
+    Raises:
+        VideoError: ``strict`` is set and something is wrong with the video.
+        InputError: ``count`` or ``size`` is less than 1.
+    """
+    try:
+        with VideoReader(path, stream=stream, threads=threads) as video:
+            frames = video.clip(start, stop, count, size=size, side=side, jitter=jitter)
+    except VideoError as error:
+        frames = Frames.nothing(error)
+    return _checked(frames, strict)
+
+
+def read_times(
+    path: str | Path,
+    times: ArrayLike,
+    *,
+    size: Size = None,
+    side: Side = "short",
+    stream: int | None = None,
+    threads: int = 1,
+    strict: bool = False,
+) -> Frames:
+    """Read the frames on show at given seconds from the video's first frame: the last one that has begun by then.
+
+    Times past the video's end are given its last frame and a ShortVideoError; otherwise as :func:`read_clip`.
+
+    Raises:
+        VideoError: ``strict`` is set and something is wrong with the video.
+        InputError: a time is negative or no number, or ``size`` is less than 1.
+    """
+    try:
+        with VideoReader(path, stream=stream, threads=threads) as video:
+            frames = video.at(times, size=size, side=side)
+    except VideoError as error:
+        frames = Frames.nothing(error)
+    return _checked(frames, strict)
+
+
+def _checked(frames: Frames, strict: bool) -> Frames:
+    if strict and frames.error is not None:
+        raise frames.error
+    return frames
+
+
+def read_all(
+    path: str | Path, *, size: Size = None, side: Side = "short", stream: int | None = None
+) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Decode a whole file from its beginning: (seconds from the first frame, uint8 [height, width, 3] RGB) a frame.
+
+    Where the file's timestamps fall or are missing, frames are timed by their order and the average rate.
+
+    Raises:
+        MissingVideoError: there is no such file.
+        CorruptVideoError: it is no video, or decoding met damage (after the frames before it).
+    """
+    with VideoReader(path, stream=stream) as video:
+        by_order, rate = video.index.by_order, float(video.timeline.rate)
+    with open_container(path) as container:
+        chosen = choose_stream(container, stream, path)
+        chosen.codec_context.thread_type, chosen.codec_context.thread_count = "SLICE", 1
+        first, reformatter = None, VideoReformatter()
+        try:
+            for number, picture in enumerate(container.decode(chosen)):
+                first = picture.pts if first is None else first
+                time = number / rate if by_order else float((picture.pts - first) * chosen.time_base)
+                yield time, to_image(picture, size, side, reformatter)
+        except av.error.FFmpegError as error:
+            raise CorruptVideoError(f"damaged: {reason(error)}", file=path) from None

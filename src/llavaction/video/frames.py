@@ -1,0 +1,122 @@
+"""Decoded frames, and the sheet they are put on while a clip is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llavaction.base.errors import InputError
+from llavaction.video.errors import CorruptVideoError, VideoError
+
+Size = int | tuple[int, int] | None
+"""Wanted picture size: length of one side in pixels, (height, width), or None for the video's own."""
+
+Side = Literal["short", "long"]
+"""Which side an ``int`` size is the length of; the other one follows, so that the shape of the picture is kept."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames of a clip, and what was wrong with it.
+
+    Attributes:
+        images: uint8 [frames, height, width, 3] RGB, turned the way the video is meant to be seen; [0, 0, 0, 3] where
+            nothing could be decoded.
+        times: float64 [frames], when each frame begins, in seconds from the video's first frame.
+        error: what kept the clip from being complete; None if nothing did. Its ``missing`` names the rows for which
+            another frame stands in.
+    """
+
+    images: NDArray[np.uint8]
+    times: NDArray[np.float64]
+    error: VideoError | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @classmethod
+    def nothing(cls, error: VideoError) -> Frames:
+        """No frames at all, and why."""
+        return cls(np.zeros((0, 0, 0, 3), dtype=np.uint8), np.zeros(0), error)
+
+
+def target_size(height: int, width: int, size: Size, side: Side = "short") -> tuple[int, int]:
+    """(height, width) a picture gets; smaller pictures are enlarged too.
+
+    Raises:
+        InputError: a length is less than 1.
+    """
+    if size is None:
+        return height, width
+    if isinstance(size, int):
+        length = min(height, width) if side == "short" else max(height, width)
+        result = tuple(size if s == length else max(1, round(s * size / length)) for s in (height, width))
+    else:
+        result = tuple(size)
+    if len(result) != 2 or min(result) < 1:
+        raise InputError(f"a picture cannot have size {size}; expected pixels of one side or (height, width)")
+    return result[0], result[1]
+
+
+class Sheet:
+    """Collects the frames of a clip row by row; the same frame may be asked for in several rows.
+
+    Args:
+        wanted: which frame each row shows, by any number that names a frame.
+    """
+
+    def __init__(self, wanted: Sequence[int]) -> None:
+        self.wanted = [int(frame) for frame in wanted]
+        self._rows: dict[int, list[int]] = {}
+        for row, frame in enumerate(self.wanted):
+            self._rows.setdefault(frame, []).append(row)
+        self._images: NDArray[np.uint8] | None = None
+        self._filled: set[int] = set()
+
+    @property
+    def open(self) -> list[int]:
+        """Frames that are wanted and not there yet, rising."""
+        return sorted(set(self._rows) - self._filled)
+
+    @property
+    def picture_size(self) -> tuple[int, int] | None:
+        """(height, width) of the frames, once there is one."""
+        return None if self._images is None else (self._images.shape[1], self._images.shape[2])
+
+    def put(self, frame: int, image: NDArray[np.uint8]) -> None:
+        """Put a picture into every row that shows ``frame``."""
+        if self._images is None:
+            self._images = np.empty((len(self.wanted), *image.shape), dtype=np.uint8)
+        for row in self._rows[frame]:
+            self._images[row] = image
+        self._filled.add(frame)
+
+    def finish(self, times: Iterable[float], error: VideoError | None, file: str) -> Frames:
+        """Let the frame before stand in for each one that is missing (the next one, where there is none before).
+
+        Args:
+            times: seconds at which the wanted frame of each row begins.
+            error: what is known to be wrong with the clip; kept if no frame is missing.
+            file: the video, for the message.
+        """
+        missing = tuple(row for row, frame in enumerate(self.wanted) if frame not in self._filled)
+        moments = np.asarray(list(times), dtype=np.float64)
+        if self._images is None:
+            problem = f"none of the {len(self.wanted)} frames asked for can be decoded"
+            return Frames.nothing(error or CorruptVideoError(problem, file=file, missing=missing))
+        if not missing:
+            return Frames(self._images, moments, error)
+        present = np.asarray([row for row in range(len(self.wanted)) if row not in set(missing)])
+        problem = (
+            f"{len(missing)} of the {len(self.wanted)} frames asked for cannot be decoded, "
+            f"the first at {moments[missing[0]]:.2f} s; the nearest decoded frame before stands in"
+        )
+        for row in missing:
+            source = present[max(int(np.searchsorted(present, row)) - 1, 0)]
+            self._images[row] = self._images[source]
+            moments[row] = moments[source]
+        return Frames(self._images, moments, error or CorruptVideoError(problem, file=file, missing=missing))

@@ -1,0 +1,43 @@
+"""Questions, frames and queries for the backend tests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llavaction.actions.segments import Clip
+from llavaction.backends.base import Query
+from llavaction.base.seeding import hashed_rng
+from llavaction.questions.prompts import multiple_choice_prompt
+from llavaction.questions.schema import Option, Provenance, Question
+
+VERBS = ("take", "put", "open", "close", "wash", "cut", "mix", "pour", "move", "turn-on")
+NOUNS = ("plate", "knife", "door", "tap", "onion")
+
+
+def make_question(
+    number: int, options: int = 5, *, words: str = "What is the person doing?", answer: int = 0
+) -> Question:
+    """A question whose options are all different (verb, noun) classes."""
+    return Question(
+        question_id=f"q{number}",
+        clip=Clip(video_id="P01_01", start=1.0, stop=3.0),
+        question=words,
+        options=tuple(
+            Option(text=f"{VERBS[i % 10]} {NOUNS[i // 10 + number % 2]}", action=(i % 10, i // 10 + number % 2))
+            for i in range(options)
+        ),
+        answer=answer,
+        provenance=Provenance(miner="random", text_pool="clean"),
+    )
+
+
+def make_frames(seed: int, count: int, height: int = 90, width: int = 160) -> np.ndarray:
+    """Random pictures: a few coarse blocks of colour each, so that scaling does not wash them out."""
+    blocks = hashed_rng("frames", seed).integers(0, 256, (count, 6, 8, 3), dtype=np.uint8)
+    return np.ascontiguousarray(blocks.repeat(-(-height // 6), 1).repeat(-(-width // 8), 2)[:, :height, :width])
+
+
+def make_query(number: int, options: int = 5, frames: np.ndarray | None = None, words: str = "What happens?") -> Query:
+    """A query with our own prompt."""
+    question = make_question(number, options, words=words)
+    return Query(question, multiple_choice_prompt(question), frames)

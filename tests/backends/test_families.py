@@ -1,0 +1,131 @@
+"""What each family makes of a clip: token counts against the models' own features, text, times, refusals."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from asking import make_frames, make_query
+
+from llavaction.backends.base import Query
+from llavaction.backends.families import Prepared
+from llavaction.backends.huggingface import HuggingFaceBackend
+from llavaction.base.errors import InputError
+
+Make = Callable[..., HuggingFaceBackend]
+WITH_VIDEO = ("llava_onevision", "qwen2_5_vl", "qwen3_vl", "internvl")
+
+
+def _features(backend: HuggingFaceBackend, prepared: Prepared) -> int:
+    """How many visual features the model itself computes from the prepared tensors."""
+    tensors = dict(prepared.tensors)
+    model = backend.model.model
+    with torch.inference_mode():
+        if "video_grid_thw" in tensors:
+            found = model.get_video_features(tensors["pixel_values_videos"], tensors["video_grid_thw"]).pooler_output
+            return sum(len(part) for part in found)
+        if "pixel_values_videos" in tensors:
+            return int(model.get_video_features(tensors["pixel_values_videos"]).pooler_output.shape[1])
+        found = model.get_image_features(tensors["pixel_values"]).pooler_output
+        return sum(len(part) for part in found)
+
+
+@pytest.mark.parametrize("family", [*WITH_VIDEO, "llava"])
+@pytest.mark.parametrize(("count", "height", "width"), [(1, 40, 40), (3, 64, 200), (4, 270, 480), (5, 300, 90)])
+def test_tokens_are_as_many_as_the_model_needs(make: Make, family: str, count: int, height: int, width: int) -> None:
+    backend = make(family)
+    prepared = backend.prepare(make_query(0, frames=make_frames(0, count, height, width)))
+    field = "image_token_id" if family in ("internvl", "llava") else "video_token_id"
+    assert prepared.ids.count(getattr(backend.checkpoint.config, field)) == prepared.visual
+    assert prepared.visual == _features(backend, prepared)
+
+
+def test_llava_onevision_text_and_count(make: Make) -> None:
+    backend = make("llava_onevision")
+    query = make_query(0, frames=make_frames(0, 4))
+    prepared = backend.prepare(query)
+    assert prepared.visual == 4 * 9 + 1  # 5 x 5 patches pooled to 3 x 3, one newline
+    text = backend.checkpoint.tokenizer.decode(prepared.ids)
+    assert text == (f"<|im_start|>user\n{'<video>' * 37}\n{query.prompt}<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_qwen2_5_pace_comes_from_the_clip_or_the_given_times(make: Make) -> None:
+    query = make_query(0, frames=make_frames(0, 4))  # 4 frames of 2 s: one every 0.5 s, two to a patch
+    backend = make("qwen2_5_vl")
+    assert backend.prepare(query).tensors["second_per_grid_ts"].tolist() == [1.0]
+    timed = replace(query, times=np.array([0.0, 0.1, 0.2, 0.3]))
+    assert backend.prepare(timed).tensors["second_per_grid_ts"].tolist() == pytest.approx([0.2])
+    single = make_query(0, frames=make_frames(0, 1))
+    assert backend.prepare(single).tensors["second_per_grid_ts"].tolist() == [4.0]
+
+
+def test_qwen3_writes_the_time_of_each_group(make: Make) -> None:
+    backend = make("qwen3_vl")
+    prepared = backend.prepare(make_query(0, frames=make_frames(0, 3, 64, 64)))  # 2/3 s apart from 1/3 s on
+    text = backend.checkpoint.tokenizer.decode(prepared.ids)
+    group = f"<|vision_start|>{'<|video_pad|>' * 4}<|vision_end|>"
+    assert text.startswith(f"<|im_start|>user\n<0.7 seconds>{group}<1.7 seconds>{group}What happens?\n")
+
+
+def test_internvl_numbers_its_frames(make: Make) -> None:
+    backend = make("internvl")
+    text = backend.checkpoint.tokenizer.decode(backend.prepare(make_query(0, frames=make_frames(0, 2))).ids)
+    tile = f"<img>{'<IMG_CONTEXT>' * 4}</img>"
+    assert text.startswith(f"<|im_start|>user\nFrame1: {tile}\nFrame2: {tile}\nWhat happens?\n")
+
+
+def test_other_families_get_one_image_per_frame(make: Make) -> None:
+    backend = make("llava")
+    prepared = backend.prepare(make_query(0, frames=make_frames(0, 3)))
+    assert prepared.visual == 3 * 25
+    assert prepared.tensors["pixel_values"].shape[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("family", "token"),
+    [
+        ("llava_onevision", "<video>"),
+        ("llava_onevision", "<image>"),
+        ("qwen2_5_vl", "<|video_pad|>"),
+        ("llava", "<image>"),
+    ],
+)
+def test_a_prompt_with_a_placeholder_of_its_own_is_refused(make: Make, family: str, token: str) -> None:
+    query = make_query(7, frames=make_frames(0, 2))
+    with pytest.raises(InputError, match=re.escape(f"question 'q7': the prompt contains '{token}'")):
+        make(family).prepare(Query(query.question, f"{token}\n{query.prompt}", query.frames))
+
+
+@pytest.mark.parametrize("family", ["llava_onevision", "qwen2_5_vl", "llava"])
+def test_templates_that_pass_over_pictures_get_the_placeholder_in_the_text(make: Make, family: str) -> None:
+    backend = make(family, chat="plain")
+    prepared = backend.prepare(make_query(0, frames=make_frames(0, 2)))
+    assert prepared.visual == _features(backend, prepared)
+    assert backend.checkpoint.tokenizer.decode(prepared.ids).startswith("USER: <")
+
+
+def test_a_template_that_writes_the_placeholder_twice_is_refused(
+    make: Make, tiny: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny["llava_onevision"], tmp_path / "twice"))
+    template = (folder / "chat_template.jinja").read_text().replace("'<video>\\n'", "'<video><video>\\n'")
+    (folder / "chat_template.jinja").write_text(template)
+    with pytest.raises(InputError, match="writes '<video>' 2 times"):
+        make("llava_onevision", path=folder).prepare(make_query(0, frames=make_frames(0, 2)))
+
+
+def test_written_tokens_extend_inputs_that_go_token_by_token() -> None:
+    prepared = Prepared(
+        (1, 2, 3), {"token_type_ids": torch.tensor([[1, 1, 0]]), "pixel_values": torch.ones(1, 3, 2, 2)}
+    )
+    longer = prepared.followed_by((9, 8))
+    assert longer.ids == (1, 2, 3, 9, 8)
+    assert longer.tensors["token_type_ids"].tolist() == [[1, 1, 0, 0, 0]]
+    assert longer.tensors["pixel_values"].shape == (1, 3, 2, 2)
+    assert prepared.followed_by(()) is prepared

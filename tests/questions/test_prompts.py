@@ -1,0 +1,158 @@
+"""Prompts against the published ones, and our own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llavaction.actions.segments import Clip
+from llavaction.base.errors import InputError
+from llavaction.questions.prompts import (
+    PriorAction,
+    format_conversation,
+    format_llava_prompt,
+    format_task_related_prompt,
+    format_time_instruction,
+    multiple_choice_prompt,
+)
+from llavaction.questions.schema import Option, Provenance, Question
+
+OPTIONS = ["A. wash plate", "B. put down knife"]
+PRIOR = (PriorAction("open drawer", 4.53), PriorAction("take knife", 1.2))
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> dict[str, Any]:
+    return json.loads((shared / "golden/text/prompts.json").read_text())
+
+
+def _prior(args: dict[str, Any]) -> tuple[PriorAction, ...]:
+    meta = args["meta_data"]
+    if args["learn_neighbor_actions"] != "prior" or meta is None:
+        return ()
+    return (
+        PriorAction(meta["prev2_narration"], meta["prev2_offset"]),
+        PriorAction(meta["prev1_narration"], meta["prev1_offset"]),
+    )
+
+
+def test_every_golden_task_prompt(golden: dict[str, Any]) -> None:
+    cases = golden["format_task_related_prompt"]
+    refused = 0
+    for case in cases:
+        args = case["args"]
+
+        def ours(args: dict[str, Any] = args, draw: float = case.get("random_random_returns", 0.0)) -> str:
+            return format_task_related_prompt(
+                args["question"],
+                args["question_type"],
+                perspective=args.get("perspective", "first_person"),
+                prior_actions=_prior(args),
+                draw=draw,
+            )
+
+        if case.get("output") is None:  # the published function returns None or stops on an assertion
+            refused += 1
+            with pytest.raises(InputError):
+                ours()
+        else:
+            assert ours() == case["output"], args
+    assert (len(cases), refused) == (137, 9)
+
+
+def test_every_golden_time_instruction(golden: dict[str, Any]) -> None:
+    for case in golden["format_time_instruction"]:
+        assert format_time_instruction(**case["args"]) == case["output"]
+
+
+def test_every_golden_llava_prompt(golden: dict[str, Any]) -> None:
+    for case in golden["format_llava_prompt"]:
+        args = case["args"]
+        ours = format_llava_prompt(
+            args["image_token"],
+            args["question"],
+            args["question_type"],
+            video_duration=args["video_duration"],
+            n_frames=args["n_frames"],
+            include_time_instruction=args["include_time_instruction"],
+            include_frame_time=args["include_frame_time"],
+            perspective=args["perspective"],
+            prior_actions=_prior(args),
+            draw=case["random_random_returns"],
+        )
+        assert ours == case["output"], args
+    assert len(golden["format_llava_prompt"]) == 192
+
+
+def test_every_golden_conversation(golden: dict[str, Any]) -> None:
+    for case in golden["conversation_qwen_1_5"]:
+        assert format_conversation(*case["messages"]) == case["output"]
+
+
+def test_blanks_of_the_published_openings() -> None:
+    first = format_task_related_prompt(OPTIONS, "mc_")
+    third = format_task_related_prompt(OPTIONS, "mc_", perspective="third_person")
+    assert "doing? Given" in first
+    assert "doing?Given" in third
+    assert first.endswith("selecting:\nA. wash plate, B. put down knife")
+
+
+def test_draw_decides_on_prior_actions() -> None:
+    with_prior = format_task_related_prompt(OPTIONS, "mc_", prior_actions=PRIOR, draw=0.29)
+    assert "4.53 seconds ago, you started an action open drawer. 1.2 seconds ago" in with_prior
+    assert format_task_related_prompt(OPTIONS, "mc_", prior_actions=PRIOR, draw=0.3) == format_task_related_prompt(
+        OPTIONS, "mc_"
+    )
+    assert "seconds ago" in format_task_related_prompt(OPTIONS, "temporal_cot_pseudo", prior_actions=PRIOR, draw=0.9)
+
+
+def test_frame_times_are_starts_of_equal_parts() -> None:
+    assert "located at 0.00s, 0.50s. The video" in format_time_instruction(1.0, 2, include_frame_time=True)
+
+
+def test_conversation_is_left_open_without_an_answer() -> None:
+    assert format_conversation("hi").endswith("<|im_end|>\n<|im_start|>assistant\n")
+    assert format_conversation("hi", "A").endswith("assistant\nA<|im_end|>\n")
+
+
+@pytest.mark.parametrize(
+    ("question", "kind", "message"),
+    [
+        (OPTIONS, "mcc_", "mc_"),
+        (OPTIONS, "captoin", "caption"),
+        ("A. wash plate", "mc_", "list of lettered options"),
+        ([], "cot_mc", "list of lettered options"),
+        (OPTIONS, "open-ended", "one text"),
+    ],
+)
+def test_refusals_say_what_is_needed(question: Any, kind: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        format_task_related_prompt(question, kind)
+
+
+def _question(texts: list[str]) -> Question:
+    return Question(
+        question_id="q",
+        clip=Clip(video_id="P01_01", start=0, stop=1),
+        question="What is the person doing?",
+        options=tuple(Option(text=text) for text in texts),
+        answer=0,
+        provenance=Provenance(miner="random", text_pool="clean"),
+    )
+
+
+def test_multiple_choice_styles() -> None:
+    question = _question(["wash plate", "put down knife"])
+    assert multiple_choice_prompt(question) == (
+        "What is the person doing?\nA. wash plate\nB. put down knife\nAnswer with the option's letter."
+    )
+    assert multiple_choice_prompt(question, "published") == format_task_related_prompt(OPTIONS, "mc_")
+    with pytest.raises(InputError, match="did you mean 'letters'"):
+        multiple_choice_prompt(question, "leters")  # type: ignore[arg-type]
+
+
+def test_twenty_six_options_reach_z() -> None:
+    assert "\nZ. action 25\n" in multiple_choice_prompt(_question([f"action {i}" for i in range(26)]))
