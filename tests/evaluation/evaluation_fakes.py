@@ -94,6 +94,7 @@ class FakeBackend:
 @dataclass(frozen=True)
 class FakeFrames:
     images: NDArray[np.uint8]
+    times: NDArray[np.float64]
     error: Exception | None = None
 
 
@@ -113,9 +114,10 @@ class FakeLibrary:
         images = np.zeros((count, 60, 80, 3), np.uint8)
         images += hashed_rng("frames", clip.video_id, int(clip.start)).integers(0, 200, 3).astype(np.uint8)
         images[:, 10:30, 10:40] += (np.arange(count) * 9 % 55).astype(np.uint8)[:, None, None, None]
+        times = clip.start + (np.arange(count) + 0.5) * clip.duration / count
         if segment_id in self.partial:
-            return FakeFrames(images[:1], InputError("ends early", file=f"{clip.video_id}.mp4"))
-        return FakeFrames(images)
+            return FakeFrames(images[:1], times[:1], InputError("ends early", file=f"{clip.video_id}.mp4"))
+        return FakeFrames(images, times)
 
 
 CONFIG = RunConfig(benchmark="bench", backend="fake", batch_size=3)

@@ -8,10 +8,10 @@ import pytest
 from evaluation_fakes import card, make_question
 
 from llavaction.base.errors import InputError
+from llavaction.base.statistics import wilson
 from llavaction.evaluation.metrics import compute_metrics
 from llavaction.evaluation.parsing import parse_answer
 from llavaction.evaluation.predictions import Prediction, failed, generated, scored
-from llavaction.base.statistics import wilson
 from llavaction.questions.schema import Benchmark
 
 # verbs 0 take, 1 put, 2 open; nouns 0 plate, 1 cup

@@ -7,14 +7,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from evaluation_fakes import CONFIG, LIBRARY, FakeBackend, FakeFrames, FakeLibrary, make_benchmark
+from numpy.typing import NDArray
 
 from llavaction.actions.segments import Clip
+from llavaction.backends.base import Query
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.evaluation.predictions import RunLockedError, read_predictions
 from llavaction.evaluation.runner import HOPELESS, RunConfig, asked_questions, run
@@ -110,9 +113,23 @@ def test_bad_videos_are_reported_and_count_as_wrong(tmp_path: Path, benchmark: B
     assert bad.error == "P01_01.mp4: is damaged from its first byte on"
     assert crash.error == "ValueError: the decoder fell over"
     assert partial.parse_status == "scored"
-    assert partial.note == "1 of 2 frames: P02_01.mp4: ends early"
+    assert partial.note == "P02_01.mp4: ends early"
     counts = result.metrics["counts"]
     assert (counts["questions"], counts["failed"], counts["with_note"], counts["answered"]) == (24, 2, 2, 22)
+
+
+def test_backends_are_told_when_in_the_clip_a_frame_was_taken(tmp_path: Path, benchmark: Benchmark) -> None:
+    times: list[NDArray[np.float64] | None] = []
+
+    class Backend(FakeBackend):
+        def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+            times.extend(query.times for query in queries)
+            return super().score_options(queries)
+
+    run(CONFIG, benchmark, Backend(needs_frames=3), FakeLibrary(), tmp_path)
+    assert len(times) == 24
+    for found in times:
+        assert found == pytest.approx([0.25, 0.75, 1.25])
 
 
 def test_failed_questions_can_be_asked_again(tmp_path: Path, benchmark: Benchmark) -> None:
@@ -200,9 +217,9 @@ def test_decoding_runs_ahead_but_not_far(tmp_path: Path) -> None:
             return super().read(clip, count, segment_id=segment_id)
 
     class Backend(FakeBackend):
-        def score_options(self, queries: object) -> list[np.ndarray]:
+        def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
             time.sleep(0.01)
-            found = super().score_options(queries)  # type: ignore[arg-type]
+            found = super().score_options(queries)
             answered[0] += len(found)
             return found
 
@@ -243,8 +260,8 @@ def test_a_limit_draws_from_everywhere_and_is_nested() -> None:
 
 def test_a_backend_that_loses_answers_is_stopped(tmp_path: Path, benchmark: Benchmark) -> None:
     class Forgetful(FakeBackend):
-        def score_options(self, queries: object) -> list[np.ndarray]:
-            return super().score_options(queries)[1:]  # type: ignore[arg-type]
+        def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+            return super().score_options(queries)[1:]
 
     with pytest.raises(LlavactionError, match="2 answers to 3 questions"):
         run(CONFIG, benchmark, Forgetful(), None, tmp_path)

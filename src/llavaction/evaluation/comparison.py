@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from llavaction.base.errors import InputError
-from llavaction.evaluation.runs import FinishedRun
 from llavaction.base.statistics import ClusteredBootstrap, paired_comparison
+from llavaction.evaluation.runs import FinishedRun
 
 
 def compare(

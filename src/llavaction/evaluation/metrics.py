@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llavaction.base.errors import InputError
+from llavaction.base.statistics import ClusteredBootstrap, chance_level, wilson
 from llavaction.evaluation.names import ActionNames, OptionNames
 from llavaction.evaluation.predictions import Prediction, probabilities
-from llavaction.base.statistics import ClusteredBootstrap, chance_level, wilson
 from llavaction.questions.schema import LETTERS, Benchmark, Question
 
 RESAMPLES = 2000

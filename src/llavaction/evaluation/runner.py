@@ -38,12 +38,17 @@ class Frames(Protocol):
 
     @property
     def images(self) -> NDArray[np.uint8]:
-        """[frames, height, width, 3] RGB; fewer frames than asked for where only a part could be decoded."""
+        """[frames, height, width, 3] RGB; no frames where nothing could be decoded."""
+        ...
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """[frames], seconds from the video's first frame."""
         ...
 
     @property
     def error(self) -> Exception | None:
-        """Why not everything could be decoded."""
+        """Why not everything could be decoded; other frames then stand in for the missing ones."""
         ...
 
 
@@ -177,15 +182,16 @@ def asked_questions(benchmark: Benchmark, limit: int | None) -> list[Question]:
 def resolve(config: RunConfig, questions: Sequence[Question], backend: Backend) -> dict[str, Any]:
     """The complete configuration: every key of ``config``, and under ``resolved`` what follows from the inputs.
 
-    A backend may have a mapping ``settings`` (say, its checkpoint's hash and precision); it is recorded too.
+    A backend's own ``config`` (a :class:`Strict` or a mapping; say, its checkpoint and precision) is recorded too.
     """
+    settings = getattr(backend, "config", {})
     generation = config.decision == "generation"
     return {
         "schema_version": 1,
         **config.model_dump(mode="json"),
         "resolved": {
             "backend": backend.name,
-            "backend_settings": dict(getattr(backend, "settings", {})),
+            "backend_settings": settings.model_dump(mode="json") if isinstance(settings, Strict) else dict(settings),
             "decision_rule": f"generated text, {config.parsing} parsing" if generation else backend.decision_rule,
             "frames": (config.frames or backend.needs_frames) if backend.needs_frames else 0,
             "questions": len(questions),
@@ -230,6 +236,7 @@ def _work_off(
 @dataclass(frozen=True)
 class _Look:
     images: NDArray[np.uint8] | None = None
+    times: NDArray[np.float64] | None = None
     error: str | None = None
     note: str | None = None
 
@@ -238,14 +245,14 @@ def _look(library: Library, question: Question, count: int) -> _Look:
     """Decode one clip; whatever goes wrong becomes text, because one bad video must not end a run."""
     try:
         frames = library.read(question.clip, count, segment_id=question.question_id)
-        images, error = frames.images, frames.error
     except LlavactionError as problem:
         return _Look(error=str(problem))
     except Exception as problem:  # a decoder may raise anything on a damaged file
         return _Look(error=f"{type(problem).__name__}: {problem}")
-    if not len(images):
-        return _Look(error=str(error) if error else "no frame could be decoded")
-    return _Look(images=images, note=None if error is None else f"{len(images)} of {count} frames: {error}")
+    if not len(frames.images):
+        return _Look(error=str(frames.error) if frames.error else "no frame could be decoded")
+    times = np.maximum(np.asarray(frames.times, dtype=np.float64) - question.clip.start, 0.0)
+    return _Look(frames.images, times, note=None if frames.error is None else str(frames.error))
 
 
 def _looks(
@@ -279,7 +286,10 @@ def _ask(batch: Sequence[Question], looks: Sequence[_Look], config: RunConfig, b
     ready = [i for i, look in enumerate(looks) if look.error is None]
     queries = [
         Query(
-            batch[i], multiple_choice_prompt(batch[i], config.prompt, perspective=config.perspective), looks[i].images
+            batch[i],
+            multiple_choice_prompt(batch[i], config.prompt, perspective=config.perspective),
+            looks[i].images,
+            looks[i].times,
         )
         for i in ready
     ]

@@ -17,13 +17,14 @@ import av
 import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from numpy.typing import ArrayLike, NDArray
 
-from llavaction.base.errors import InputError
-from llavaction.video.errors import CorruptVideoError, EmptyClipError, ShortVideoError, VideoError
-from llavaction.video.frames import Frames, Sheet, Side, Size, target_size
+from llavaction.video.errors import CorruptVideoError, VideoError
+from llavaction.video.frames import Frames, Sheet, Side, Size
 from llavaction.video.index import FrameIndex, choose_stream, frame_index, open_container, reason
+from llavaction.video.pictures import to_image
+from llavaction.video.plan import plan_clip, plan_times
 from llavaction.video.sampling import Draws, Timeline
 
 SKIPS_SAFELY = {"h264"}
@@ -31,9 +32,6 @@ SKIPS_SAFELY = {"h264"}
 
 NOT_INTERLACED = {0, 1}
 """Field orders (unknown, progressive) with which unreferenced pictures are skipped; a field may lack its mark."""
-
-OVERHANG = 1.5
-"""Periods by which a clip may stop after the video's end before that counts as a fault: annotations are rounded."""
 
 
 class VideoReader:
@@ -123,7 +121,7 @@ class VideoReader:
     ) -> Frames:
         """``count`` frames of [start, stop) seconds, chosen by :meth:`Timeline.pick`; see :func:`read_clip`."""
         try:
-            indices, error = plan_clip(self.timeline, start, stop, count, self.path, jitter)
+            indices, error = plan_clip(self.timeline, start, stop, count, self.path, jitter=jitter)
         except VideoError as fault:
             return Frames.nothing(fault)
         return self.frames(indices, size=size, side=side, error=error)
@@ -137,7 +135,11 @@ class VideoReader:
         return self.frames(indices, size=size, side=side, error=error)
 
     def frames(
-        self, indices: Sequence[int] | NDArray[np.int64], *, size: Size = None, side: Side = "short",
+        self,
+        indices: Sequence[int] | NDArray[np.int64],
+        *,
+        size: Size = None,
+        side: Side = "short",
         error: VideoError | None = None,
     ) -> Frames:
         """Decode frames by their index in the timeline, in any order.
@@ -210,9 +212,7 @@ class VideoReader:
         except av.error.FFmpegError:
             return None
 
-    def _keep(
-        self, pictures: list[VideoFrame], wanted: dict[int, int], sheet: Sheet, size: Size, side: Side
-    ) -> None:
+    def _keep(self, pictures: list[VideoFrame], wanted: dict[int, int], sheet: Sheet, size: Size, side: Side) -> None:
         for picture in pictures:
             if picture.pts in wanted and not picture.is_corrupt:
                 image = to_image(picture, sheet.picture_size or size, side, self._reformatter)
@@ -226,7 +226,7 @@ class VideoReader:
                 found = found or packet.pts == begin
                 if found:
                     yield packet
-                elif target is not None and packet.is_keyframe and packet.pts > begin:
+                elif target is not None and packet.is_keyframe and (packet.pts or 0) > begin:
                     break
             if found:
                 return
@@ -243,92 +243,6 @@ class VideoReader:
                     yield packet
         except av.error.FFmpegError:
             return
-
-
-def to_image(
-    picture: VideoFrame, size: Size, side: Side, reformatter: VideoReformatter
-) -> NDArray[np.uint8]:
-    """A decoded picture as uint8 [height, width, 3] RGB, the right way up, at the wanted size."""
-    quarter_turn, flip_x, flip_y = orientation(picture)
-    seen = (picture.width, picture.height) if quarter_turn else (picture.height, picture.width)
-    height, width = target_size(*seen, size, side)
-    if quarter_turn:
-        height, width = width, height
-    scaled = (height, width) != (picture.height, picture.width)
-    rgb = reformatter.reformat(
-        picture, width, height, "rgb24", interpolation=Interpolation.BICUBIC if scaled else None, threads=1
-    )
-    image: NDArray[np.uint8] = rgb.to_ndarray()
-    if quarter_turn:
-        image = image.swapaxes(0, 1)
-    return image[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
-
-
-def orientation(picture: VideoFrame) -> tuple[bool, bool, bool]:
-    """Whether to swap rows and columns, then to mirror left-right, then top-bottom, by the display matrix.
-
-    The matrix (a b u / c d v / x y w in 32-bit numbers) sends the stored point (x, y) to (a x + c y, b x + d y).
-    """
-    side_data = picture.side_data.get("DISPLAYMATRIX")
-    if side_data is None:
-        return False, False, False
-    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(side_data), dtype=np.int32)[:5])
-    if abs(b) > abs(a):
-        return True, c < 0, b < 0
-    return False, a < 0, d < 0
-
-
-def plan_clip(
-    timeline: Timeline,
-    start: float,
-    stop: float | None,
-    count: int,
-    file: str | Path,
-    jitter: Draws | None = None,
-) -> tuple[NDArray[np.int64], ShortVideoError | None]:
-    """Indices of the frames of a clip, and an error to go with them if the video ends before the clip does.
-
-    Raises:
-        EmptyClipError: the clip holds no time.
-        ShortVideoError: the video ends before the clip starts.
-        InputError: ``count`` is less than 1.
-    """
-    end = timeline.duration
-    stop = end if stop is None else stop
-    if start >= end and stop > start:
-        raise ShortVideoError(f"ends at {end:.2f} s, before the clip [{start:.2f}, {stop:.2f}) s starts", file=file)
-    if not np.isfinite([start, stop]).all() or stop <= start:
-        raise EmptyClipError(f"the clip [{start}, {stop}) s holds no time; expected start < stop", file=file)
-    error = None
-    if stop > end + OVERHANG / float(timeline.rate):
-        problem = f"ends at {end:.2f} s, within the clip [{start:.2f}, {stop:.2f}) s; frames are from before the end"
-        error = ShortVideoError(problem, file=file)
-    return timeline.pick(max(start, 0.0), min(stop, end), count, jitter), error
-
-
-def plan_times(
-    timeline: Timeline, times: ArrayLike, file: str | Path
-) -> tuple[NDArray[np.int64], ShortVideoError | None]:
-    """Indices of the frames on show at given seconds, and an error to go with them if some are past the video's end.
-
-    Raises:
-        EmptyClipError: no times are given.
-        ShortVideoError: all times are past the video's end.
-        InputError: a time is negative or no number.
-    """
-    seconds = np.atleast_1d(np.asarray(times, dtype=np.float64))
-    if not seconds.size:
-        raise EmptyClipError("no times to look at were given", file=file)
-    if not np.isfinite(seconds).all() or seconds.min() < 0:
-        raise InputError(f"times to look at must be seconds from the first frame, 0 or more; found {seconds.min()}")
-    past = tuple(int(row) for row in np.flatnonzero(seconds >= timeline.duration + OVERHANG / float(timeline.rate)))
-    error = None
-    if past:
-        problem = f"ends at {timeline.duration:.2f} s, before {len(past)} of the {seconds.size} times asked for"
-        error = ShortVideoError(problem, file=file, missing=past)
-    if error is not None and len(past) == seconds.size:
-        raise error
-    return timeline.on_show(seconds), error
 
 
 def read_clip(
@@ -425,8 +339,9 @@ def read_all(
         first, reformatter = None, VideoReformatter()
         try:
             for number, picture in enumerate(container.decode(chosen)):
-                first = picture.pts if first is None else first
-                time = number / rate if by_order else float((picture.pts - first) * chosen.time_base)
+                ticks = picture.pts or 0
+                first = ticks if first is None else first
+                time = number / rate if by_order else float((ticks - first) * (chosen.time_base or 1))
                 yield time, to_image(picture, size, side, reformatter)
         except av.error.FFmpegError as error:
             raise CorruptVideoError(f"damaged: {reason(error)}", file=path) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from llavaction.base.errors import InputError
 
@@ -26,20 +27,19 @@ class VideoError(InputError):
         self.missing = missing
         super().__init__(problem, file=file, line=line, hint=hint)
 
+    def with_missing(self, missing: tuple[int, ...], more: str = "") -> VideoError:
+        """The same error for other rows, and with something added to its text."""
+        problem = f"{self.problem}; {more}" if more else self.problem
+        return type(self)(problem, file=self.file, line=self.line, hint=self.hint, missing=missing)
+
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip back from a worker process, ``missing`` included."""
-        return (_rebuild, (type(self), self.problem, self.file, self.line, self.hint, self.missing))
+        place = {"file": self.file, "line": self.line, "hint": self.hint, "missing": self.missing}
+        return (_rebuild, (type(self), self.problem, place))
 
 
-def _rebuild(
-    kind: type[VideoError],
-    problem: str,
-    file: str | Path | None,
-    line: int | None,
-    hint: str | None,
-    missing: tuple[int, ...],
-) -> VideoError:
-    return kind(problem, file=file, line=line, hint=hint, missing=missing)
+def _rebuild(kind: type[VideoError], problem: str, place: dict[str, Any]) -> VideoError:
+    return kind(problem, **place)
 
 
 class MissingVideoError(VideoError):

@@ -100,23 +100,29 @@ class Sheet:
 
         Args:
             times: seconds at which the wanted frame of each row begins.
-            error: what is known to be wrong with the clip; kept if no frame is missing.
+            error: what is already known to be wrong with the clip.
             file: the video, for the message.
         """
         missing = tuple(row for row, frame in enumerate(self.wanted) if frame not in self._filled)
         moments = np.asarray(list(times), dtype=np.float64)
         if self._images is None:
-            problem = f"none of the {len(self.wanted)} frames asked for can be decoded"
-            return Frames.nothing(error or CorruptVideoError(problem, file=file, missing=missing))
+            problem = f"none of the {len(self.wanted)} frames asked for can be read"
+            return Frames.nothing(_combined(error, problem, file, missing))
         if not missing:
             return Frames(self._images, moments, error)
-        present = np.asarray([row for row in range(len(self.wanted)) if row not in set(missing)])
         problem = (
-            f"{len(missing)} of the {len(self.wanted)} frames asked for cannot be decoded, "
-            f"the first at {moments[missing[0]]:.2f} s; the nearest decoded frame before stands in"
+            f"{len(missing)} of the {len(self.wanted)} frames asked for cannot be read, "
+            f"the first at {moments[missing[0]]:.2f} s; the one before stands in"
         )
+        present = np.asarray([row for row, frame in enumerate(self.wanted) if frame in self._filled])
         for row in missing:
             source = present[max(int(np.searchsorted(present, row)) - 1, 0)]
             self._images[row] = self._images[source]
             moments[row] = moments[source]
-        return Frames(self._images, moments, error or CorruptVideoError(problem, file=file, missing=missing))
+        return Frames(self._images, moments, _combined(error, problem, file, missing))
+
+
+def _combined(error: VideoError | None, problem: str, file: str, missing: tuple[int, ...]) -> VideoError:
+    if error is None:
+        return CorruptVideoError(problem, file=file, missing=missing)
+    return error.with_missing(tuple(sorted({*error.missing, *missing})), problem)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -79,7 +80,7 @@ def open_container(path: str | Path, *, quickly: bool = False) -> InputContainer
     if not path.is_file():
         kind = "is a folder, not a video file" if path.is_dir() else "no such video file"
         raise MissingVideoError(kind, file=path)
-    hurry = [{"skip_frame": "all"}] * 8 if quickly and path.suffix.lower() in {".mp4", ".mov", ".m4v"} else None
+    hurry: Any = [{"skip_frame": "all"}] * 8 if quickly and path.suffix.lower() in {".mp4", ".mov", ".m4v"} else None
     try:
         return av.open(str(path), stream_options=hurry)
     except OPENING_FAULTS as error:
@@ -174,7 +175,7 @@ def _from_sample_table(path: str | Path, container: InputContainer, stream: Vide
 
 
 def _from_packets(path: str | Path, stream_index: int) -> FrameIndex:
-    """The index by the packets of the whole file, which is opened afresh: few containers can seek to their beginning."""
+    """The index by the packets of the whole file, opened afresh as few containers seek to their beginning."""
     pts: list[int | None] = []
     dts: list[int | None] = []
     is_key: list[bool] = []

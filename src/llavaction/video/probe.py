@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from llavaction.video.decode import VideoReader, orientation
+from llavaction.video.decode import VideoReader
+from llavaction.video.pictures import orientation
 
 
 @dataclass(frozen=True)

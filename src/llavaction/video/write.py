@@ -76,11 +76,12 @@ class VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._container = av.open(str(self._part), "w", container_options={"fflags": "+bitexact"})
-            self._stream: Any = self._container.add_stream(codec, rate=rate, options={**settings, **(options or {})})
+            stream: Any = self._container.add_stream(codec, rate=rate, options={**settings, **(options or {})})
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self._part.unlink(missing_ok=True)
             raise InputError(f"cannot be written with {codec}: {reason(error)}", file=self.path) from None
         self._container.metadata.update(metadata or {})
+        self._stream = stream
         self._stream.pix_fmt, self._stream.gop_size = pixel_format, gop
         self._stream.codec_context.thread_type, self._stream.codec_context.thread_count = "FRAME", threads
         if timed:

@@ -26,7 +26,6 @@ from llavaction.datasets.kitchen_mini.state import (
     State,
     Step,
     first_state,
-    undone,
 )
 from llavaction.datasets.kitchen_mini.world import ACTIONS, allows
 

@@ -137,7 +137,7 @@ def _smooth(values: np.ndarray, width: int, axis: int) -> np.ndarray:
 
 def _paint_fronts(room: Surface, kitchen: Kitchen) -> None:
     room.rectangle(LEFT, WORKTOP_EDGE + 3.6, RIGHT, DRAWER_TOP, tone(kitchen.drawer, 0.45))
-    for index in range(-2, 5):
+    for index in range(-2, 6):
         x = 32.0 + 64 * index
         _panel(room, x - 30, TOP - 4, x + 30, CUPBOARD_BOTTOM, kitchen.cupboard)
         _knob(room, kitchen, x + (22 if index % 2 else -22), CUPBOARD_BOTTOM - 9)
@@ -202,10 +202,21 @@ def _paint_hob(room: Surface, layout: Layout) -> None:
 def _lit(room: Surface, kitchen: Kitchen) -> Surface:
     """The same room in the kitchen's own light."""
     pixels = np.asarray(room.image).astype(np.float32)
-    across = 1 + 0.1 * kitchen.light_from * np.linspace(-1, 1, pixels.shape[1], dtype=np.float32)
-    pixels *= across[None, :, None] * np.array(kitchen.light, np.float32)
+    x = np.linspace(LEFT, RIGHT, pixels.shape[1], dtype=np.float32)
+    pixels *= _brightness(kitchen, x)[None, :, None] * np.array(kitchen.light, np.float32)
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     return Surface(image, room.origin, room.scale)
+
+
+def _brightness(kitchen: Kitchen, x: np.ndarray) -> np.ndarray:
+    """Factor by which the light falls off along the room."""
+    return np.asarray(1 + 0.1 * kitchen.light_from * (2 * (x - LEFT) / (RIGHT - LEFT) - 1))
+
+
+def _in_light(kitchen: Kitchen, colour: Colour, x: float) -> Colour:
+    factor = float(_brightness(kitchen, np.array(x)))
+    red, green, blue = (min(255, int(value * light * factor)) for value, light in zip(colour, kitchen.light, strict=True))
+    return (red, green, blue)
 
 
 def draw_inside(surface: Surface, fixture: str, amount: float) -> None:
@@ -229,13 +240,14 @@ def draw_door(surface: Surface, kitchen: Kitchen, layout: Layout, fixture: str, 
     """The door or drawer front itself, open by ``amount`` (0 closed, 1 open)."""
     if fixture.startswith("drawer"):
         x, shift = _DOOR_X[fixture], DRAWER_DEPTH * amount
-        colour = tone(kitchen.drawer, 1 + 0.12 * amount)
+        colour = tone(_in_light(kitchen, kitchen.drawer, x), 1 + 0.12 * amount)
         _panel(surface, x - 38, DRAWER_TOP + shift, x + 38, DRAWER_BOTTOM + shift, colour)
         if amount:
-            surface.rectangle(x - 38, DRAWER_TOP + shift - 2.4, x + 38, DRAWER_TOP + shift, tone(kitchen.drawer, 0.6))
+            surface.rectangle(x - 38, DRAWER_TOP + shift - 2.4, x + 38, DRAWER_TOP + shift, tone(colour, 0.6))
     else:
         hinge, free, top, bottom = _door(fixture, amount)
-        colour = tone(kitchen.cupboard, 1 - 0.28 * math.sin(math.radians(108 * amount)))
+        front = _in_light(kitchen, kitchen.cupboard, hinge)
+        colour = tone(front, 1 - 0.28 * math.sin(math.radians(108 * amount)))
         corners = ((hinge, TOP), (free, top - 30), (free, bottom), (hinge, CUPBOARD_BOTTOM))
         surface.polygon(corners, tone(colour, 0.7))
         surface.polygon(_shrunk(corners, 0.95), colour)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from llavaction.datasets.kitchen_mini.world import NOUNS, REVERSES
+from llavaction.datasets.kitchen_mini.world import NOUNS
 
 SLOTS = tuple(f"slot{index}" for index in range(10))
 """Places on the worktop: 0-4 along the wall, 5-8 along the front edge, 9 beside the sink."""
@@ -96,6 +96,7 @@ class State:
     def _carry(self, noun: str, place: str) -> None:
         if self.place.get(noun) == ON_BOARD and place in CONTAINERS:
             self.scraps = ""
+        self.running.discard(noun)
         self.place.pop(noun, None)
         self.place[noun] = place
         if place in CONTAINERS:
@@ -144,9 +145,3 @@ def first_state(rng: np.random.Generator) -> State:
         food = str(rng.choice(FOODS[:4]))
         state._carry(food, "pan")
     return state
-
-
-def undone(verb: str) -> str:
-    """The verb that takes ``verb`` back ("open" for "close" and the other way round), or ""."""
-    pairs = REVERSES | {forward: back for back, forward in REVERSES.items()}
-    return pairs.get(verb, "")

@@ -1,0 +1,81 @@
+"""``llavaction benchmark``: make and audit benchmarks."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llavaction.base.errors import InputError
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, set_option, table
+from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.questions.audit import audit_folder
+from llavaction.questions.builder import BuildConfig, build_benchmark
+from llavaction.questions.miners import MINERS
+from llavaction.questions.schema import Benchmark
+from llavaction.questions.texts import TEXTS
+
+
+@click.group()
+def benchmark() -> None:
+    """Make and audit multiple-choice benchmarks."""
+
+
+@benchmark.command()
+@click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files.")
+@click.option("--split", required=True, help="Which split to make questions of, e.g. validation.")
+@click.option("--miner", default="exchangeable", show_default=True, help=f"One of {', '.join(MINERS)}.")
+@click.option("--options", default=5, show_default=True, help="Options per question.")
+@click.option("--text", default="clean", show_default=True, help=f"Text protocol, one of {', '.join(TEXTS)}.")
+@click.option("--seed", default=0, show_default=True, help="Of every random choice.")
+@click.option("--workers", default=1, show_default=True, help="Processes; the result does not depend on it.")
+@click.option("--predictions", type=FILE, help="Specialist predictions (.jsonl, .json, .zip, .npz, .pt).")
+@click.option("--output", type=FOLDER, required=True, help="The benchmark folder to write.")
+@set_option
+@as_json
+def build(
+    annotations: Path, output: Path, workers: int, settings: tuple[str, ...], json_out: bool, **values: Any
+) -> None:
+    """Make one question of every segment of a split.
+
+    --set gives the miner's own settings, e.g. --set noun_similarity=2 for the exchangeable one.
+    """
+    begun = time.perf_counter()
+    if (output / "questions.jsonl").exists() and not (output / "card.json").exists():
+        raise InputError("holds questions but no card.json: not a folder of ours", file=output)
+    dataset = EpicKitchens(annotations)
+    config = BuildConfig.from_mapping({**values, "settings": mapping(settings)})
+    made = build_benchmark(dataset, config, workers).save(output)
+    for remark in dataset.remarks:
+        click.echo(f"note: {remark}", err=True)
+    for note in made.card.notes:
+        click.echo(f"note: {note}", err=True)
+    counts = "\n".join(f"  {name}: {count}" for name, count in made.card.counts.items())
+    seconds = time.perf_counter() - begun
+    emit(
+        {"output": str(output), "seconds": round(seconds, 2), **made.card.model_dump(mode="json")},
+        f"{made.card.name} ({made.card.split}, {made.card.miner}, {made.card.options} options) in {seconds:.1f} s\n"
+        f"{counts}\nwritten to {output}; next: llavaction benchmark audit {output}",
+        json_out,
+    )
+
+
+@benchmark.command()
+@click.argument("folder", type=FOLDER)
+@as_json
+def audit(folder: Path, json_out: bool) -> None:
+    """Try to answer a benchmark without looking at the video."""
+    result = audit_folder(Benchmark.load(folder))
+    rows = [
+        [entry["name"], f"{entry['accuracy']:.1%}", f"{entry['low']:.1%} to {entry['high']:.1%}"]
+        for entry in result["attacks"]
+    ]
+    lines = [
+        table(rows, ["blind attack", "accuracy", "95 % interval"]),
+        f"chance {result['chance']:.1%}; a distractor shares the answer's verb in {result['similarity']['same verb']:.1%}, "
+        f"its noun in {result['similarity']['same noun']:.1%}, either in {result['similarity']['either']:.1%} of questions",
+        result["verdict"],
+    ]
+    emit(result, "\n".join(lines), json_out)

@@ -1,0 +1,55 @@
+"""``llavaction data``: data that is made, not downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from llavaction.base.records import write_records
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, set_option
+from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
+from llavaction.specialists.simulated import NoiseModel, simulate_predictions
+
+
+@click.group()
+def data() -> None:
+    """Make data: kitchen_mini, simulated specialists."""
+
+
+@data.command("kitchen-mini")
+@click.option("--output", type=FOLDER, required=True, help="The folder to write.")
+@click.option("--seed", default=0, show_default=True, help="Decides everything that is drawn.")
+@click.option("--workers", default=2, show_default=True, help="Processes; the result does not depend on it.")
+@set_option
+@as_json
+def kitchen_mini(output: Path, seed: int, workers: int, settings: tuple[str, ...], json_out: bool) -> None:
+    """Render short egocentric kitchen videos in the EPIC-KITCHENS-100 layout."""
+    config = KitchenMiniConfig.from_mapping(mapping(settings))
+    summary = generate(output, seed=seed, workers=workers, settings=config)
+    emit(summary.to_json(), str(summary), json_out)
+
+
+@data.command("simulate-specialist")
+@click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files.")
+@click.option("--split", required=True, help="Split to predict.")
+@click.option("--output", type=FILE, required=True, help="The .jsonl file to write.")
+@set_option
+@as_json
+def simulate_specialist(
+    annotations: Path, split: str, output: Path, settings: tuple[str, ...], json_out: bool
+) -> None:
+    """Make up a specialist's predictions by a documented noise model (for trying things out, not for results)."""
+    dataset = EpicKitchens(annotations)
+    vocabulary, segments = dataset.vocabulary, list(dataset.segments(split))
+    counts = {action: vocabulary.count(action, "train") for action in vocabulary.actions}
+    model = NoiseModel.from_mapping(mapping(settings))
+    predictions = simulate_predictions(segments, vocabulary.actions, counts, model)
+    write_records(output, predictions.values())
+    ranks = {k: sum(s.action in predictions[s.segment_id].actions[:k] for s in segments) / len(segments) for k in (1, 5)}
+    emit(
+        {"output": str(output), "segments": len(segments), "top-1": ranks[1], "top-5": ranks[5]},
+        f"{len(segments)} simulated predictions written to {output}: top-1 {ranks[1]:.1%}, top-5 {ranks[5]:.1%}",
+        json_out,
+    )

@@ -1,0 +1,79 @@
+"""``llavaction eval``: ask a model every question of a benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llavaction.backends.registry import make_backend, parse_spec
+from llavaction.cli.options import FOLDER, as_json, emit, mapping, set_option
+from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.evaluation.runner import RunConfig, RunResult, run
+from llavaction.questions.schema import Benchmark
+from llavaction.video.library import VideoLibrary
+
+
+@click.command("eval")
+@click.argument("benchmark", type=FOLDER)
+@click.option("--backend", required=True, help="chance, prior, oracle, specialist:FILE, or a checkpoint folder.")
+@click.option("--videos", type=FOLDER, help="Folder of the videos, for backends that look.")
+@click.option("--output", type=FOLDER, required=True, help="The run folder; an interrupted run goes on where it was.")
+@click.option("--annotations", type=FOLDER, help="For specialist files that refer to rows and action ids.")
+@click.option("--frames", type=int, help="Frames per clip; the backend's own number by default.")
+@click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted.")
+@click.option("--decision", type=click.Choice(["likelihood", "generation"]), default="likelihood", show_default=True)
+@click.option("--parsing", type=click.Choice(["robust", "published"]), default="robust", show_default=True)
+@click.option("--prompt", type=click.Choice(["letters", "published"]), default="letters", show_default=True)
+@click.option("--limit", type=int, help="Ask only this many questions, the same for every backend.")
+@click.option("--batch-size", type=int, default=4, show_default=True)
+@click.option("--workers", type=int, default=2, show_default=True, help="Threads that decode ahead.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap intervals.")
+@click.option("--retry-failed", is_flag=True, help="Ask those again whose video could not be read last time.")
+@set_option
+@as_json
+def evaluate(
+    benchmark: Path,
+    output: Path,
+    videos: Path | None,
+    annotations: Path | None,
+    fps: float | None,
+    retry_failed: bool,
+    settings: tuple[str, ...],
+    json_out: bool,
+    **values: Any,
+) -> None:
+    """Ask a model every question of BENCHMARK. --set gives the backend's own options, e.g. --set dtype=bfloat16."""
+    loaded = Benchmark.load(benchmark)
+    options = mapping(settings)
+    config = RunConfig.from_mapping({
+        **values, "benchmark": str(benchmark), "videos": str(videos) if videos else None, "backend_options": options,
+    })  # fmt: skip
+    made = make_backend(config.backend, **(options | _inputs(config.backend, loaded, annotations)))
+    library = VideoLibrary(videos, fps=fps) if videos and made.needs_frames else None
+    result = run(config, loaded, made, library, output, retry_failed=retry_failed)
+    emit(dict(result.metrics), summary(result), json_out)
+
+
+def _inputs(spec: str, benchmark: Benchmark, annotations: Path | None) -> dict[str, Any]:
+    """What a backend needs beyond its own options."""
+    kind, _ = parse_spec(spec)
+    if kind == "prior":
+        return {"counts": benchmark.facts.train_counts}
+    if kind == "specialist" and annotations is not None:
+        dataset = EpicKitchens(annotations)
+        ids = [segment.segment_id for segment in dataset.segments(benchmark.card.split)]
+        return {"segment_ids": ids, "actions": dataset.vocabulary.actions}
+    return {}
+
+
+def summary(result: RunResult) -> str:
+    """One line on a finished run."""
+    accuracy = result.metrics["accuracy"]
+    failed = result.metrics["counts"]["failed"]
+    note = f"; {failed} questions failed, see predictions.jsonl" if failed else ""
+    return (
+        f"accuracy {accuracy['value']:.1%} [{accuracy['low']:.1%}, {accuracy['high']:.1%}] on {accuracy['n']} questions, "
+        f"chance {result.metrics['chance_level']:.1%}{note}\nwritten to {result.folder} ({result.seconds:.1f} s)"
+    )

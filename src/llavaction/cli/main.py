@@ -1,0 +1,74 @@
+"""``llavaction``: finds the command, imports only that, and prints errors for people."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from llavaction import __version__
+from llavaction.base.errors import LlavactionError
+from llavaction.base.registry import resolve, suggestion
+
+COMMANDS = {
+    "benchmark": ("llavaction.cli.benchmark:benchmark", "Make and audit multiple-choice benchmarks."),
+    "data": ("llavaction.cli.data:data", "Make data: kitchen_mini, simulated specialists."),
+    "eval": ("llavaction.cli.evaluate:evaluate", "Ask a model every question of a benchmark."),
+    "report": ("llavaction.cli.report:report", "Write report.html for one or several runs."),
+    "compare": ("llavaction.cli.compare:compare", "Test whether one run is better than another."),
+    "demo": ("llavaction.cli.demo:demo", "The whole way, from videos to a report, on made-up data."),
+}
+"""Command name to where it is and what it does; imported only when called."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called, and suggests one when a name is misspelt."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of COMMANDS."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = resolve({cmd_name: COMMANDS[cmd_name][0]}, cmd_name, "command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest command for an unknown one."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            ctx.fail(f"no such command '{args[0]}'; {suggestion(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="llavaction")
+def cli() -> None:
+    """Evaluate and train multimodal language models that understand actions in video."""
+
+
+def main() -> None:
+    """Entry point. Conditions the user can act on are printed without a traceback and end with status 1."""
+    try:
+        cli(standalone_mode=False)
+    except LlavactionError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What several commands share: option parsing and printing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from llavaction.base.errors import InputError
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+as_json = click.option("--json", "json_out", is_flag=True, help="Print the result as JSON, for programs.")
+set_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A further setting; may be given several times."
+)
+
+
+def mapping(settings: Sequence[str]) -> dict[str, Any]:
+    """Turn "key=value" arguments into a mapping; values are read as YAML ("0.5" is a number).
+
+    Raises:
+        InputError: an argument has no "=".
+    """
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise InputError(f"'{setting}' is not KEY=VALUE")
+        values[key] = yaml.safe_load(text)
+    return values
+
+
+def emit(result: Mapping[str, Any], text: str, json_out: bool) -> None:
+    """Print ``text`` for a person or ``result`` as one JSON document."""
+    click.echo(json.dumps(result, ensure_ascii=False, indent=1) if json_out else text)
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
+    """Plain-text table: first column left-aligned, the others right-aligned."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    lines = []
+    for row in (header, ["-" * width for width in widths], *rows):
+        cells = [cell.ljust(widths[0]) if i == 0 else cell.rjust(widths[i]) for i, cell in enumerate(row)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

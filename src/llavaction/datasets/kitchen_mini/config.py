@@ -1,0 +1,50 @@
+"""Settings of a kitchen_mini dataset."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from llavaction.base.records import Strict
+
+SPLITS = ("train", "validation", "test")
+
+
+class KitchenMiniConfig(Strict):
+    """What is generated. The defaults give about 1,200 annotated segments."""
+
+    width: int = Field(default=128, ge=32, le=1920, description="picture width in pixels; even, as H.264 asks for")
+    height: int = Field(default=96, ge=32, le=1080, description="picture height in pixels; even")
+    fps: int = Field(default=12, ge=4, le=60, description="frames per second; 12 shows every movement and stays fast")
+    crf: int = Field(default=20, ge=0, le=51, description="H.264 quality: 0 lossless, 51 worst; 20 has no visible blocks")
+    train_videos: int = Field(default=130, ge=0, description="videos in train; a video has about six segments")
+    validation_videos: int = Field(default=35, ge=0, description="videos in validation")
+    test_videos: int = Field(default=35, ge=0, description="videos in test")
+    min_segments: int = Field(default=4, ge=1, description="fewest segments in a video")
+    max_segments: int = Field(default=8, ge=1, description="most segments in a video")
+    train_participants: int = Field(default=8, ge=1, description="people in train, each with a kitchen of their own")
+    unseen_validation_participants: int = Field(
+        default=2, ge=0, description="people (and kitchens) that occur in validation only"
+    )
+    unseen_test_participants: int = Field(default=4, ge=0, description="people (and kitchens) that occur in test only")
+    unseen_share: float = Field(
+        default=0.4, ge=0, le=1, description="share of validation and test videos by unseen people, where there are any"
+    )
+    camera_motion: float = Field(
+        default=1.0, ge=0, le=3, description="factor on the head camera's own movement; 0 holds it still"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> KitchenMiniConfig:
+        if self.width % 2 or self.height % 2:
+            raise ValueError(f"width and height must be even, found {self.width}x{self.height}")
+        if not 0.5 <= self.height / self.width <= 1.25:
+            raise ValueError(f"height / width must lie between 0.5 and 1.25, found {self.width}x{self.height}")
+        if self.max_segments < self.min_segments:
+            raise ValueError(f"max_segments ({self.max_segments}) is below min_segments ({self.min_segments})")
+        if not self.train_videos + self.validation_videos + self.test_videos:
+            raise ValueError("no videos asked for: train_videos, validation_videos and test_videos are all 0")
+        return self
+
+    def videos(self, split: str) -> int:
+        """Number of videos of a split."""
+        return {"train": self.train_videos, "validation": self.validation_videos, "test": self.test_videos}[split]

@@ -1,0 +1,232 @@
+"""One self-contained HTML file about one or several runs on a benchmark."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+import llavaction
+from llavaction.base.errors import InputError
+from llavaction.base.records import read_json, write_text
+from llavaction.base.statistics import paired_comparison
+from llavaction.evaluation.failures import Failure, Strip, film_strip, view, worst
+from llavaction.evaluation.metrics import Pairs, confusion, match, names_for
+from llavaction.evaluation.names import ActionNames
+from llavaction.evaluation.predictions import Prediction
+from llavaction.evaluation.runner import Library
+from llavaction.evaluation.runs import FinishedRun
+from llavaction.questions.schema import Benchmark, Question
+
+HEAT_MAP_CLASSES = 12
+TABLE_ROWS = 400
+LISTED = 100
+"""Questions named one by one where they could not be asked or read; the others are counted."""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Which verbs are taken for which.
+
+    Attributes:
+        names: the most frequent verbs, rows and columns alike.
+        rows: per verb its name, how many of its questions were answered, and one cell per column and one for all others:
+            (count, share of the row).
+    """
+
+    names: Sequence[str]
+    rows: Sequence[tuple[str, int, Sequence[tuple[int, float]]]]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run as the template sees it."""
+
+    label: str
+    anchor: str
+    run: FinishedRun
+    heat_map: HeatMap | None
+    failures: Sequence[Failure]
+    failed: Sequence[Prediction]
+    unparsed: Sequence[Prediction]
+    noted: Sequence[Prediction]
+    environment: Any
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """The run's ``metrics.json``."""
+        return self.run.metrics
+
+
+def write_report(
+    path: str | Path,
+    runs: Sequence[str | Path | FinishedRun],
+    benchmark: Benchmark,
+    library: Library | None = None,
+    audit: Mapping[str, Any] | None = None,
+    *,
+    vocabulary: ActionNames | None = None,
+    failures: int = 12,
+    frames: int = 6,
+) -> Path:
+    """Write ``report.html``: no other file, no network and no account is needed to read it.
+
+    Args:
+        path: the file to write.
+        runs: run folders, in the order they are shown.
+        benchmark: what the runs were made on.
+        library: where the frames of the worst failures come from; without it they are shown without frames.
+        audit: the benchmark's audit; the ``audit.json`` of its folder by default, if there is one.
+        vocabulary: names of classes; the benchmark's own by default.
+        failures: how many wrong answers to show of each run.
+        frames: how many frames of each.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: there are no runs, one is not finished, or one was made on another benchmark.
+    """
+    finished = [run if isinstance(run, FinishedRun) else FinishedRun.load(run) for run in runs]
+    if not finished:
+        raise InputError("a report needs at least one run", hint="make one with: llavaction eval ...")
+    if audit is None and benchmark.folder is not None and (benchmark.folder / "audit.json").is_file():
+        audit = read_json(benchmark.folder / "audit.json")
+    names = names_for(benchmark, vocabulary)
+    strips: dict[str, Strip] = {}
+
+    def strip(question: Question) -> Strip:
+        if question.question_id not in strips:
+            strips[question.question_id] = film_strip(library, question, frames)
+        return strips[question.question_id]
+
+    pairs = [_pairs(benchmark, run) for run in finished]
+    views = [
+        RunView(
+            label=label,
+            anchor=f"run-{number}",
+            run=run,
+            heat_map=heat_map(run_pairs, names),
+            failures=[view(question, found, strip(question)) for question, found in worst(run_pairs, failures)],
+            failed=[found for _, found in run_pairs if found.parse_status == "failed"],
+            unparsed=[found for _, found in run_pairs if found.parse_status == "unparsed"],
+            noted=[found for _, found in run_pairs if found.note is not None],
+            environment=_environment(run.folder),
+        )
+        for number, (label, run, run_pairs) in enumerate(zip(_labels(finished), finished, pairs, strict=True), start=1)
+    ]
+    text = _template().render(
+        benchmark=benchmark,
+        videos=len({question.clip.video_id for question in benchmark.questions}),
+        views=views,
+        differences=list(differences([view.label for view in views], pairs)),
+        audit=audit,
+        version=llavaction.__version__,
+        listed=LISTED,
+        table_rows=TABLE_ROWS,
+    )
+    write_text(path, text)
+    return Path(path)
+
+
+def _pairs(benchmark: Benchmark, run: FinishedRun) -> Pairs:
+    try:
+        return match(benchmark, run.predictions)
+    except InputError as error:
+        raise InputError(error.problem, file=run.folder, hint=error.hint) from None
+
+
+def _labels(runs: Sequence[FinishedRun]) -> list[str]:
+    """Names of the runs; where two have the same, their folders' names stand behind."""
+    often = Counter(run.name for run in runs)
+    return [run.name if often[run.name] == 1 else f"{run.name} ({run.folder.name})" for run in runs]
+
+
+def _environment(folder: Path) -> Any:
+    path = folder / "environment.json"
+    return read_json(path)["environments"][-1] if path.is_file() else None
+
+
+def heat_map(pairs: Pairs, names: ActionNames) -> HeatMap | None:
+    """Shares of chosen verbs for the most frequent right ones; None where the options have no classes."""
+    counts = confusion(pairs, 0)
+    totals: Counter[int] = Counter()
+    for (true, _), n in counts.items():
+        totals[true] += n
+    if not totals:
+        return None
+    shown = sorted(totals, key=lambda verb: (-totals[verb], verb))[:HEAT_MAP_CLASSES]
+    rows = []
+    for true in shown:
+        cells = [counts[true, chosen] for chosen in shown]
+        cells.append(totals[true] - sum(cells))
+        rows.append((names.verb_name(true), totals[true], [(n, n / totals[true]) for n in cells]))
+    return HeatMap([names.verb_name(verb) for verb in shown], rows)
+
+
+def differences(labels: Sequence[str], pairs: Sequence[Pairs]) -> Iterator[dict[str, Any]]:
+    """Paired comparisons of every two runs (of the first with each other one, where there are more than four)."""
+    chosen = combinations(range(len(pairs)), 2) if len(pairs) <= 4 else ((0, i) for i in range(1, len(pairs)))
+    for a, b in chosen:
+        others = {question.question_id: found.correct for question, found in pairs[b]}
+        common = [(question, found.correct) for question, found in pairs[a] if question.question_id in others]
+        if common:
+            found = paired_comparison(
+                [right for _, right in common],
+                [others[question.question_id] for question, _ in common],
+                [question.clip.video_id for question, _ in common],
+            )
+            yield {"a": labels[a], "b": labels[b], "found": found, "questions": len(common)}
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share as text, "41.2 %"; a dash for None."""
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def points(share: float) -> str:
+    """A difference of shares as text, "+3.1"."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def clock(seconds: float) -> str:
+    """Seconds as text, "1:02.50"."""
+    minutes, rest = divmod(round(seconds, 2), 60)
+    return f"{int(minutes)}:{rest:05.2f}"
+
+
+def p_value(p: float) -> str:
+    """A p-value as text, never "0.000"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def plain(value: Any) -> str:
+    """Any scalar of a settings file as text."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "points": points,
+        "clock": clock,
+        "p_value": p_value,
+        "plain": plain,
+    }
+    return environment.get_template("report.html.j2")
