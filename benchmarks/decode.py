@@ -45,7 +45,7 @@ def render(count: int, height: int, width: int) -> Iterator[NDArray[np.uint8]]:
     """A textured background that drifts, with two boxes crossing it: motion everywhere, as with a head-worn camera."""
     rng = hashed_rng("decode benchmark", height, width)
     coarse = rng.integers(40, 216, size=(height // 16 + 16, width // 16 + 16, 3), dtype=np.uint8)
-    canvas = np.kron(coarse, np.ones((16, 16, 1), dtype=np.uint8)).astype(np.float32)
+    canvas: NDArray[Any] = np.kron(coarse, np.ones((16, 16, 1), dtype=np.uint8)).astype(np.float32)
     for axis in (0, 1):
         for shift in (1, 2, 4):
             canvas = (canvas + np.roll(canvas, shift, axis)) / 2
@@ -61,7 +61,7 @@ def render(count: int, height: int, width: int) -> Iterator[NDArray[np.uint8]]:
 
 
 def ours(threads: int) -> Reader:
-    """This project's reader."""
+    """The reader of llavaction.video."""
 
     def read(path: Path, start: float, frames: Sequence[int]) -> NDArray[np.uint8]:
         return read_clip(path, start, start + CLIP_SECONDS, len(frames), threads=threads, strict=True).images
@@ -77,11 +77,11 @@ def plain(threads: int, *, seek: bool) -> Reader:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_type, stream.codec_context.thread_count = "SLICE", threads
-            period = float(1 / (stream.average_rate * stream.time_base))
+            period = 1 / (float(stream.average_rate or 0) * float(stream.time_base or 0))  # in ticks
             if seek:
                 container.seek(round(frames[0] * period), stream=stream)
             for picture in container.decode(stream):
-                number = round(picture.pts / period)
+                number = round((picture.pts or 0) / period)
                 if number in frames:
                     found[number] = picture.to_ndarray(format="rgb24")
                 if number >= frames[-1]:
@@ -92,7 +92,7 @@ def plain(threads: int, *, seek: bool) -> Reader:
 
 
 def by_decord(threads: int) -> Reader:
-    """decord's VideoReader."""
+    """Read with the VideoReader of decord."""
     decord = importlib.import_module("decord")
 
     def read(path: Path, start: float, frames: Sequence[int]) -> NDArray[np.uint8]:
@@ -103,7 +103,7 @@ def by_decord(threads: int) -> Reader:
 
 
 def by_torchcodec(threads: int, *, seek_mode: str) -> Reader:
-    """torchcodec's VideoDecoder; "exact" reads all packets first, "approximate" trusts the header."""
+    """Read with the VideoDecoder of torchcodec; "exact" reads all packets first, "approximate" trusts the header."""
     decoders = importlib.import_module("torchcodec.decoders")
 
     def read(path: Path, start: float, frames: Sequence[int]) -> NDArray[np.uint8]:
@@ -179,14 +179,15 @@ def measure(
 
 @click.command(help=__doc__.splitlines()[0] if __doc__ else None)
 @click.option("--height", default=540, show_default=True, help="Height of the video; it is 16:9.")
-@click.option("--seconds", default=20, show_default=True, help="Length of the video.")
+@click.option("--seconds", default=16, show_default=True, help="Length of the video.")
 @click.option("--fps", default=30, show_default=True, help="Frames per second.")
 @click.option("--gop", "gops", multiple=True, type=int, default=(12, 50, 250), show_default=True)
 @click.option("--frames", "counts", multiple=True, type=int, default=(8, 16, 32), show_default=True)
-@click.option("--clips", default=7, show_default=True, help="Clips timed per row.")
+@click.option("--clips", default=5, show_default=True, help="Clips timed per row.")
 @click.option("--threads", default=1, show_default=True, help="Decoding threads of every reader.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def main(
+    *,
     height: int,
     seconds: int,
     fps: int,

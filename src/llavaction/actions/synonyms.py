@@ -16,8 +16,9 @@ class Synonyms:
     Two noun classes are synonyms when an instance of one, as an unordered set of singular words, is an instance
     of the other ("garlic:peel" is listed under garlic, "peel:garlic" under skin). Two verb classes are synonyms
     when the key of one is the leading word of an instance of the other: "put-in" is listed under *insert*, so
-    "put plate" is true of every "insert plate". Both relations are symmetric. They are deliberately generous
-    (*screw* and *unscrew* through "screw-off"): a lost distractor costs little, a second right answer spoils the question.
+    "put plate" is true of every "insert plate". Both relations are symmetric. They are generous
+    on purpose (*screw* and *unscrew* through "screw-off"): a lost distractor costs little, a second right answer spoils
+    a question.
     """
 
     def __init__(self, vocabulary: ActionVocabulary) -> None:

@@ -72,10 +72,11 @@ def audit(folder: Path, json_out: bool) -> None:
         [entry["name"], f"{entry['accuracy']:.1%}", f"{entry['low']:.1%} to {entry['high']:.1%}"]
         for entry in result["attacks"]
     ]
+    shared = {name: f"{share:.1%}" for name, share in result["similarity"].items()}
     lines = [
         table(rows, ["blind attack", "accuracy", "95 % interval"]),
-        f"chance {result['chance']:.1%}; a distractor shares the answer's verb in {result['similarity']['same verb']:.1%}, "
-        f"its noun in {result['similarity']['same noun']:.1%}, either in {result['similarity']['either']:.1%} of questions",
+        f"chance {result['chance']:.1%}; a distractor shares the answer's verb in {shared['same verb']}, "
+        f"its noun in {shared['same noun']}, either in {shared['either']} of questions",
         result["verdict"],
     ]
     emit(result, "\n".join(lines), json_out)

@@ -37,9 +37,7 @@ def kitchen_mini(output: Path, seed: int, workers: int, settings: tuple[str, ...
 @click.option("--output", type=FILE, required=True, help="The .jsonl file to write.")
 @set_option
 @as_json
-def simulate_specialist(
-    annotations: Path, split: str, output: Path, settings: tuple[str, ...], json_out: bool
-) -> None:
+def simulate_specialist(annotations: Path, split: str, output: Path, settings: tuple[str, ...], json_out: bool) -> None:
     """Make up a specialist's predictions by a documented noise model (for trying things out, not for results)."""
     dataset = EpicKitchens(annotations)
     vocabulary, segments = dataset.vocabulary, list(dataset.segments(split))
@@ -47,7 +45,9 @@ def simulate_specialist(
     model = NoiseModel.from_mapping(mapping(settings))
     predictions = simulate_predictions(segments, vocabulary.actions, counts, model)
     write_records(output, predictions.values())
-    ranks = {k: sum(s.action in predictions[s.segment_id].actions[:k] for s in segments) / len(segments) for k in (1, 5)}
+    ranks = {
+        k: sum(s.action in predictions[s.segment_id].actions[:k] for s in segments) / len(segments) for k in (1, 5)
+    }
     emit(
         {"output": str(output), "segments": len(segments), "top-1": ranks[1], "top-5": ranks[5]},
         f"{len(segments)} simulated predictions written to {output}: top-1 {ranks[1]:.1%}, top-5 {ranks[5]:.1%}",

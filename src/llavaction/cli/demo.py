@@ -28,12 +28,12 @@ def demo(output: Path, seed: int, workers: int) -> None:
     The vision-language model has random weights and answers at chance; what is shown is that everything works.
     """
     # Imported here so that the steps above it show their progress before PyTorch is loaded.
-    from llavaction.backends.registry import make_backend  # noqa: PLC0415
-    from llavaction.evaluation.report import write_report  # noqa: PLC0415
-    from llavaction.evaluation.runner import RunConfig, run  # noqa: PLC0415
-    from llavaction.models.tiny import write_tiny_llava_onevision  # noqa: PLC0415
-    from llavaction.specialists.simulated import NoiseModel, simulate_predictions  # noqa: PLC0415
-    from llavaction.video.library import VideoLibrary  # noqa: PLC0415
+    from llavaction.backends.registry import make_backend
+    from llavaction.evaluation.report import write_report
+    from llavaction.evaluation.runner import RunConfig, run
+    from llavaction.models.tiny import write_tiny_llava_onevision
+    from llavaction.specialists.simulated import NoiseModel, simulate_predictions
+    from llavaction.video.library import VideoLibrary
 
     begun = time.perf_counter()
 
@@ -45,7 +45,9 @@ def demo(output: Path, seed: int, workers: int) -> None:
     say(str(summary).splitlines()[0])
 
     dataset = EpicKitchens(output / "kitchen_mini" / "annotations")
-    benchmark = build_benchmark(dataset, BuildConfig.from_mapping({"split": SPLIT}), workers=1).save(output / "benchmark")
+    benchmark = build_benchmark(dataset, BuildConfig.from_mapping({"split": SPLIT}), workers=1).save(
+        output / "benchmark"
+    )
     say(f"{len(benchmark.questions)} questions with exchangeable distractors")
     audit = audit_folder(benchmark)
     say(f"audit: {audit['verdict']}")
@@ -58,7 +60,11 @@ def demo(output: Path, seed: int, workers: int) -> None:
     write_tiny_llava_onevision(model, seed=seed)
 
     library = VideoLibrary(output / "kitchen_mini" / "videos")
-    backends = {"prior": "prior", "specialist": f"specialist:{specialist}", "tiny-llava-onevision": f"transformers:{model}"}
+    backends = {
+        "prior": "prior",
+        "specialist": f"specialist:{specialist}",
+        "tiny-llava-onevision": f"transformers:{model}",
+    }
     rows, metrics = [], {}
     for name, spec in backends.items():
         options = {"counts": benchmark.facts.train_counts} if name == "prior" else {}
@@ -77,7 +83,7 @@ def demo(output: Path, seed: int, workers: int) -> None:
     write_report(output / "report.html", runs, benchmark, library=library, audit=audit)
     click.echo("\n" + table(rows, ["backend", "accuracy", "95 % interval", "questions"]))
     click.echo(
-        f"\nchance is {audit['chance']:.1%}. The prior looks at class frequencies only; the specialist is simulated by a "
-        f"noise model; the tiny model has random weights.\nreport: {output / 'report.html'}"
+        f"\nchance is {audit['chance']:.1%}. The prior looks at class frequencies only; the specialist is "
+        f"simulated by a noise model; the tiny model has random weights.\nreport: {output / 'report.html'}"
     )
     say("done")

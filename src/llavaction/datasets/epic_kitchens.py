@@ -20,7 +20,8 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import file_sha256
 
 COLUMNS = (
-    "narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp", "narration", "verb_class", "noun_class",
+    "narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp", "narration",
+    "verb_class", "noun_class",
 )  # fmt: skip
 """The columns a segment file must have; ``all_noun_classes`` and the others are used where present."""
 

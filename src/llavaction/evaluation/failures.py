@@ -84,7 +84,9 @@ def view(question: Question, prediction: Prediction, strip: Strip) -> Failure:
     """What the report shows of a question."""
     shares = probabilities(prediction)
     options = [
-        OptionView(LETTERS[i], option.text, shares[i] if shares else None, i == prediction.answer, i == prediction.choice)
+        OptionView(
+            LETTERS[i], option.text, shares[i] if shares else None, i == prediction.answer, i == prediction.choice
+        )
         for i, option in enumerate(question.options)
     ]
     return Failure(question, prediction, options, excess(prediction), strip)

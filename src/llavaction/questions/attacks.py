@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,9 +99,9 @@ def learnt(table: OptionTable) -> Floats:
     """Whatever a learner makes of words and classes of an option set, cross-validated by video.
 
     Gradient-boosted trees over each option's features: how much it shares with the others, lengths, training frequency,
-    its classes, how often these were right elsewhere (its own video never counts), and the out-of-fold score of a linear model
-    over words and classes. Because the trees see scores that were made without the video at hand, they learn whether to
-    follow a prior or to go against it.
+    its classes, how often these were right elsewhere (its own video never counts), and the out-of-fold score of a
+    linear model over words and classes. Because the trees see scores that were made without the video at hand, they
+    learn whether to follow a prior or to go against it.
     """
     fold = folds(table)
     features = _set_features(table)

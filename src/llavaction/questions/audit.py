@@ -12,7 +12,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import write_json
 from llavaction.base.statistics import clustered_bootstrap
 from llavaction.questions.attacks import ATTACKS
-from llavaction.questions.options import Floats, OptionTable
+from llavaction.questions.options import OptionTable
 from llavaction.questions.schema import Benchmark, Question
 
 LEAK = 0.05
@@ -24,13 +24,14 @@ def audit(benchmark: Benchmark) -> dict[str, Any]:
 
     Returns:
         ``chance``; ``attacks`` (name, accuracy, low, high at 95 %, clustered by video, note), strongest first;
-        ``position`` (how often each letter is right, chi-square p); ``similarity`` (share of questions with a distractor
-        that shares the answer's verb, noun, either); ``filter`` and ``miner`` (as the card reports them); ``verdict`` in words.
+        ``position`` (how often each letter is right, chi-square p); ``similarity`` (share of questions with a
+        distractor that shares the answer's verb, noun, either); ``filter`` and ``miner`` (as the card reports them);
+        ``verdict`` in words.
     """
     table = OptionTable.of(benchmark)
     videos = [question.clip.video_id for question in benchmark.questions]
     chance = float(np.mean(1.0 / table.sizes))
-    attacks = []
+    attacks: list[dict[str, Any]] = []
     for attack in ATTACKS:
         if attack.name.endswith("in train") and not table.train.any():
             continue
@@ -80,8 +81,8 @@ def verdict(attacks: Sequence[dict[str, Any]], chance: float) -> str:
         others = [entry["name"] for entry in above if entry is not best]
         more = f" Above chance too: {', '.join(others)}." if others else ""
         return (
-            f"Leaks: without the video '{best['name']}' ({best['note']}) gets {reach}. A model's accuracy here has to be "
-            f"read against that, not against chance.{more}"
+            f"Leaks: without the video '{best['name']}' ({best['note']}) gets {reach}. A model's accuracy here has to "
+            f"be read against that, not against chance.{more}"
         )
     if above:
         return f"Nearly blind-proof: the strongest blind attack, '{best['name']}' ({best['note']}), gets {reach}."
@@ -100,5 +101,5 @@ def _positions(questions: Sequence[Question]) -> dict[str, Any]:
 def _similarity(table: OptionTable) -> dict[str, float]:
     """Share of questions in which a distractor shares the answer's verb, its noun, or either."""
     verb, noun = (table.shared(labels)[table.right] > 0 for labels in (table.verb, table.noun))
-    shares: dict[str, Floats] = {"same verb": verb, "same noun": noun, "either": verb | noun}
+    shares = {"same verb": verb, "same noun": noun, "either": verb | noun}
     return {name: round(float(share.mean()), 4) for name, share in shares.items()}

@@ -63,7 +63,7 @@ def build_benchmark(dataset: EpicKitchens, config: BuildConfig, workers: int = 1
         The benchmark, questions in the order of the annotation file; not yet saved.
 
     Raises:
-        InputError: the split, miner or text protocol does not exist, predictions do not fit, or there are too few classes.
+        InputError: the split, miner or text protocol does not exist, predictions do not fit, or classes are too few.
     """
     table, vocabulary = dataset.segments(config.split), dataset.vocabulary
     known = set(vocabulary.actions)

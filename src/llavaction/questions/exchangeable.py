@@ -4,9 +4,9 @@ Within a group of questions, usually those on one video, a set S of K classes ha
 ``prod_c w(c) * exp(sum over pairs of similarity)``. If each class is the answer of a K-th of the questions whose set
 holds it, the set alone says nothing about which member is the answer, however alike the members are. So the distractors
 are drawn from that law given the answer, with w fitted until every class is expected K-1 times as often as distractor
-as it is the answer. Balancing within videos, not over the whole split, matters: classes come in clusters (somebody washes up
-for ten minutes), and an attacker who has seen the other videos' answers would otherwise know which classes are still
-"owed". docs/exchangeable.md derives and measures this.
+as it is the answer. Balancing within videos, not over the whole split, matters: classes come in clusters (somebody
+washes up for ten minutes), and an attacker who has seen the other videos' answers would otherwise know which classes
+are still "owed". docs/exchangeable.md derives and measures this.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ class ExchangeableConfig(Strict):
     fit_sweeps: int = Field(60, ge=2, description="Gibbs sweeps over a group while its weights are fitted")
     draw_sweeps: int = Field(20, ge=1, description="Gibbs sweeps of each question's own chain, weights fixed")
     slack: float = Field(
-        0.8, gt=0, le=1, description="a class may be the answer of at most slack/K of a group's questions, else the group is merged"
-    )  # fmt: skip
+        0.8, gt=0, le=1, description="share of its limit of N/K answers a class may use in a group of N"
+    )
 
 
 def balance_groups(segments: Sequence[Segment], options: int, slack: float) -> list[list[Segment]]:
     """Split segments into the smallest groups within which classes can be balanced.
 
     A class that answers n of N questions has to be a distractor in (K-1)·n of the others, which takes n <= N/K. Videos
-    where this holds (with ``slack`` to spare, and with at least 3K classes) stand alone; the others are joined with others of the
-    same participant, and what is left with others of the split, until it holds.
+    where this holds (with ``slack`` to spare, and with at least 3K classes) stand alone; the others are joined with
+    others of the same participant, and what is left with others of the split, until it holds.
     """
     by_video: dict[tuple[str, str], list[Segment]] = defaultdict(list)
     for segment in sorted(segments, key=lambda s: (s.participant_id, s.video_id, s.start, s.segment_id)):

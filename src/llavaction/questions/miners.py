@@ -178,7 +178,7 @@ class ExchangeableMiner:
         self._answers = published_order(segment.action for segment in task.segments)
         if len(self._answers) <= task.distractors:
             raise InputError(
-                f"only {len(self._answers)} classes occur in this split, which is too few for {task.distractors + 1} options",
+                f"only {len(self._answers)} classes occur in this split, too few for {task.distractors + 1} options",
                 hint="ask for fewer --options",
             )
 

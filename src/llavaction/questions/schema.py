@@ -56,7 +56,7 @@ class Question(Record):
 
     @property
     def answer_letter(self) -> str:
-        """ "A" for the first option and so on."""
+        """The letter of the right option: A for the first and so on."""
         return LETTERS[self.answer]
 
     @property
@@ -95,8 +95,8 @@ class ClassFacts(Strict):
 class Facts(Record):
     """What is known of the options beyond the questions themselves; all that the audit and the prior need.
 
-    ``train_texts`` counts each option text in the training split: the class's segments where texts are class labels, the
-    segments so narrated where they are narrations. Everything is 0 where there is no training split.
+    ``train_texts`` counts each option text in the training split: the class's segments where texts are class labels,
+    the segments so narrated where they are narrations. Everything is 0 where there is no training split.
     """
 
     classes: tuple[ClassFacts, ...] = ()

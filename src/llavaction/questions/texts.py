@@ -49,9 +49,7 @@ class OptionTexts(ABC):
     def _labels(self, actions: Sequence[Action]) -> list[str]:
         labels = [self.vocabulary.action_name(action) for action in actions]
         if len(set(labels)) < len(labels):
-            raise InputError(
-                f"two classes have the same label: {labels}", hint="make the keys in the class files differ"
-            )
+            raise InputError(f"two classes have the same label: {labels}", hint="make the class keys differ")
         return labels
 
     def _draw(self, narrations: Counter[str], taken: set[str], rng: np.random.Generator) -> str | None:
@@ -79,8 +77,8 @@ class ClassLabels(OptionTexts):
 class TrainNarrations(OptionTexts):
     """``clean-narrations``: every option is a training narration of its class, never the clip's own words.
 
-    Where some class of a question has no usable training narration, all options of that question are class labels, so that
-    the pool stays the same for all of them.
+    Where some class of a question has no usable training narration, all options of that question are class labels, so
+    that the pool stays the same for all of them.
     """
 
     def write(self, segment: Segment, actions: Sequence[Action]) -> list[str]:

@@ -21,6 +21,10 @@ TOP = 100
 """Verbs, nouns and action pairs kept per segment, as the official EPIC-KITCHENS-100 evaluation does."""
 
 
+ARRAYS = ("verb_output", "noun_output", "narration_id")
+"""Keys of the challenge's list and dict formats."""
+
+
 class SpecialistPrediction(Record):
     """A specialist's ranking of action classes for one segment."""
 
@@ -143,7 +147,7 @@ def _from_submission(results: Mapping[str, Any], path: Path) -> Predictions:
                 pairs, values = pair_scores(_dense(scores["verb"]), _dense(scores["noun"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
-                f"result of '{segment_id}' is not {{'verb': {{id: score}}, 'noun': {{id: score}}}} ({error!r})",
+                f"result of '{segment_id}' is not {{'verb': {{id: score}}, 'noun': ..}} ({error!r})",
                 file=path,
             ) from None
         predictions[segment_id] = _record(segment_id, pairs, values, path)
@@ -195,7 +199,7 @@ def _read_npz(path: Path, segment_ids: Sequence[str], actions: Sequence[Action])
 def _read_pt(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     import torch  # only this format needs it
 
-    numpy_parts = [np.dtype, np.ndarray, *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "U1"))]
+    numpy_parts: list[Any] = [np.dtype, np.ndarray, *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "U1"))]
     rebuild = getattr(np, "_core", np).multiarray._reconstruct
     try:
         with torch.serialization.safe_globals([*numpy_parts, rebuild]):
@@ -205,9 +209,7 @@ def _read_pt(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) 
         raise InputError(f"cannot be read with weights_only=True ({first_line})", file=path, hint=_NO_PICKLE) from None
     if isinstance(value, list):
         try:
-            value = {
-                key: [_array(entry[key]) for entry in value] for key in ("verb_output", "noun_output", "narration_id")
-            }
+            value = {key: [_array(entry[key]) for entry in value] for key in ARRAYS}
         except (KeyError, TypeError) as error:
             raise InputError(f"an entry of the list lacks {error}", file=path) from None
     if not isinstance(value, dict):
@@ -220,7 +222,7 @@ def _array(value: Any) -> Any:
 
 
 def _from_arrays(arrays: Mapping[str, Any], path: Path) -> Predictions:
-    missing = [key for key in ("verb_output", "noun_output", "narration_id") if key not in arrays]
+    missing = [key for key in ARRAYS if key not in arrays]
     if missing:
         raise InputError(f"lacks {', '.join(missing)}; found {sorted(arrays)}", file=path)
     verbs, nouns = np.asarray(arrays["verb_output"]), np.asarray(arrays["noun_output"])

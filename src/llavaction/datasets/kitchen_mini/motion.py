@@ -311,7 +311,7 @@ def _wash(scene: Scene, phase: float) -> list[Layer]:
     reach = 6.5 * scene.chance.swing
     circle = (reach * math.cos(angle), 0.7 * reach * math.sin(angle))
     if noun in ("tap", "hob"):
-        centre = scene.layout.hob if noun == "hob" else _plus(scene.layout.tap, (0, -6))
+        centre = _plus(scene.layout.hob, (18, 4)) if noun == "hob" else _plus(scene.layout.tap, (0, -6))
         hand = _plus(_visit(scene.rest(scene.main), centre, phase, 0.24, 0.8), circle)
         return [*_sponge(scene, hand, sponge), Hand(scene.main, hand, "open" if not sponge else "grip")]
     side, body = -scene.main, THINGS[noun]
@@ -320,7 +320,7 @@ def _wash(scene: Scene, phase: float) -> list[Layer]:
     hand = _visit(_plus(scene.rest(side), (0, body.reach)), _plus(middle, steady), phase, 0.26, 0.78)
     at = _plus(hand, steady, -1)
     centre = _plus(at, (0, -3 if body.mouth[1] > -12 else -12))
-    rubbing = _plus(_visit(scene.rest(scene.main), _plus(centre, (0, 3)), phase, 0.3, 0.76), circle)
+    rubbing = _plus(_visit(scene.rest(scene.main), _plus(centre, (4 * scene.main, 5)), phase, 0.3, 0.76), circle)
     return [
         Hand(side, hand, "grip"),
         Item(noun, at, scene.lying.get(noun, 0.0) / 2, lift=4),
@@ -382,7 +382,7 @@ def _over(scene: Scene, phase: float, tilt: float, shift: Point, stretch: Point 
         lip = _plus(at, _turned((thing.mouth[0] * scene.main, thing.mouth[1]), angle))
         content = scene.state.content.get(step.noun, step.noun)
         found.insert(0, Drops(lip, target, content if content in CONTENTS else "kettle"))
-    return [*found, Hand(scene.main, hand, "grip")]
+    return [Hand(scene.main, hand, "grip"), *found]
 
 
 def _mouth(scene: Scene) -> Point:

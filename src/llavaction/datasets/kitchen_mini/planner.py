@@ -20,6 +20,7 @@ from llavaction.datasets.kitchen_mini.state import (
     FOODS,
     HAND,
     MOVABLE,
+    NEIGHBOURS,
     ON_BOARD,
     SLOTS,
     SPOTS_INSIDE,
@@ -56,7 +57,8 @@ class Planner:
             (self._wipe, 1.2),
             (self._tidy, 3.0),
             (self._look_inside, 1.6),
-            (self._whim, 4.5),
+            (self._make_room, 1.5),
+            (self._whim, 8.0),
         )
         weights = np.array([weight for _, weight in goals])
         pursue = goals[int(self.rng.choice(len(goals), p=weights / weights.sum()))][0]
@@ -142,14 +144,17 @@ class Planner:
             self.put_down("sponge")
 
     def _tidy(self) -> None:
-        lying = [noun for noun in _HOMES if self.state.place[noun] in (*SLOTS, *BOARD_PLACES)]
-        noun = self._pick(lying)
+        noun = self._pick([noun for noun in _HOMES if noun in self._lying()])
         self.hold(noun)
         fixture = self._pick(_HOMES[noun])
         spot = self._pick(self._free_inside(fixture))
         self.access(fixture)
         self.put_down(noun, spot)
         self.shut(fixture)
+
+    def _make_room(self) -> None:
+        lying = self._lying()
+        self.move(self._pick([lying[index] for index in self.rng.permutation(len(lying))]))
 
     def _look_inside(self) -> None:
         things = [*DRAWERS, *CUPBOARDS, *self._present(LIDDED)]
@@ -166,6 +171,9 @@ class Planner:
             self.hold(noun)
             self.put_down(noun)
         elif verb == "move":
+            if self.state.place[noun] not in (*SLOTS[:9], *BOARD_PLACES):
+                self.hold(noun)
+                self.put_down(noun, "" if noun == BOARD else self._pick(self._free_slots()))
             self.move(noun)
         elif verb == "wash":
             self.wash(noun)
@@ -178,6 +186,8 @@ class Planner:
             self.hold("knife")
             self.work(noun, verb)
         elif verb == "mix":
+            if noun in self._standing(CONTAINERS) and noun not in self.state.content:
+                self.empty_over(self._pick(self._present(("bottle", "kettle", "jar"))), noun, "pour")
             self.mix(self._pick([c for c in CONTAINERS if c == noun or self.state.content.get(c) == noun]))
         else:
             target = self._pick(["", *(c for c in self._standing(CONTAINERS) if c != noun)])
@@ -220,8 +230,8 @@ class Planner:
         if noun == BOARD and place in BOARD_PLACES:
             self._clear_board()
             target = BOARD_PLACES[1 - BOARD_PLACES.index(place)]
-        elif place in (*SLOTS, BURNER):
-            target = self._pick([slot for slot in SLOTS[:9] if slot not in self.state.occupied()])
+        elif place in SLOTS[:9]:
+            target = self._pick([slot for slot in NEIGHBOURS[place] if slot not in self.state.occupied()])
         else:
             raise _Impossible
         self._do(Step("move", noun, place, to=target))
@@ -230,6 +240,7 @@ class Planner:
         """Wash an object under the running tap, or rub an appliance."""
         sponge = "sponge" if self.state.place["sponge"] == HAND and noun != "sponge" else ""
         if noun not in MOVABLE:
+            self.switch(noun, "turn-off")
             self._do(Step("wash", noun, noun, partner=sponge, relation="with" if sponge else ""))
             return
         self.hold(noun)
@@ -335,6 +346,9 @@ class Planner:
     def _present(self, nouns: Sequence[str]) -> list[str]:
         return [noun for noun in nouns if self.state.place[noun] in self._reachable_places()]
 
+    def _lying(self) -> list[str]:
+        return [noun for noun in MOVABLE if self.state.place[noun] in (*SLOTS, *BOARD_PLACES)]
+
     def _standing(self, containers: Sequence[str]) -> list[str]:
         return [noun for noun in containers if self.state.place[noun] in (*SLOTS, BURNER)]
 
@@ -346,19 +360,22 @@ class Planner:
         return [spot for spot in spots if spot not in self.state.occupied()]
 
     def _somewhere(self, noun: str) -> str:
-        free = [slot for slot in SLOTS[:9] if slot not in self.state.occupied()]
         if noun == BOARD:
             return self._pick(BOARD_PLACES)
-        if noun == "pan" and BURNER not in self.state.occupied() and self._maybe(0.7):
+        if noun == "pan" and BURNER not in self.state.occupied() and self._maybe(0.6):
             return BURNER
-        if noun == "sponge" and SLOTS[9] not in self.state.occupied():
+        if noun == "sponge" and SLOTS[9] not in self.state.occupied() and self._maybe(0.7):
             return SLOTS[9]
         open_homes = [fixture for fixture in _HOMES.get(noun, ()) if fixture in self.state.opened]
         if open_homes and self._maybe(0.5):
             spots = self._free_inside(self._pick(open_homes))
             if spots:
                 return self._pick(spots)
-        return free[int(self.rng.integers(len(free)))] if free else self._pick(())
+        return self._pick(self._free_slots())
+
+    def _free_slots(self) -> list[str]:
+        free = [slot for slot in SLOTS[:9] if slot not in self.state.occupied()]
+        return [free[index] for index in self.rng.permutation(len(free))]
 
     def _clear_board(self) -> None:
         for noun, place in list(self.state.place.items()):

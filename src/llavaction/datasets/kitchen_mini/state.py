@@ -10,6 +10,12 @@ from llavaction.datasets.kitchen_mini.world import NOUNS
 
 SLOTS = tuple(f"slot{index}" for index in range(10))
 """Places on the worktop: 0-4 along the wall, 5-8 along the front edge, 9 beside the sink."""
+_COLUMNS = (0, 1, 2, 3, 4, 0.2, 1.4, 2.6, 3.8)
+NEIGHBOURS = {
+    slot: tuple(other for other, there in zip(SLOTS, _COLUMNS, strict=False) if other != slot and abs(here - there) < 2.5)
+    for slot, here in zip(SLOTS, _COLUMNS, strict=False)
+}
+"""Places an object can be pushed to within one picture."""
 BOARD_PLACES = ("prep0", "prep1")
 CUPBOARDS = ("cupboard0", "cupboard1")
 DRAWERS = ("drawer0", "drawer1")
@@ -91,7 +97,7 @@ class State:
             poured = self.content.get(noun, noun)
             self._empty(noun)
             if step.partner in CONTAINERS:
-                self.content[step.partner] = poured
+                self.content.setdefault(step.partner, poured)
 
     def _carry(self, noun: str, place: str) -> None:
         if self.place.get(noun) == ON_BOARD and place in CONTAINERS:
