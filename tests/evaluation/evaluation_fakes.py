@@ -110,7 +110,7 @@ class FakeLibrary:
         if segment_id in self.crash:
             raise ValueError("the decoder fell over")
         if segment_id in self.bad:
-            raise InputError("is damaged from its first byte on", file=f"{clip.video_id}.mp4")
+            raise InputError("is damaged from its first byte on", file=f"/videos/of/somebody/{clip.video_id}.mp4")
         images = np.zeros((count, 60, 80, 3), np.uint8)
         images += hashed_rng("frames", clip.video_id, int(clip.start)).integers(0, 200, 3).astype(np.uint8)
         images[:, 10:30, 10:40] += (np.arange(count) * 9 % 55).astype(np.uint8)[:, None, None, None]

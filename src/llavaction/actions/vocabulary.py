@@ -26,8 +26,12 @@ class LabelClass(Strict):
 
     @property
     def name(self) -> str:
-        """The key as people read it: "board:chopping" becomes "chopping board"; verbs keep their hyphens."""
-        return " ".join(part.strip() for part in reversed(self.key.split(":")))
+        """The key as people read it: "board:chopping" becomes "chopping board", "machine:sous:vide" "sous vide machine".
+
+        Verbs keep their hyphens. As published (``official_key``).
+        """
+        first, *others = (part.strip() for part in self.key.split(":"))
+        return " ".join([*others, first])
 
 
 @dataclass(frozen=True)

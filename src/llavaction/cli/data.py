@@ -9,7 +9,7 @@ import click
 from llavaction.base.records import write_records
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, set_option
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
+from llavaction.datasets.kitchen_mini import KitchenMiniConfig, KitchenMiniSummary, generate
 from llavaction.specialists.simulated import NoiseModel, simulate_predictions
 
 
@@ -28,7 +28,16 @@ def kitchen_mini(output: Path, seed: int, workers: int, settings: tuple[str, ...
     """Render short egocentric kitchen videos in the EPIC-KITCHENS-100 layout."""
     config = KitchenMiniConfig.from_mapping(mapping(settings))
     summary = generate(output, seed=seed, workers=workers, settings=config)
-    emit(summary.to_json(), str(summary), json_out)
+    emit(summary.model_dump(mode="json"), describe(summary), json_out)
+
+
+def describe(summary: KitchenMiniSummary) -> str:
+    """A generation in one sentence."""
+    counts = ", ".join(f"{count} {split}" for split, count in summary.segments.items())
+    return (
+        f"kitchen_mini in {summary.folder}: segments {counts}; "
+        f"{summary.rendered_videos} videos drawn in {summary.seconds:.1f} s ({summary.clips_per_second:.0f} segments/s)"
+    )
 
 
 @data.command("simulate-specialist")

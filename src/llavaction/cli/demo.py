@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from llavaction.base.records import write_json, write_records
+from llavaction.cli.data import describe
 from llavaction.cli.options import FOLDER, table
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
@@ -42,7 +43,7 @@ def demo(output: Path, seed: int, workers: int) -> None:
 
     say(f"rendering kitchen_mini into {output / 'kitchen_mini'}")
     summary = generate(output / "kitchen_mini", seed=seed, workers=workers, settings=KitchenMiniConfig())
-    say(str(summary).splitlines()[0])
+    say(describe(summary))
 
     dataset = EpicKitchens(output / "kitchen_mini" / "annotations")
     benchmark = build_benchmark(dataset, BuildConfig.from_mapping({"split": SPLIT}), workers=1).save(

@@ -266,7 +266,7 @@ def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str
     if missing:
         raise InputError(f"lacks the column(s) {', '.join(missing)}; found {reader.fieldnames}", file=path, line=1)
     for row in reader:
-        row.pop(None, None)  # type: ignore[call-overload]  # cells beyond the header
+        row.pop(None, None)  # cells beyond the header
         yield reader.line_num, row
 
 

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from llavaction.base.errors import LlavactionError
 from llavaction.base.seeding import hashed_seed
 from llavaction.evaluation.predictions import Prediction, probabilities
-from llavaction.evaluation.runner import Library
+from llavaction.evaluation.runner import Library, reason
 from llavaction.questions.schema import LETTERS, Question
 
 THUMBNAIL = (176, 132)
@@ -98,15 +97,13 @@ def film_strip(library: Library | None, question: Question, count: int) -> Strip
         return Strip(remark="The report was made without the videos.")
     try:
         frames = library.read(question.clip, count, segment_id=question.question_id)
-    except LlavactionError as error:
-        return Strip(remark=str(error))
     except Exception as error:  # a decoder may raise anything on a damaged file
-        return Strip(remark=f"{type(error).__name__}: {error}")
+        return Strip(remark=reason(error))
     if not len(frames.images):
-        return Strip(remark=str(frames.error or "No frame could be decoded."))
+        return Strip(remark=reason(frames.error) if frames.error else "no frame could be decoded")
     jpeg, width, height = _jpeg(frames.images)
     source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-    return Strip(source, None if frames.error is None else str(frames.error), width, height)
+    return Strip(source, None if frames.error is None else reason(frames.error), width, height)
 
 
 def _jpeg(images: NDArray[np.uint8]) -> tuple[bytes, int, int]:

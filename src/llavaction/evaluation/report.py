@@ -35,8 +35,8 @@ class HeatMap:
 
     Attributes:
         names: the most frequent verbs, rows and columns alike.
-        rows: per verb its name, how many of its questions were answered, and one cell per column and one for all others:
-            (count, share of the row).
+        rows: per verb its name, how many of its questions were answered, and a cell (count, share of the row) for each
+            column and one for all other verbs.
     """
 
     names: Sequence[str]
@@ -185,8 +185,8 @@ def differences(labels: Sequence[str], pairs: Sequence[Pairs]) -> Iterator[dict[
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share as text, "41.2 %"; a dash for None."""
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
+    """A share as text, "41.2 %" with a blank that does not break; a dash for None."""
+    return "–" if share is None else f"{100 * share:.{digits}f}\u00a0%"
 
 
 def points(share: float) -> str:

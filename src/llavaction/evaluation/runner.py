@@ -241,18 +241,23 @@ class _Look:
     note: str | None = None
 
 
+def reason(error: Exception) -> str:
+    """An error as a prediction keeps it: with the file's name but not its folder, which differs between machines."""
+    if isinstance(error, InputError):
+        return f"{Path(error.file).name}: {error.problem}" if error.file else error.problem
+    return str(error) if isinstance(error, LlavactionError) else f"{type(error).__name__}: {error}"
+
+
 def _look(library: Library, question: Question, count: int) -> _Look:
     """Decode one clip; whatever goes wrong becomes text, because one bad video must not end a run."""
     try:
         frames = library.read(question.clip, count, segment_id=question.question_id)
-    except LlavactionError as problem:
-        return _Look(error=str(problem))
     except Exception as problem:  # a decoder may raise anything on a damaged file
-        return _Look(error=f"{type(problem).__name__}: {problem}")
+        return _Look(error=reason(problem))
     if not len(frames.images):
-        return _Look(error=str(frames.error) if frames.error else "no frame could be decoded")
+        return _Look(error=reason(frames.error) if frames.error else "no frame could be decoded")
     times = np.maximum(np.asarray(frames.times, dtype=np.float64) - question.clip.start, 0.0)
-    return _Look(frames.images, times, note=None if frames.error is None else str(frames.error))
+    return _Look(frames.images, times, note=None if frames.error is None else reason(frames.error))
 
 
 def _looks(

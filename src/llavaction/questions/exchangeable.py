@@ -37,9 +37,7 @@ class ExchangeableConfig(Strict):
     noun_similarity: float = Field(3.0, ge=0, description="log-weight of each pair of members that share the noun")
     fit_sweeps: int = Field(60, ge=2, description="Gibbs sweeps over a group while its weights are fitted")
     draw_sweeps: int = Field(20, ge=1, description="Gibbs sweeps of each question's own chain, weights fixed")
-    slack: float = Field(
-        0.8, gt=0, le=1, description="share of its limit of N/K answers a class may use in a group of N"
-    )
+    slack: float = Field(0.8, gt=0, le=1, description="share of the limit of N/K a class may use up in a group of N")
 
 
 def balance_groups(segments: Sequence[Segment], options: int, slack: float) -> list[list[Segment]]:
@@ -47,7 +45,8 @@ def balance_groups(segments: Sequence[Segment], options: int, slack: float) -> l
 
     A class that answers n of N questions has to be a distractor in (K-1)·n of the others, which takes n <= N/K. Videos
     where this holds (with ``slack`` to spare, and with at least 3K classes) stand alone; the others are joined with
-    others of the same participant, and what is left with others of the split, until it holds.
+    others of the same participant, and what is left with others of the split, until it holds. Where nothing helps (one
+    class dominates), what is left is a group of its own and the others stay as they are.
     """
     by_video: dict[tuple[str, str], list[Segment]] = defaultdict(list)
     for segment in sorted(segments, key=lambda s: (s.participant_id, s.video_id, s.start, s.segment_id)):
@@ -81,8 +80,10 @@ def balance_groups(segments: Sequence[Segment], options: int, slack: float) -> l
         left += [rest] if rest else []
     complete, rest = join(left)
     groups += complete
-    while rest and groups and not balanced(rest):
-        rest = groups.pop() + rest
+    for count in range(len(groups) + 1 if rest else 0):
+        joined = [segment for group in groups[len(groups) - count :] for segment in group] + rest
+        if balanced(joined):
+            return [*groups[: len(groups) - count], joined]
     return groups + ([rest] if rest else [])
 
 
@@ -181,8 +182,9 @@ def fit_group(
         path.append(log_weights)
         ratios.append(ratio)
     half = config.fit_sweeps // 2
+    log_weights = np.asarray(np.round(np.mean(path[half:], axis=0), 6), dtype=np.float64)
     imbalance = np.average(np.abs(np.mean(ratios[half:], axis=0)), weights=wanted)
-    return Fit(classes, np.round(np.mean(path[half:], axis=0), 6), similarity, float(imbalance))
+    return Fit(classes, log_weights, similarity, float(imbalance))
 
 
 def draw_group(

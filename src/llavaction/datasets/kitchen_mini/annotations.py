@@ -47,8 +47,8 @@ def write_annotations(folder: Path, scripts: Sequence[Script], settings: Kitchen
         InputError: a file cannot be written.
     """
     tables: dict[str, tuple[Sequence[str], Iterable[Sequence[object]]]] = {
-        "verb_classes": (("id", "key", "instances", "category"), _classes(VERBS, _verb_instances)),
-        "noun_classes": (("id", "key", "instances", "category"), _classes(NOUNS, lambda noun: noun.phrases)),
+        "verb_classes": (("id", "key", "instances", "category"), _classes(VERBS)),
+        "noun_classes": (("id", "key", "instances", "category"), _classes(NOUNS)),
         "video_info": (("video_id", "duration", "fps", "resolution"), _video_info(scripts, settings)),
     }
     for split in SPLITS:
@@ -98,12 +98,8 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def _verb_instances(verb: Verb) -> tuple[str, ...]:
-    return verb.instances
-
-
-def _classes[Kind: (Verb, Noun)](kinds: Sequence[Kind], instances) -> list[tuple[object, ...]]:
-    return [(index, kind.key, str(list(instances(kind))), kind.category) for index, kind in enumerate(kinds)]
+def _classes(kinds: Sequence[Verb | Noun]) -> list[tuple[object, ...]]:
+    return [(index, kind.key, str(list(kind.instances)), kind.category) for index, kind in enumerate(kinds)]
 
 
 def _video_info(scripts: Sequence[Script], settings: KitchenMiniConfig) -> list[tuple[object, ...]]:

@@ -175,7 +175,7 @@ def _draw_video(script: Script, *, folder: Path, seed: int, settings: KitchenMin
         settings.fps,
         crf=settings.crf,
         gop=settings.fps,
-        preset="ultrafast",
+        preset="superfast",
         metadata={"title": f"kitchen_mini {script.video_id}"},
     )
     return script.video_id

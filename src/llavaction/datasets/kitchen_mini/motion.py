@@ -15,7 +15,7 @@ from llavaction.datasets.kitchen_mini.brush import Point
 from llavaction.datasets.kitchen_mini.looks import Participant
 from llavaction.datasets.kitchen_mini.objects import CAPS, CONTENTS, THINGS
 from llavaction.datasets.kitchen_mini.room import Layout, lever_end
-from llavaction.datasets.kitchen_mini.state import BOARD_PLACES, CONTAINERS, HAND, ON_BOARD, SPOTS_INSIDE, State, Step
+from llavaction.datasets.kitchen_mini.state import BOARD_PLACES, CONTAINERS, HAND, ON_BOARD, SPOTS_INSIDE, WATER, State, Step
 from llavaction.datasets.kitchen_mini.world import REVERSES
 
 BOARD = "board:chopping"
@@ -381,7 +381,7 @@ def _over(scene: Scene, phase: float, tilt: float, shift: Point, stretch: Point 
     if 0.34 < phase < 0.76:
         lip = _plus(at, _turned((thing.mouth[0] * scene.main, thing.mouth[1]), angle))
         content = scene.state.content.get(step.noun, step.noun)
-        found.insert(0, Drops(lip, target, content if content in CONTENTS else "kettle"))
+        found.insert(0, Drops(lip, target, content if content in CONTENTS else WATER))
     return [Hand(scene.main, hand, "grip"), *found]
 
 

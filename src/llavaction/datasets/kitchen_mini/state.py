@@ -22,6 +22,8 @@ DRAWERS = ("drawer0", "drawer1")
 SPOTS_INSIDE = {"cupboard0": 3, "cupboard1": 3, "drawer0": 3, "drawer1": 1}
 ON_BOARD, BURNER, HAND, AWAY = "board", "burner", "hand", "away"
 CONTAINERS = ("pan", "bowl", "cup")
+WATER = "kettle"
+"""What an empty container holds when it is poured."""
 FOODS = ("onion", "tomato", "potato", "carrot", "lemon")
 MOVABLE = tuple(noun.key for noun in NOUNS if "take" in noun.verbs)
 
@@ -94,7 +96,7 @@ class State:
             if noun == "board:chopping":
                 self.scraps = ""
         elif verb == "pour":
-            poured = self.content.get(noun, noun)
+            poured = self.content.get(noun, WATER if noun in CONTAINERS else noun)
             self._empty(noun)
             if step.partner in CONTAINERS:
                 self.content.setdefault(step.partner, poured)

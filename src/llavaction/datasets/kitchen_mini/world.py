@@ -52,6 +52,11 @@ class Noun:
     phrases: tuple[str, ...]
     verbs: tuple[str, ...]
 
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """Every phrase of the class, the usual one first."""
+        return self.phrases
+
 
 _PLACED = ("take", "put", "move")
 _LIDDED = ("open", "close")

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def llavaction(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "llavaction.cli.main", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=check)
+
+
+def test_help_is_quick_and_needs_no_torch():
+    times = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        done = llavaction("--help")
+        times.append(time.perf_counter() - begun)
+    assert min(times) < 0.5
+    for command in ("benchmark", "data", "eval", "report", "compare", "demo"):
+        assert command in done.stdout
+    code = (
+        "import sys, llavaction.cli.main as m\ntry: m.cli(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.endswith("False\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["benchmak"], "did you mean 'benchmark'"),
+        (["benchmark", "audit", "nowhere"], "not a benchmark folder"),
+        (
+            ["benchmark", "build", "--annotations", "nowhere", "--split", "validation", "--output", "x"],
+            "no such annotation",
+        ),
+        (["eval", "nowhere", "--backend", "chance", "--output", "x"], "not a benchmark folder"),
+        (["compare", "a", "b"], "not a run folder"),
+    ],
+)
+def test_errors_are_sentences(arguments: list[str], message: str):
+    done = llavaction(*arguments, check=False)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_from_annotations_to_a_comparison(annotations: Path, tmp_path: Path):
+    bench = tmp_path / "bench"
+    llavaction("benchmark", "build", "--annotations", annotations, "--split", "validation", "--output", bench)
+    result = json.loads(llavaction("benchmark", "audit", bench, "--json").stdout)
+    assert result["chance"] == 0.2
+    runs = {}
+    for name, backend in (("chance", "chance"), ("prior", "prior"), ("oracle", "oracle:0.3")):
+        done = llavaction("eval", bench, "--backend", backend, "--output", tmp_path / name, "--json")
+        runs[name] = json.loads(done.stdout)["accuracy"]
+    assert runs["chance"]["low"] < 0.2 < runs["chance"]["high"]
+    assert runs["oracle"]["value"] == pytest.approx(0.7, abs=0.06)
+    comparison = json.loads(llavaction("compare", tmp_path / "chance", tmp_path / "oracle", "--json").stdout)
+    assert comparison["difference"]["low"] > 0.3
+    assert "is better than" in llavaction("compare", tmp_path / "chance", tmp_path / "oracle").stdout
+    page = tmp_path / "report.html"
+    llavaction("report", tmp_path / "chance", tmp_path / "oracle", "--benchmark", bench, "--output", page)
+    text = page.read_text()
+    assert "chance" in text
+    assert "oracle" in text
+    assert "http://" not in text.replace("http://www.w3.org/", "")
+
+
+def test_simulated_specialist_can_be_mined_and_asked(annotations: Path, tmp_path: Path):
+    predictions = tmp_path / "p.jsonl"
+    done = llavaction(
+        "data",
+        "simulate-specialist",
+        "--annotations",
+        annotations,
+        "--split",
+        "validation",
+        "--output",
+        predictions,
+        "--json",
+    )
+    top1 = json.loads(done.stdout)["top-1"]
+    bench = tmp_path / "bench"
+    llavaction(
+        "benchmark", "build", "--annotations", annotations, "--split", "validation", "--miner", "specialist",
+        "--predictions", predictions, "--output", bench,
+    )  # fmt: skip
+    done = llavaction("eval", bench, "--backend", f"specialist:{predictions}", "--output", tmp_path / "run", "--json")
+    assert json.loads(done.stdout)["accuracy"]["value"] >= top1 - 0.05

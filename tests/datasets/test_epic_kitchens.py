@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import HEADER, segment_row, write_annotations
+
+from llavaction.base.errors import InputError
+from llavaction.datasets.epic_kitchens import EpicKitchens, seconds
+
+
+def test_reads_segments(tmp_path: Path):
+    rows = [segment_row(0, "P01_11", 0.0, 1.89, 0, 0, nouns=(5,)), segment_row(1, "P01_11", 3661.56, 3662.45, 1, 1)]
+    table = EpicKitchens(write_annotations(tmp_path, {"validation": rows})).segments("validation")
+    first, second = table
+    assert (first.start, first.stop, first.action, first.all_noun_classes) == (0.0, 1.89, (0, 0), (0, 5))
+    assert (second.start, second.participant_id, second.narration) == (3661.56, "P01", "put chopping board")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (segment_row(1, "P01_11", 1.0, 2.0, 0, 0).replace("00:00:01.00", ""), "timestamp ''"),
+        (segment_row(1, "P01_11", 3.0, 2.0, 0, 0), "must be greater than start"),
+        (segment_row(1, "P01_11", 1.0, 2.0, 0, 0).replace(",0,plate,0,", ",0,plate,77,"), "noun_class 77 is not in"),
+        (segment_row(1, "P01_11", 1.0, 2.0, 0, 0).replace(",0,plate,0,", ",x,plate,0,"), "verb_class 'x'"),
+        (segment_row(1, "P01_11", 1.0, 2.0, 0, 0).replace('"[0]"', "plate"), "is not a list"),
+        (segment_row(0, "P01_11", 5.0, 6.0, 0, 0), "also on line 2"),
+    ],
+)
+def test_a_bad_row_is_left_out_and_named(tmp_path: Path, line: str, message: str):
+    rows = [segment_row(0, "P01_11", 0.0, 1.0, 0, 0), line, segment_row(2, "P01_11", 3.0, 4.0, 1, 1)]
+    dataset = EpicKitchens(write_annotations(tmp_path, {"validation": rows}))
+    assert [segment.segment_id for segment in dataset.segments("validation")] == ["P01_11_0", "P01_11_2"]
+    (remark,) = dataset.remarks
+    assert (remark.file, remark.line, remark.refused) == ("EPIC_100_validation.csv", 3, True)
+    assert message in remark.what
+
+
+def test_missing_narration_timestamp_and_narration_are_no_fault(tmp_path: Path):
+    cells = segment_row(0, "P01_11", 0.0, 1.0, 0, 0).split(",")
+    cells[3] = cells[8] = ""
+    dataset = EpicKitchens(write_annotations(tmp_path, {"validation": [",".join(cells)]}))
+    assert dataset.segments("validation")["P01_11_0"].narration == ""
+    assert dataset.remarks == []
+
+
+def test_a_segment_past_the_end_is_kept_and_remarked(tmp_path: Path):
+    folder = write_annotations(tmp_path, {"validation": [segment_row(0, "P01_11", 9.0, 11.0, 0, 0)]})
+    (folder / "EPIC_100_video_info.csv").write_text("video_id,duration,fps,resolution\nP01_11,10.0,50,1x1\n")
+    dataset = EpicKitchens(folder)
+    assert len(dataset.segments("validation")) == 1
+    assert "stops at 11.00 s, the video at 10.00 s" in str(dataset.remarks[0])
+
+
+def test_says_what_is_lost_without_train(tmp_path: Path):
+    dataset = EpicKitchens(write_annotations(tmp_path, {"validation": [segment_row(0, "P01_11", 0.0, 1.0, 0, 0)]}))
+    assert dataset.vocabulary.actions == ((0, 0),)
+    assert any("no EPIC_100_train.csv" in note for note in dataset.notes)
+
+
+def test_clear_errors(tmp_path: Path):
+    with pytest.raises(InputError, match="no such annotation folder"):
+        EpicKitchens(tmp_path / "nowhere")
+    folder = write_annotations(tmp_path / "a", {"validation": [segment_row(0, "P01_11", 0.0, 1.0, 0, 0)]})
+    with pytest.raises(InputError, match="splits found here: validation"):
+        EpicKitchens(folder).segments("train")
+    (folder / "EPIC_100_validation.csv").write_text(HEADER.replace("stop_timestamp", "stop") + "\n")
+    with pytest.raises(InputError, match=r"EPIC_100_validation.csv:1: lacks the column\(s\) stop_timestamp"):
+        EpicKitchens(folder).segments("validation")
+    (folder / "EPIC_100_verb_classes.csv").write_text("id,key,instances\n0,take,take\n")
+    with pytest.raises(InputError, match=r"EPIC_100_verb_classes.csv:2: 'take' is not a list"):
+        EpicKitchens(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("00:00:00.56", 0.56), ("01:01:01.5", 3661.5), ("02:03", 123.0), ("7", 7.0)]
+)
+def test_seconds(text: str, value: float):
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "nan:x", "1:2:3:4", "00:00:-1"])
+def test_bad_timestamps(text: str):
+    with pytest.raises(InputError, match="HH:MM:SS"):
+        seconds(text)
+
+
+def test_real_files(shared: Path):
+    dataset = EpicKitchens(shared / "data" / "ek100")
+    assert len(dataset.segments("validation")) == 9668
+    assert len(dataset.segments("train")) == 67217
+    (remark,) = dataset.remarks
+    assert (remark.line, remark.refused) == (8546, False)
+    sizes = {name: len(members) for name, members in dataset.groups("validation").items()}
+    assert sizes == {"tail verbs": 1760, "tail nouns": 1900, "unseen participants": 1065, "tail actions": 3105}
