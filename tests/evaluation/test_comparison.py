@@ -6,7 +6,7 @@ import pytest
 from evaluation_fakes import CONFIG, FakeBackend, make_benchmark
 
 from llavaction.base.errors import InputError
-from llavaction.evaluation.comparison import compare, comparison_text
+from llavaction.evaluation.comparison import compare, comparison_text, p_value
 from llavaction.evaluation.runner import run
 from llavaction.questions.schema import Benchmark
 
@@ -43,6 +43,10 @@ def test_equal_runs_are_not_told_apart(tmp_path: Path, benchmark: Benchmark) -> 
     found = compare(first, second)
     assert (found["p_permutation"], found["p_mcnemar"], found["difference"]["value"]) == (1.0, 1.0, 0.0)
     assert "No difference" in comparison_text(found)
+
+
+def test_small_p_values_are_not_zero() -> None:
+    assert (p_value(0.00001), p_value(0.0312)) == ("p < 0.001", "p = 0.031")
 
 
 def test_other_questions_are_refused(tmp_path: Path, benchmark: Benchmark) -> None:

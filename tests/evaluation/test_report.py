@@ -16,7 +16,7 @@ from llavaction.evaluation.failures import excess, film_strip, worst
 from llavaction.evaluation.metrics import match
 from llavaction.evaluation.names import OptionNames
 from llavaction.evaluation.predictions import Prediction, failed, scored
-from llavaction.evaluation.report import clock, heat_map, p_value, percent, plain, points, write_report
+from llavaction.evaluation.report import clock, heat_map, percent, plain, points, write_report
 from llavaction.evaluation.runner import run
 from llavaction.questions.schema import Benchmark, Option
 
@@ -35,7 +35,7 @@ AUDIT = {
 class Page(HTMLParser):
     """Checks that elements are closed in order; collects text, references and elements."""
 
-    VOID = frozenset({"meta", "img", "br", "line", "circle", "path", "rect"})
+    VOID = frozenset({"meta", "img", "br", "line"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ def test_one_file_with_everything_in_it(finished: tuple[Path, Benchmark], tmp_pa
     assert not {"link", "iframe", "object", "embed"} & {tag for tag, _ in page.elements}
     assert all(attributes.get("alt") for tag, attributes in page.elements if tag == "img")
     for words in (
-        "looks minus",  # the paired comparison
+        "writes minus looks",  # the paired comparison
         "Leaks: without the video 'learnt' gets 82 %.",
         "text & classes",
         "best answer without the video (learnt): 82.0 %",
@@ -109,7 +109,7 @@ def test_one_file_with_everything_in_it(finished: tuple[Path, Benchmark], tmp_pa
         "How to read it.",
         "taps",
     ):
-        assert words.replace("looks minus", "writes minus looks") in page.text.replace("\u00a0", " "), words
+        assert words in page.text, words
 
 
 def test_everything_is_escaped(finished: tuple[Path, Benchmark], tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_numbers_in_the_report_are_those_of_the_run(finished: tuple[Path, Benchm
     page = Page(write_report(tmp_path / "report.html", [folder / "b"], benchmark).read_text())
     right = sum(question.answer == 0 for question in benchmark.questions[1:])
     assert f"{right} of 40 right" in page.text
-    assert percent(right / 40) in page.text
+    assert percent(right / 40).replace("\u00a0", " ") in page.text
     assert "Answers that could not be read (1)" in page.text
     assert "no option named" in page.text
 
@@ -221,5 +221,4 @@ def test_numbers_as_text() -> None:
     assert points(-0.0312) == "−3.1"
     assert clock(62.5) == "1:02.50"
     assert clock(59.999) == "1:00.00"
-    assert (p_value(0.00001), p_value(0.0312)) == ("p < 0.001", "p = 0.031")
     assert (plain(9668), plain(True), plain(None), plain(0.12345), plain("x")) == ("9,668", "yes", "–", "0.1235", "x")

@@ -55,7 +55,7 @@ def demo(output: Path, seed: int, workers: int) -> None:
 
     counts = {action: dataset.vocabulary.count(action, "train") for action in dataset.vocabulary.actions}
     specialist = output / "specialist.jsonl"
-    simulated = simulate_predictions(dataset.segments(SPLIT), dataset.vocabulary.actions, counts, NoiseModel())
+    simulated = simulate_predictions(dataset.segments(SPLIT), dataset.vocabulary.actions, counts, NoiseModel(noise=2.5))
     write_records(specialist, simulated.values())
     model = output / "tiny-model"
     write_tiny_llava_onevision(model, seed=seed)

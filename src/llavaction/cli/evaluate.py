@@ -75,6 +75,6 @@ def summary(result: RunResult) -> str:
     note = f"; {failed} questions failed, see predictions.jsonl" if failed else ""
     return (
         f"accuracy {accuracy['value']:.1%} [{accuracy['low']:.1%}, {accuracy['high']:.1%}] "
-        f"on {accuracy['n']} questions, chance {result.metrics['chance_level']:.1%}{note}\n"
+        f"on {accuracy['n']} questions, chance {result.metrics['chance']:.1%}{note}\n"
         f"written to {result.folder} ({result.seconds:.1f} s)"
     )

@@ -17,7 +17,7 @@ from typing import Any
 from llavaction.actions.segments import Segment, SegmentTable
 from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
 from llavaction.base.errors import InputError
-from llavaction.base.records import file_sha256
+from llavaction.base.records import file_sha256, read_json
 
 COLUMNS = (
     "narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp", "narration",
@@ -62,20 +62,17 @@ class EpicKitchens:
     for want of the training split.
     """
 
-    name = "EPIC-KITCHENS-100"
-    licence = "CC BY-NC 4.0 (EPIC-KITCHENS-100, University of Bristol and University of Toronto); non-commercial"
-
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise InputError(
                 "no such annotation folder", file=folder, hint="give the folder that holds EPIC_100_validation.csv"
             )
+        self.name, self.licence = self._identity()
         self.remarks: list[Remark] = []
         self.notes: list[str] = []
         self.verbs = self._read_classes("EPIC_100_verb_classes.csv")
-        v2 = self.folder / "EPIC_100_noun_classes_v2.csv"
-        self.nouns = self._read_classes(v2.name if v2.is_file() else "EPIC_100_noun_classes.csv")
+        self.nouns = self._read_classes(self._noun_file)
         self._tables: dict[str, SegmentTable] = {}
 
     @property
@@ -156,6 +153,13 @@ class EpicKitchens:
         }
         groups["tail actions"] = groups["tail verbs"] | groups["tail nouns"]
         return {name: members for name, members in groups.items() if members}
+
+    def _identity(self) -> tuple[str, str]:
+        """Name and licence: those of a ``dataset.json`` beside the folder (kitchen_mini writes one), else the official."""
+        card = self.folder.resolve().parent / "dataset.json"
+        values = read_json(card) if card.is_file() else {}
+        official = ("EPIC-KITCHENS-100", "CC BY-NC 4.0 (EPIC-KITCHENS-100, University of Bristol); non-commercial")
+        return (values["name"], values["licence"]) if {"name", "licence"} <= set(values) else official
 
     @property
     def _noun_file(self) -> str:

@@ -95,12 +95,17 @@ def comparison_text(found: dict[str, Any]) -> str:
         f"{found['questions']} questions from {found['videos']} videos: {found['both']} right in both, "
         f"{found['only_first']} only in the first, {found['only_second']} only in the second, "
         f"{found['neither']} in neither.",
-        f"p = {found['p_permutation']:.4f} (sign-flip test by video); "
-        f"p = {found['p_mcnemar']:.4f} (exact McNemar, takes questions for independent)",
+        f"{p_value(found['p_permutation'])} (sign-flip test by video); "
+        f"{p_value(found['p_mcnemar'])} (exact McNemar, takes questions for independent)",
         verdict(found),
         *(f"note: {note}" for note in found["notes"]),
     ]
     return "\n".join(lines)
+
+
+def p_value(p: float) -> str:
+    """A p-value as text, never "0.000"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def verdict(found: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ import llavaction
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_text
 from llavaction.base.statistics import paired_comparison
+from llavaction.evaluation.comparison import p_value
 from llavaction.evaluation.failures import Failure, Strip, film_strip, view, worst
 from llavaction.evaluation.metrics import Pairs, confusion, match, names_for
 from llavaction.evaluation.names import ActionNames
@@ -198,11 +199,6 @@ def clock(seconds: float) -> str:
     """Seconds as text, "1:02.50"."""
     minutes, rest = divmod(round(seconds, 2), 60)
     return f"{int(minutes)}:{rest:05.2f}"
-
-
-def p_value(p: float) -> str:
-    """A p-value as text, never "0.000"."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def plain(value: Any) -> str:

@@ -1,185 +1,50 @@
 """What moves during an action: where hands and objects are at each moment.
 
-Every verb is a function of the phase, 0 at the start of the action and 1 at its end, and of the seconds since its
-start. Hands come in from below the picture and leave the same way. "put", "close" and "turn-off" are "take", "open"
-and "turn-on" played backwards, pose by pose: no single moment tells them apart.
+Every verb is a function of the phase, 0 at the start of the action and 1 at its end. Hands come in from below the
+picture and leave the same way. "put", "close" and "turn-off" are "take", "open" and "turn-on" played backwards, pose by
+pose: no single moment tells them apart.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from llavaction.datasets.kitchen_mini.brush import Point
-from llavaction.datasets.kitchen_mini.looks import Participant
 from llavaction.datasets.kitchen_mini.objects import CAPS, CONTENTS, THINGS
-from llavaction.datasets.kitchen_mini.room import Layout, lever_end
-from llavaction.datasets.kitchen_mini.state import BOARD_PLACES, CONTAINERS, HAND, ON_BOARD, SPOTS_INSIDE, WATER, State, Step
+from llavaction.datasets.kitchen_mini.room import lever_end
+from llavaction.datasets.kitchen_mini.scene import (
+    Cap,
+    Door,
+    Drops,
+    Hand,
+    Item,
+    Layer,
+    Lever,
+    Scene,
+    between,
+    ease,
+    plus,
+    turned,
+)
+from llavaction.datasets.kitchen_mini.state import (
+    BOARD,
+    BOARD_PLACES,
+    CONTAINERS,
+    HAND,
+    ON_BOARD,
+    SPOTS_INSIDE,
+    WATER,
+)
 from llavaction.datasets.kitchen_mini.world import REVERSES
-
-BOARD = "board:chopping"
-
-
-@dataclass(frozen=True)
-class Hand:
-    """A hand: ``side`` 1 is the right one, ``at`` where it holds things."""
-
-    side: int
-    at: Point
-    pose: str
-
-
-@dataclass(frozen=True)
-class Item:
-    """An object that is not at rest: ``angle`` in degrees counter-clockwise, ``lift`` its height over the worktop."""
-
-    noun: str
-    at: Point
-    angle: float = 0.0
-    stretch: Point = (1.0, 1.0)
-    scale: float = 1.0
-    lift: float = 0.0
-    opened: bool | None = None
-
-
-@dataclass(frozen=True)
-class Cap:
-    """The lid of an object, off it or being turned; ``at`` is where the object's anchor would be."""
-
-    noun: str
-    at: Point
-    angle: float = 0.0
-
-
-@dataclass(frozen=True)
-class Door:
-    """A cupboard door or drawer, open by ``amount``."""
-
-    fixture: str
-    amount: float
-
-
-@dataclass(frozen=True)
-class Lever:
-    """The tap's lever, the hob's knob or the kettle's switch, turned by ``amount``."""
-
-    thing: str
-    amount: float
-
-
-@dataclass(frozen=True)
-class Drops:
-    """What falls from ``start`` to ``stop``, in the colour of ``content``."""
-
-    start: Point
-    stop: Point
-    content: str
-
-
-Layer = Hand | Item | Cap | Door | Lever | Drops
-
-
-@dataclass(frozen=True)
-class Chance:
-    """What differs between two performances of the same action.
-
-    Attributes:
-        rest: how far below the picture's edge the hands rest, right and left, in world units.
-        reach: sideways offset of the resting hands.
-        swing: factor on the amplitude of repeated movements.
-        beat: factor on their frequency.
-        phase: where in the cycle they start, in turns.
-        tilt: factor on the angle a poured, shaken or squeezed thing is held at.
-        offset: where over its target it is held, in world units.
-    """
-
-    rest: Point = (10.0, 10.0)
-    reach: Point = (26.0, 26.0)
-    swing: float = 1.0
-    beat: float = 1.0
-    phase: float = 0.0
-    tilt: float = 1.0
-    offset: Point = (0.0, 0.0)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What an action's movements depend on.
-
-    Attributes:
-        person: who acts.
-        layout: where the places are.
-        state: the kitchen before the action.
-        step: the action.
-        focus: the middle of the picture, in world units.
-        half_height: half the height of the picture, in world units.
-        seconds: length of the action.
-        lying: degrees by which things at rest are turned, by noun.
-        chance: this performance.
-    """
-
-    person: Participant
-    layout: Layout
-    state: State
-    step: Step
-    focus: Point
-    half_height: float
-    seconds: float
-    lying: dict[str, float]
-    chance: Chance
-
-    @property
-    def main(self) -> int:
-        """Side of the hand that acts: 1 right, -1 left."""
-        return self.person.side
-
-    def rest(self, side: int) -> Point:
-        """Where a hand rests, below the picture."""
-        index = 0 if side > 0 else 1
-        return (
-            self.focus[0] + side * self.chance.reach[index],
-            self.focus[1] + self.half_height + self.chance.rest[index],
-        )
-
-    def place(self, place: str) -> Point:
-        """World coordinates of a place, the chopping board's own included."""
-        return self.layout.of(place, self.state.place.get(BOARD, ""))
-
-    def grip(self, noun: str, angle: float) -> Point:
-        """From an object's anchor to where the acting hand holds it, the object turned by ``angle``."""
-        x, y = THINGS[noun].grip
-        return _turned((x * self.main, y), angle)
-
-
-def ease(phase: float, start: float, stop: float) -> float:
-    """0 before ``start``, 1 after ``stop``, smooth between."""
-    part = min(1.0, max(0.0, (phase - start) / (stop - start)))
-    return part * part * (3 - 2 * part)
-
-
-def _between(a: Point, b: Point, part: float, arc: float = 0.0) -> Point:
-    return (a[0] + (b[0] - a[0]) * part, a[1] + (b[1] - a[1]) * part - 4 * arc * part * (1 - part))
-
-
-def _plus(a: Point, b: Point, factor: float = 1.0) -> Point:
-    return (a[0] + b[0] * factor, a[1] + b[1] * factor)
-
-
-def _turned(point: Point, angle: float) -> Point:
-    """Rotate by degrees counter-clockwise as seen (y points down)."""
-    turn = math.radians(angle)
-    return (
-        point[0] * math.cos(turn) + point[1] * math.sin(turn),
-        -point[0] * math.sin(turn) + point[1] * math.cos(turn),
-    )
 
 
 def _visit(rest: Point, place: Point, phase: float, arrive: float, leave: float, arc: float = 5.0) -> Point:
     """Come from ``rest`` to ``place`` until ``arrive``, stay, go back from ``leave`` on."""
     if phase < leave:
-        return _between(rest, place, ease(phase, 0, arrive), arc)
-    return _between(place, rest, ease(phase, leave, 1), arc)
+        return between(rest, place, ease(phase, 0, arrive), arc)
+    return between(place, rest, ease(phase, leave, 1), arc)
 
 
 def layers(scene: Scene, phase: float) -> list[Layer]:
@@ -223,18 +88,18 @@ def _take(scene: Scene, phase: float) -> list[Layer]:
     lying, carried = scene.lying.get(noun, 0.0), thing.carried * scene.main
     lift = ease(phase, 0.56, 1)
     angle = lying + (carried - lying) * lift
-    away = _plus(scene.rest(scene.main), (0, thing.reach))
-    hold = _plus(seat, scene.grip(noun, lying))
+    away = plus(scene.rest(scene.main), (0, thing.reach))
+    hold = plus(seat, scene.grip(noun, lying))
     if phase < 0.56:
-        hand = _between(scene.rest(scene.main), hold, ease(phase, 0, 0.4), 6)
+        hand = between(scene.rest(scene.main), hold, ease(phase, 0, 0.4), 6)
     else:
-        hand = _between(hold, away, lift, 8)
-    at = _plus(hand, scene.grip(noun, angle), -1) if phase >= 0.5 else seat
+        hand = between(hold, away, lift, 8)
+    at = plus(hand, scene.grip(noun, angle), -1) if phase >= 0.5 else seat
     item = Item(noun, at, angle, scale=1 + 0.14 * lift, lift=14 * lift)
     both: list[Layer] = [item, Hand(scene.main, hand, "open" if phase < 0.46 else "grip")]
     if noun == BOARD:
         offset = (-2 * thing.grip[0] * scene.main, 0.0)
-        both.append(Hand(-scene.main, _plus(hand, offset), "open" if phase < 0.46 else "grip"))
+        both.append(Hand(-scene.main, plus(hand, offset), "open" if phase < 0.46 else "grip"))
     return both
 
 
@@ -242,13 +107,13 @@ def _move(scene: Scene, phase: float) -> list[Layer]:
     noun = scene.step.noun
     lying = scene.lying.get(noun, 0.0)
     start, stop = scene.place(scene.step.spot), scene.place(scene.step.to)
-    at = _between(start, stop, ease(phase, 0.36, 0.7))
+    at = between(start, stop, ease(phase, 0.36, 0.7))
     grip = scene.grip(noun, lying)
-    hand = _plus(at, grip)
+    hand = plus(at, grip)
     if phase < 0.36:
-        hand = _between(scene.rest(scene.main), hand, ease(phase, 0, 0.32), 6)
+        hand = between(scene.rest(scene.main), hand, ease(phase, 0, 0.32), 6)
     elif phase > 0.72:
-        hand = _between(hand, scene.rest(scene.main), ease(phase, 0.74, 1), 6)
+        hand = between(hand, scene.rest(scene.main), ease(phase, 0.74, 1), 6)
     return [Item(noun, at, lying), Hand(scene.main, hand, "grip" if 0.3 < phase < 0.76 else "open")]
 
 
@@ -256,7 +121,7 @@ def _open(scene: Scene, phase: float) -> list[Layer]:
     if scene.step.spot in SPOTS_INSIDE:
         amount = ease(phase, 0.36, 0.68)
         handle = scene.layout.handle(scene.step.spot, amount)
-        hand = _visit(scene.rest(scene.main), _plus(handle, (0, 2)), phase, 0.34, 0.7)
+        hand = _visit(scene.rest(scene.main), plus(handle, (0, 2)), phase, 0.34, 0.7)
         return [Door(scene.step.spot, amount), Hand(scene.main, hand, "grip" if 0.32 < phase < 0.72 else "open")]
     return _unscrew(scene, phase)
 
@@ -265,20 +130,20 @@ def _unscrew(scene: Scene, phase: float) -> list[Layer]:
     noun = scene.step.noun
     body, side = THINGS[noun], -scene.main
     held = scene.step.spot == HAND
-    stand = _plus(scene.focus, (0, 20)) if held else scene.place(scene.step.spot)
+    stand = plus(scene.focus, (0, 20)) if held else scene.place(scene.step.spot)
     steady: Point = (side * body.width * 0.8, -7.0)
-    hand = _visit(_plus(scene.rest(side), (0, body.reach if held else 0)), _plus(stand, steady), phase, 0.26, 0.76)
-    at = _plus(hand, steady, -1) if held else stand
-    knob = _plus(stand, (CAPS[noun][1][0], CAPS[noun][1][1]))
+    hand = _visit(plus(scene.rest(side), (0, body.reach if held else 0)), plus(stand, steady), phase, 0.26, 0.76)
+    at = plus(hand, steady, -1) if held else stand
+    knob = plus(stand, (CAPS[noun][1][0], CAPS[noun][1][1]))
     twist = ease(phase, 0.3, 0.36) * (1 - ease(phase, 0.56, 0.62))
     turn = twist * 22 * math.sin(2 * math.pi * 3 * phase)
-    fingers = _plus(knob, (turn / 9, 0))
+    fingers = plus(knob, (turn / 9, 0))
     lift = ease(phase, 0.6, 1)
-    cap_hand = _between(scene.rest(scene.main), fingers, ease(phase, 0, 0.3), 6)
+    cap_hand = between(scene.rest(scene.main), fingers, ease(phase, 0, 0.3), 6)
     if phase >= 0.6:
-        cap_hand = _between(fingers, _plus(scene.rest(scene.main), (0, 10)), lift, 12)
+        cap_hand = between(fingers, plus(scene.rest(scene.main), (0, 10)), lift, 12)
     on = phase < 0.6
-    cap_at = at if on and not 0.3 < phase < 0.6 else _plus(cap_hand, CAPS[noun][1], -1)
+    cap_at = at if on and not 0.3 < phase < 0.6 else plus(cap_hand, CAPS[noun][1], -1)
     return [
         Hand(side, hand, "grip"),
         Item(noun, at, opened=True),
@@ -295,7 +160,7 @@ def _turn_on(scene: Scene, phase: float) -> list[Layer]:
         end = (x + 15 * scene.main, y - 5 + 3 * amount)
     else:
         end = lever_end(scene.layout, thing, amount)
-    hand = _visit(scene.rest(scene.main), _plus(end, (0, 3)), phase, 0.38, 0.62)
+    hand = _visit(scene.rest(scene.main), plus(end, (0, 3)), phase, 0.38, 0.62)
     return [Lever(thing, amount), Hand(scene.main, hand, "pinch")]
 
 
@@ -311,16 +176,16 @@ def _wash(scene: Scene, phase: float) -> list[Layer]:
     reach = 6.5 * scene.chance.swing
     circle = (reach * math.cos(angle), 0.7 * reach * math.sin(angle))
     if noun in ("tap", "hob"):
-        centre = _plus(scene.layout.hob, (18, 4)) if noun == "hob" else _plus(scene.layout.tap, (0, -6))
-        hand = _plus(_visit(scene.rest(scene.main), centre, phase, 0.24, 0.8), circle)
+        centre = plus(scene.layout.hob, (18, 4)) if noun == "hob" else plus(scene.layout.tap, (0, -6))
+        hand = plus(_visit(scene.rest(scene.main), centre, phase, 0.24, 0.8), circle)
         return [*_sponge(scene, hand, sponge), Hand(scene.main, hand, "open" if not sponge else "grip")]
     side, body = -scene.main, THINGS[noun]
-    middle = _plus(scene.layout.sink, (0, 0 if body.mouth[1] > -12 else 12))
+    middle = plus(scene.layout.sink, (0, 0 if body.mouth[1] > -12 else 12))
     steady: Point = (side * min(body.width, 15.0), 3.0)
-    hand = _visit(_plus(scene.rest(side), (0, body.reach)), _plus(middle, steady), phase, 0.26, 0.78)
-    at = _plus(hand, steady, -1)
-    centre = _plus(at, (0, -3 if body.mouth[1] > -12 else -12))
-    rubbing = _plus(_visit(scene.rest(scene.main), _plus(centre, (4 * scene.main, 5)), phase, 0.3, 0.76), circle)
+    hand = _visit(plus(scene.rest(side), (0, body.reach)), plus(middle, steady), phase, 0.26, 0.78)
+    at = plus(hand, steady, -1)
+    centre = plus(at, (0, -3 if body.mouth[1] > -12 else -12))
+    rubbing = plus(_visit(scene.rest(scene.main), plus(centre, (4 * scene.main, 5)), phase, 0.3, 0.76), circle)
     return [
         Hand(side, hand, "grip"),
         Item(noun, at, scene.lying.get(noun, 0.0) / 2, lift=4),
@@ -330,7 +195,7 @@ def _wash(scene: Scene, phase: float) -> list[Layer]:
 
 
 def _sponge(scene: Scene, hand: Point, held: bool) -> list[Layer]:
-    return [Item("sponge", _plus(hand, scene.grip("sponge", 0), -1), lift=2)] if held else []
+    return [Item("sponge", plus(hand, scene.grip("sponge", 0), -1), lift=2)] if held else []
 
 
 def _knife_work(scene: Scene, phase: float, blade: Point, roll: float) -> list[Layer]:
@@ -338,16 +203,16 @@ def _knife_work(scene: Scene, phase: float, blade: Point, roll: float) -> list[L
     noun = scene.step.noun
     seat, side = scene.place(ON_BOARD), -scene.main
     reach = THINGS[noun].width
-    steady = _visit(scene.rest(side), _plus(seat, (side * reach * 0.85, 3)), phase, 0.2, 0.82)
+    steady = _visit(scene.rest(side), plus(seat, (side * reach * 0.85, 3)), phase, 0.2, 0.82)
     angle = THINGS["knife"].carried * scene.main
-    middle = _turned((-9 * scene.main, 0), angle)
-    contact = _plus(_plus(seat, middle, -1), blade)
-    rest = _plus(scene.rest(scene.main), (0, 24))
-    hand = _visit(rest, _plus(contact, scene.grip("knife", angle)), phase, 0.24, 0.8)
+    middle = turned((-9 * scene.main, 0), angle)
+    contact = plus(plus(seat, middle, -1), blade)
+    rest = plus(scene.rest(scene.main), (0, 24))
+    hand = _visit(rest, plus(contact, scene.grip("knife", angle)), phase, 0.24, 0.8)
     return [
         Item(noun, seat, scene.lying.get(noun, 0.0) + roll),
         Hand(side, steady, "grip"),
-        Item("knife", _plus(hand, scene.grip("knife", angle), -1), angle, lift=4),
+        Item("knife", plus(hand, scene.grip("knife", angle), -1), angle, lift=4),
         Hand(scene.main, hand, "grip"),
     ]
 
@@ -372,14 +237,14 @@ def _over(scene: Scene, phase: float, tilt: float, shift: Point, stretch: Point 
     step, thing = scene.step, THINGS[scene.step.noun]
     target = _mouth(scene)
     angle = tilt * scene.chance.tilt * _FULL_TILT.get(step.noun, 0) * scene.main
-    mouth = _turned((thing.mouth[0] * scene.main, thing.mouth[1]), _FULL_TILT.get(step.noun, 0) * scene.main)
-    seat = _plus(_plus(_plus(target, (0, -12)), mouth, -1), scene.chance.offset)
-    hold = _plus(seat, scene.grip(step.noun, _FULL_TILT.get(step.noun, 0) * scene.main))
-    hand = _plus(_visit(_plus(scene.rest(scene.main), (0, thing.reach)), hold, phase, 0.26, 0.78), shift)
-    at = _plus(hand, scene.grip(step.noun, angle), -1)
+    mouth = turned((thing.mouth[0] * scene.main, thing.mouth[1]), _FULL_TILT.get(step.noun, 0) * scene.main)
+    seat = plus(plus(plus(target, (0, -12)), mouth, -1), scene.chance.offset)
+    hold = plus(seat, scene.grip(step.noun, _FULL_TILT.get(step.noun, 0) * scene.main))
+    hand = plus(_visit(plus(scene.rest(scene.main), (0, thing.reach)), hold, phase, 0.26, 0.78), shift)
+    at = plus(hand, scene.grip(step.noun, angle), -1)
     found: list[Layer] = [Item(step.noun, at, angle, stretch, lift=12)]
     if 0.34 < phase < 0.76:
-        lip = _plus(at, _turned((thing.mouth[0] * scene.main, thing.mouth[1]), angle))
+        lip = plus(at, turned((thing.mouth[0] * scene.main, thing.mouth[1]), angle))
         content = scene.state.content.get(step.noun, step.noun)
         found.insert(0, Drops(lip, target, content if content in CONTENTS else WATER))
     return [Hand(scene.main, hand, "grip"), *found]
@@ -389,7 +254,7 @@ def _mouth(scene: Scene) -> Point:
     """Where what is poured, shaken or squeezed out falls to."""
     partner = scene.step.partner
     if partner not in CONTAINERS:
-        return _plus(scene.layout.sink, (0, 4))
+        return plus(scene.layout.sink, (0, 4))
     x, y = scene.place(scene.state.place[partner])
     return (x, y + {"pan": 1, "bowl": -11, "cup": -15}[partner])
 
@@ -415,19 +280,19 @@ def _squeeze(scene: Scene, phase: float) -> list[Layer]:
 def _mix(scene: Scene, phase: float) -> list[Layer]:
     container = scene.step.partner or scene.step.noun
     stand = scene.place(scene.state.place[container])
-    centre = _plus(stand, (0, {"pan": 1, "bowl": -11, "cup": -15}[container]))
+    centre = plus(stand, (0, {"pan": 1, "bowl": -11, "cup": -15}[container]))
     radius = {"pan": 9.5, "bowl": 7.5, "cup": 4.5}[container] * scene.chance.swing
     turn = _cycle(scene, phase, 1.4)
     angle = THINGS["spoon"].carried * scene.main
-    tip = _plus(_plus(centre, (radius * math.cos(turn), 0.5 * radius * math.sin(turn))), _turned((-13 * scene.main, 0), angle), -1)
-    hold = _plus(tip, scene.grip("spoon", angle))
-    hand = _visit(_plus(scene.rest(scene.main), (0, 22)), hold, phase, 0.24, 0.8)
+    tip = plus(plus(centre, (radius * math.cos(turn), 0.5 * radius * math.sin(turn))), turned((-13 * scene.main, 0), angle), -1)
+    hold = plus(tip, scene.grip("spoon", angle))
+    hand = _visit(plus(scene.rest(scene.main), (0, 22)), hold, phase, 0.24, 0.8)
     side = -scene.main
     edge = {"pan": 18.0, "bowl": 14.0, "cup": 9.0}[container]
-    steady = _visit(scene.rest(side), _plus(centre, (side * edge, 5)), phase, 0.22, 0.8)
+    steady = _visit(scene.rest(side), plus(centre, (side * edge, 5)), phase, 0.22, 0.8)
     return [
         Hand(side, steady, "grip"),
-        Item("spoon", _plus(hand, scene.grip("spoon", angle), -1), angle, lift=3),
+        Item("spoon", plus(hand, scene.grip("spoon", angle), -1), angle, lift=3),
         Hand(scene.main, hand, "grip"),
     ]
 
@@ -451,18 +316,18 @@ def centre_of(scene: Scene) -> Point:
     """The point of the world an action is about; the camera looks there."""
     step, layout = scene.step, scene.layout
     if step.verb in ("open", "close") and step.spot in SPOTS_INSIDE:
-        return _between(layout.handle(step.spot, 0), layout.handle(step.spot, 1), 0.5, 0)
+        return between(layout.handle(step.spot, 0), layout.handle(step.spot, 1), 0.5, 0)
     if step.verb == "move":
-        return _between(scene.place(step.spot), scene.place(step.to), 0.5)
+        return between(scene.place(step.spot), scene.place(step.to), 0.5)
     if step.verb in ("turn-on", "turn-off", "wash") and step.noun in ("tap", "hob"):
-        return layout.hob if step.noun == "hob" else _plus(layout.tap, (-4, 12))
+        return layout.hob if step.noun == "hob" else plus(layout.tap, (-4, 12))
     if step.verb == "wash":
         return layout.sink
     if step.verb in ("pour", "shake", "squeeze"):
-        return _plus(_mouth(scene), (0, -2))
+        return plus(_mouth(scene), (0, -2))
     if step.verb == "mix":
         return scene.place(scene.state.place[step.partner or step.noun])
     spot = spot_of(scene)
     if spot == HAND:
-        return _plus(scene.place(BOARD_PLACES[0]), (25, 0))
-    return _plus(_seat(scene, spot), (0, min(0, THINGS[step.noun].mouth[1]) / 2))
+        return plus(scene.place(BOARD_PLACES[0]), (25, 0))
+    return plus(_seat(scene, spot), (0, min(0, THINGS[step.noun].mouth[1]) / 2))

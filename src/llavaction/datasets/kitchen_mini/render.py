@@ -35,6 +35,7 @@ from llavaction.datasets.kitchen_mini.script import Event, Script
 from llavaction.datasets.kitchen_mini.sprites import SpriteBank
 from llavaction.datasets.kitchen_mini.state import (
     AWAY,
+    BOARD,
     BOARD_PLACES,
     CONTAINERS,
     HAND,
@@ -143,7 +144,7 @@ class Renderer:
         self._at_rest_nouns = self._standing(state, moving)
         for noun in self._at_rest_nouns:
             self._draw_standing(surface, state, noun)
-            if noun == "board:chopping" and state.scraps:
+            if noun == BOARD and state.scraps:
                 self._draw_scraps(surface, state, 1.0)
         return surface
 
@@ -162,7 +163,7 @@ class Renderer:
         return sorted(nouns, key=depth)
 
     def _point(self, state: State, place: str) -> Point:
-        return self.layout.of(place, state.place["board:chopping"] if place == ON_BOARD else "")
+        return self.layout.of(place, state.place[BOARD] if place == ON_BOARD else "")
 
     def _draw_standing(self, surface: Surface, state: State, noun: str, shift: Point = (0.0, 0.0)) -> None:
         x, y = self._point(state, state.place[noun])
@@ -186,7 +187,7 @@ class Renderer:
 
     def _draw_scraps(self, surface: Surface, state: State, amount: float) -> None:
         """Bits of food on the board, more of them as ``amount`` grows to 1."""
-        if state.place["board:chopping"] not in BOARD_PLACES:
+        if state.place[BOARD] not in BOARD_PLACES:
             return
         x, y = self._point(state, ON_BOARD)
         rng = hashed_rng("scraps", *self._name)
@@ -260,7 +261,7 @@ class Renderer:
             )
             view.paste(sprite, x, y)
             if layer.lift < 1:
-                self._draw_before(view, state, y - (12 if layer.noun == "board:chopping" else 0), x)
+                self._draw_before(view, state, y - (12 if layer.noun == BOARD else 0), x)
         elif isinstance(layer, Cap):
             view.paste(self._bank.cap(layer.noun, layer.angle), *layer.at)
         elif isinstance(layer, Door):
@@ -277,7 +278,7 @@ class Renderer:
         """Draw again what stands between the participant and a thing at ``(x, y)`` on the worktop."""
         for noun in self._at_rest_nouns:
             px, py = self._point(state, state.place[noun])
-            if py > y and abs(px - x) < 60 and noun != "board:chopping":
+            if py > y and abs(px - x) < 60 and noun != BOARD:
                 self._draw_standing(view, state, noun)
 
     def _draw_hand(self, view: Surface, hand: Hand, scene: Scene, now: float) -> None:

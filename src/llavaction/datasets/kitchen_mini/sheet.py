@@ -16,14 +16,14 @@ from llavaction.video.library import VideoLibrary
 EXAMPLES = (
     ("open", "drawer"),
     ("close", "drawer"),
-    ("take", "plate"),
-    ("put", "cup"),
-    ("cut", "carrot"),
-    ("peel", "carrot"),
-    ("pour", "milk"),
-    ("shake", "salt"),
+    ("take", ""),
+    ("put", ""),
+    ("cut", ""),
+    ("peel", ""),
+    ("pour", ""),
+    ("shake", ""),
 )
-"""Actions in pairs that only time or motion tells apart."""
+"""Verbs in pairs that only time or motion tells apart; "" is any noun."""
 _GAP = 3
 _LABEL_WIDTH = 86
 
@@ -34,7 +34,7 @@ def contact_sheet(
     *,
     actions: Sequence[tuple[str, str]] = EXAMPLES,
     columns: int = 6,
-    split: str = "test",
+    split: str = "train",
     colours: int = 128,
 ) -> Path:
     """Draw a PNG with one row per action: its narration, then ``columns`` frames from start to stop.
@@ -42,7 +42,7 @@ def contact_sheet(
     Args:
         folder: a dataset with ``annotations/`` and ``videos/``.
         path: the PNG to write.
-        actions: (verb key, noun key) pairs; of each, a segment of a participant not shown yet where there is one.
+        actions: (verb key, noun key) pairs, "" for any noun; of each, a segment of the participant shown least so far.
         columns: frames per row.
         split: where the segments come from.
         colours: of the palette, which keeps the file small.
@@ -81,7 +81,7 @@ def _example(data: EpicKitchens, split: str, verb: str, noun: str, shown: Sequen
     found = [
         segment
         for segment in data.segments(split)
-        if (data.verbs[segment.verb_class].key, data.nouns[segment.noun_class].key) == (verb, noun)
+        if data.verbs[segment.verb_class].key == verb and noun in ("", data.nouns[segment.noun_class].key)
     ]
     if not found:
         raise InputError(f"the {split} split has no segment of '{verb} {noun}'", file=data.folder)

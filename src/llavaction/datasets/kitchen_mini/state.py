@@ -20,6 +20,7 @@ BOARD_PLACES = ("prep0", "prep1")
 CUPBOARDS = ("cupboard0", "cupboard1")
 DRAWERS = ("drawer0", "drawer1")
 SPOTS_INSIDE = {"cupboard0": 3, "cupboard1": 3, "drawer0": 3, "drawer1": 1}
+BOARD = "board:chopping"
 ON_BOARD, BURNER, HAND, AWAY = "board", "burner", "hand", "away"
 CONTAINERS = ("pan", "bowl", "cup")
 WATER = "kettle"
@@ -93,7 +94,7 @@ class State:
             self.scraps = noun
         elif verb == "wash":
             self._empty(noun)
-            if noun == "board:chopping":
+            if noun == BOARD:
                 self.scraps = ""
         elif verb == "pour":
             poured = self.content.get(noun, WATER if noun in CONTAINERS else noun)
@@ -109,7 +110,7 @@ class State:
         self.place[noun] = place
         if place in CONTAINERS:
             self.content[place] = noun
-        if noun == "board:chopping":
+        if noun == BOARD:
             self.scraps = ""
 
     def _empty(self, container: str) -> None:
@@ -136,7 +137,7 @@ def first_state(rng: np.random.Generator) -> State:
         stow(noun, trays if rng.random() < 0.6 else slots)
     for noun in ("plate", "bowl", "cup"):
         stow(noun, shelves if rng.random() < 0.5 else slots)
-    state.place["board:chopping"] = str(rng.choice((*BOARD_PLACES, *BOARD_PLACES, "drawer1.0")))
+    state.place[BOARD] = str(rng.choice((*BOARD_PLACES, *BOARD_PLACES, "drawer1.0")))
     state.place["sponge"] = SLOTS[9]
     state.place["pan"] = BURNER if rng.random() < 0.75 else AWAY
     rest = ["kettle", "bottle", "jar", "salt", "milk", *FOODS]

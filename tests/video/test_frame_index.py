@@ -1,0 +1,129 @@
+"""The index read from headers is the one the packets give."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from filming import everything, film, pictures, uneven_times
+
+from llavaction.video import index as indexing
+from llavaction.video.decode import VideoReader, read_clip
+from llavaction.video.index import FrameIndex, choose_stream, open_container
+from llavaction.video.mp4 import read_sample_table
+
+
+def both_indices(path: Path) -> tuple[FrameIndex | None, FrameIndex]:
+    with open_container(path) as container:
+        stream = choose_stream(container, None, path)
+        fast = indexing._from_sample_table(path, container, stream)
+        return fast, indexing._from_packets(path, stream.index)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"gop": 7, "options": {"bf": "5", "b_strategy": "0"}},
+        {"options": {"bf": "0"}},
+        {"gop": 1},
+        {"times": uneven_times(60)},
+        {"codec": "libx265", "preset": "ultrafast", "options": {"x265-params": "log-level=none"}},
+        {"gop": 12, "options": {"x264-params": "open-gop=1"}},
+    ],
+)
+def test_sample_table_agrees_with_packets(tmp_path: Path, settings: dict[str, Any]) -> None:
+    fast, slow = both_indices(film(tmp_path / "a.mp4", **settings))
+    assert fast is not None
+    assert fast.timeline.rate == slow.timeline.rate
+    for name in ("pts", "keys", "seek_to"):
+        np.testing.assert_array_equal(getattr(fast, name), getattr(slow, name))
+    np.testing.assert_array_equal(fast.timeline.times, slow.timeline.times)
+
+
+def with_first_edit(data: bytes, *, skip: int) -> bytes:
+    """Let the only edit begin ``skip`` ticks later in the track: FFmpeg then drops what comes before."""
+    at = data.index(b"elst") + 4
+    version, count = data[at], struct.unpack_from(">I", data, at + 4)[0]
+    assert (version, count) == (0, 1)
+    begin = struct.unpack_from(">I", data, at + 12)[0]
+    return data[: at + 12] + struct.pack(">I", begin + skip) + data[at + 16 :]
+
+
+def test_edit_list_that_drops_frames(tmp_path: Path) -> None:
+    whole = film(tmp_path / "whole.mp4", count=60, gop=20)
+    with open_container(whole) as container:
+        tick = container.streams.video[0].time_base
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(with_first_edit(whole.read_bytes(), skip=round(5 / 30 / tick)))
+    _, expected = everything(whole)
+    _, images = everything(cut)
+    np.testing.assert_array_equal(images, expected[5:])
+    fast, slow = both_indices(cut)
+    assert fast is None
+    assert len(slow.timeline) == 55
+    np.testing.assert_array_equal(read_clip(cut, 0.0, 55 / 30, 55).images, images)
+
+
+def test_fragmented_file(tmp_path: Path) -> None:
+    path = tmp_path / "fragments.mp4"
+    with av.open(str(path), "w", container_options={"movflags": "frag_keyframe+empty_moov"}) as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.height, stream.width, stream.pix_fmt, stream.gop_size = 64, 96, "yuv420p", 10
+        for image in pictures(45):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        container.mux(stream.encode(None))
+    _, images = everything(path)
+    assert both_indices(path)[0] is None
+    np.testing.assert_array_equal(read_clip(path, 0, 1.5, 45).images, images)
+
+
+def test_opening_quickly_loses_no_frames(tmp_path: Path) -> None:
+    """A stream that does not state its reordering, whose depth FFmpeg has to guess."""
+    path = film(tmp_path / "a.mp4", count=50, options={"bf": "4", "b_strategy": "0", "x264-params": "nal-hrd=none"})
+    _, images = everything(path)
+    with VideoReader(path) as video:
+        for number in (0, 1, 2, 3, 4, 49):
+            np.testing.assert_array_equal(video.frames([number]).images[0], images[number])
+
+
+def test_index_is_kept_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path] = []
+    original = indexing._from_sample_table
+
+    def counted(path: Path, *rest: Any) -> FrameIndex | None:
+        made.append(path)
+        return original(path, *rest)
+
+    monkeypatch.setattr(indexing, "_from_sample_table", counted)
+    monkeypatch.setattr(indexing, "KEPT", 2)
+    paths = [film(tmp_path / f"{number}.mp4", count=4) for number in range(3)]
+    for path in (paths[0], paths[0], paths[1], paths[2], paths[0]):
+        VideoReader(path).close()
+    assert made == [paths[0], paths[1], paths[2], paths[0]]
+    assert len(indexing._indices) <= 2
+
+
+@pytest.mark.parametrize("cut", [3, 20, 200, 0.5, 0.9, 0.99])
+def test_cut_header_gives_no_table(tmp_path: Path, cut: float) -> None:
+    data = film(tmp_path / "a.mp4", count=10).read_bytes()
+    moov = data.index(b"moov") - 4
+    size = struct.unpack_from(">I", data, moov)[0]
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(data[: moov + (int(size * cut) if cut < 1 else int(cut))])
+    assert read_sample_table(path, 1) is None
+
+
+def test_impossible_tables_give_no_table(tmp_path: Path) -> None:
+    data = film(tmp_path / "a.mp4", count=10).read_bytes()
+    for box, offset, value in [(b"stts", 8, 0xFFFFFFFF), (b"stts", 4, 0x7FFFFFFF), (b"stss", 8, 99), (b"ctts", 8, 77)]:
+        at = data.index(box) + 4 + offset
+        path = tmp_path / "bad.mp4"
+        path.write_bytes(data[:at] + struct.pack(">I", value) + data[at + 4 :])
+        assert read_sample_table(path, 1) is None, (box, value)
+    assert read_sample_table(tmp_path / "a.mp4", 2) is None
+    assert read_sample_table(tmp_path / "a.mp4", 1) is not None
