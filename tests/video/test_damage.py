@@ -15,6 +15,9 @@ from llavaction.video.decode import VideoReader, read_all, read_clip
 from llavaction.video.errors import CorruptVideoError, ShortVideoError, VideoError
 from llavaction.video.probe import probe
 
+STEADY = {"bf": "0", "sc_threshold": "0"}
+"""No B-frames, and keyframes at equal distances only."""
+
 
 def with_header_first(path: Path) -> Path:
     """Copy the packets into a file that begins with its header, as those meant for the web do."""
@@ -44,7 +47,7 @@ def damaged(path: Path, frame: int) -> Path:
 
 
 def test_frames_before_the_damage_and_after_the_next_keyframe_are_read(tmp_path: Path) -> None:
-    good = film(tmp_path / "a.mp4", count=60, gop=20, options={"bf": "0"})
+    good = film(tmp_path / "a.mp4", count=60, gop=20, options=STEADY)
     _, expected = everything(good)
     bad = damaged(good, 27)
     found = read_clip(bad, 0, 2, 60)
@@ -62,7 +65,7 @@ def test_frames_before_the_damage_and_after_the_next_keyframe_are_read(tmp_path:
 
 
 def test_where_nothing_comes_before_the_next_frame_stands_in(tmp_path: Path) -> None:
-    good = film(tmp_path / "a.mp4", count=60, gop=20, options={"bf": "0"})
+    good = film(tmp_path / "a.mp4", count=60, gop=20, options=STEADY)
     _, expected = everything(good)
     found = read_clip(damaged(good, 27), 30 / 30, 50 / 30, 20)
     assert found.error is not None
@@ -206,7 +209,7 @@ def test_errors_survive_the_trip_from_a_worker() -> None:
 
 
 def test_missing_frames_are_named_beside_another_fault(tmp_path: Path) -> None:
-    good = film(tmp_path / "a.mp4", count=60, gop=20, options={"bf": "0"})
+    good = film(tmp_path / "a.mp4", count=60, gop=20, options=STEADY)
     found = read_clip(damaged(good, 50), 1.5, 3.0, 15)
     assert isinstance(found.error, ShortVideoError)
     assert found.error.missing == tuple(range(5, 15))

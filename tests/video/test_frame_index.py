@@ -45,6 +45,19 @@ def test_sample_table_agrees_with_packets(tmp_path: Path, settings: dict[str, An
     np.testing.assert_array_equal(fast.timeline.times, slow.timeline.times)
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+def test_picture_that_others_reach_across_is_no_key(tmp_path: Path, suffix: str) -> None:
+    """The cut at frame 36 is coded as an I picture so soon after a keyframe that it does not become one itself."""
+    path = film(tmp_path / f"a{suffix}", count=60, options={"bf": "0"})
+    with open_container(path) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    marked = [number for number, packet in enumerate(packets) if packet.is_keyframe]
+    keys = [number for number in marked if number != 36]
+    assert 36 in marked
+    index = both_indices(path)[1]
+    assert np.searchsorted(index.pts, index.keys).tolist() == keys
+
+
 def with_first_edit(data: bytes, *, skip: int) -> bytes:
     """Let the only edit begin ``skip`` ticks later in the track: FFmpeg then drops what comes before."""
     at = data.index(b"elst") + 4

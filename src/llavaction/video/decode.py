@@ -22,13 +22,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from llavaction.video.errors import CorruptVideoError, VideoError
 from llavaction.video.frames import Frames, Sheet, Side, Size
+from llavaction.video.h264 import is_unreferenced, length_size
 from llavaction.video.index import FrameIndex, choose_stream, frame_index, open_container, reason
 from llavaction.video.pictures import to_image
 from llavaction.video.plan import plan_clip, plan_times
 from llavaction.video.sampling import Draws, Timeline
-
-SKIPS_SAFELY = {"h264"}
-"""Decoders in which a picture marked as not referred to is referred to by none (in HEVC, higher layers may)."""
 
 NOT_INTERLACED = {0, 1}
 """Field orders (unknown, progressive) with which unreferenced pictures are skipped; a field may lack its mark."""
@@ -66,6 +64,7 @@ class VideoReader:
         self.video_streams, self.has_audio = len(self._container.streams.video), bool(self._container.streams.audio)
         self._stream = choose_stream(self._container, self._stream_number, self.path)
         self._decoder = self._stream.codec_context
+        self._length_size = length_size(self._decoder.extradata)
         self._decoder.thread_type, self._decoder.thread_count = "SLICE", self._threads
 
     def _reopen(self) -> None:
@@ -172,8 +171,8 @@ class VideoReader:
             waiting = set(wanted)
             finished = True
             for packet in self._packets_from(key):
-                if self._decoder.name in SKIPS_SAFELY and self._decoder.field_order in NOT_INTERLACED:
-                    self._decoder.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+                if packet.pts not in wanted and self._is_needless(packet):
+                    continue
                 pictures = self._decode(packet)
                 finished = pictures is not None
                 self._keep(pictures or [], wanted, sheet, size, side)
@@ -183,6 +182,12 @@ class VideoReader:
             if finished:
                 self._keep(self._decode(None) or [], wanted, sheet, size, side)
             self._decoder.flush_buffers()
+
+    def _is_needless(self, packet: Packet) -> bool:
+        """Whether no other picture refers to this one. Asked of H.264 only: in HEVC the mark leaves out some layers."""
+        if self._decoder.name != "h264" or self._decoder.field_order not in NOT_INTERLACED:
+            return False
+        return is_unreferenced(memoryview(packet), self._length_size)
 
     def _decode_in_order(self, sheet: Sheet, size: Size, side: Side) -> None:
         """Fill the sheet by counting the pictures the decoder puts out from the beginning of the file."""
@@ -339,6 +344,8 @@ def read_all(
         first, reformatter = None, VideoReformatter()
         try:
             for number, picture in enumerate(container.decode(chosen)):
+                if picture.is_corrupt:
+                    raise CorruptVideoError(f"damaged: frame {number} is not whole", file=path)
                 ticks = picture.pts or 0
                 first = ticks if first is None else first
                 time = number / rate if by_order else float((ticks - first) * (chosen.time_base or 1))

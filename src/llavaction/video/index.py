@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from llavaction.video.errors import CorruptVideoError, MissingVideoError, VideoError
+from llavaction.video.h264 import can_begin, length_size
 from llavaction.video.mp4 import read_sample_table
 from llavaction.video.sampling import Timeline
 
@@ -179,25 +180,28 @@ def _from_packets(path: str | Path, stream_index: int) -> FrameIndex:
     pts: list[int | None] = []
     dts: list[int | None] = []
     is_key: list[bool] = []
+    is_shown: list[bool] = []
     with open_container(path) as container:
         stream = next(stream for stream in container.streams.video if stream.index == stream_index)
+        prefix = length_size(stream.codec_context.extradata)
+        is_h264 = stream.codec_context.name == "h264"
         try:
             for packet in container.demux(stream):
-                if packet.size and not packet.is_discard:
+                if packet.size:
                     pts.append(packet.pts)
                     dts.append(packet.dts)
-                    is_key.append(packet.is_keyframe)
+                    is_key.append(packet.is_keyframe and (not is_h264 or can_begin(memoryview(packet), prefix)))
+                    is_shown.append(not packet.is_discard)
         except av.error.FFmpegError:
             pass  # what can be read is the video; asking for more is answered as for a short one
-        if not pts:
+        if not any(is_shown):
             raise CorruptVideoError("holds no frame that can be read", file=path)
-        reordered = stream.codec_context.reorder_depth > 0
-        untimed = UNTIMED & set(container.format.name.split(",")) and reordered
+        untimed = UNTIMED & set(container.format.name.split(",")) and stream.codec_context.reorder_depth > 0
         if untimed or None in pts or len(set(pts)) < len(pts):
-            return _index_by_order(stream, len(pts))
-        shown = np.asarray(pts, dtype=np.int64)
-        read = shown if None in dts else np.asarray(dts, dtype=np.int64)
-        return _index(stream, container, shown, read, np.asarray(is_key, dtype=bool))
+            return _index_by_order(stream, sum(is_shown))
+        clock = np.asarray(pts, dtype=np.int64)
+        read = clock if None in dts else np.asarray(dts, dtype=np.int64)
+        return _index(stream, container, clock, read, np.asarray(is_key), np.asarray(is_shown))
 
 
 def _index(
@@ -206,10 +210,11 @@ def _index(
     pts: NDArray[np.int64],
     dts: NDArray[np.int64],
     is_key: NDArray[np.bool_],
+    is_shown: NDArray[np.bool_] | slice = slice(None),
 ) -> FrameIndex:
-    """Sort samples (given in decoding order) by presentation time."""
+    """Sort samples (given in decoding order) by presentation time; some are only there for others to refer to."""
     tick = stream.time_base or Fraction(1, 1000)
-    shown = np.sort(pts)
+    shown = np.sort(pts[is_shown])
     times = (shown - shown[0]) * float(tick)
     timeline = Timeline(times, nominal_rate(stream, times), float(tick))
     names = set(container.format.name.split(","))

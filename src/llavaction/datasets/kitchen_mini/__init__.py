@@ -5,7 +5,7 @@ sense; verbs such as open and close, take and put, pour and shake look alike in 
 """
 
 from llavaction.datasets.kitchen_mini.config import KitchenMiniConfig
-from llavaction.datasets.kitchen_mini.generate import KitchenMiniSummary, generate
+from llavaction.datasets.kitchen_mini.generation import KitchenMiniSummary, generate
 from llavaction.datasets.kitchen_mini.sheet import contact_sheet
 
 __all__ = ["KitchenMiniConfig", "KitchenMiniSummary", "contact_sheet", "generate"]

@@ -90,9 +90,7 @@ class Brush:
         return self.image.reduce(_OVERSAMPLING)
 
 
-def cut_out(
-    image: Image.Image, *, angle: float = 0.0, stretch: Point = (1.0, 1.0), scale: float = 1.0
-) -> Sprite:
+def cut_out(image: Image.Image, *, angle: float = 0.0, stretch: Point = (1.0, 1.0), scale: float = 1.0) -> Sprite:
     """A sprite from a square picture whose anchor is its middle.
 
     Args:

@@ -15,7 +15,9 @@ class KitchenMiniConfig(Strict):
     width: int = Field(default=128, ge=32, le=1920, description="picture width in pixels; even, as H.264 asks for")
     height: int = Field(default=96, ge=32, le=1080, description="picture height in pixels; even")
     fps: int = Field(default=12, ge=4, le=60, description="frames per second; 12 shows every movement and stays fast")
-    crf: int = Field(default=23, ge=0, le=51, description="H.264 quality: 0 lossless, 51 worst; 23 is about 35 kB a segment")
+    crf: int = Field(
+        default=23, ge=0, le=51, description="H.264 quality: 0 lossless, 51 worst; 23 is about 35 kB a segment"
+    )
     train_videos: int = Field(default=130, ge=0, description="videos in train; a video has about six segments")
     validation_videos: int = Field(default=35, ge=0, description="videos in validation")
     test_videos: int = Field(default=35, ge=0, description="videos in test")

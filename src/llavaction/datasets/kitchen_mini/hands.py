@@ -75,9 +75,7 @@ def draw_arm(
         corners = []
         for part, edge in ((start, left), (start, right), (stop, right), (stop, left)):
             reach = edge * scale * person.hand_size * (5.6 + 4.2 * part)
-            corners.append(
-                (wrist[0] + across * part + normal[0] * reach, wrist[1] + along * part + normal[1] * reach)
-            )
+            corners.append((wrist[0] + across * part + normal[0] * reach, wrist[1] + along * part + normal[1] * reach))
         canvas.polygon(corners, fill=colour)
 
     light = 0.55 if normal[0] < 0 else -0.55

@@ -179,7 +179,9 @@ def _things(rng: np.random.Generator) -> dict[str, Colour]:
         "pan": _pick(((52, 54, 60), (150, 48, 44), (120, 126, 134), (60, 84, 110)), rng),
         "bowl": _vary(_pick(_CROCKERY, rng), rng, 8),
         "cup": _vary(_pick(_CROCKERY[1:], rng), rng, 8),
-        "board:chopping": _vary(_pick(((214, 176, 122), (168, 118, 72), (232, 226, 208), (122, 164, 108)), rng), rng, 8),
+        "board:chopping": _vary(
+            _pick(((214, 176, 122), (168, 118, 72), (232, 226, 208), (122, 164, 108)), rng), rng, 8
+        ),
         "bottle": _pick(((72, 120, 62), (156, 104, 40), (196, 64, 44), (206, 180, 70)), rng),
         "sponge": _vary((236, 206, 70), rng, 10) if rng.random() < 0.6 else (110, 170, 210),
         "onion": (196, 132, 64) if rng.random() < 0.6 else (142, 58, 92),

@@ -33,6 +33,7 @@ from llavaction.datasets.kitchen_mini.state import (
     BOARD_PLACES,
     CONTAINERS,
     HAND,
+    MOVABLE,
     ON_BOARD,
     SPOTS_INSIDE,
     WATER,
@@ -40,11 +41,11 @@ from llavaction.datasets.kitchen_mini.state import (
 from llavaction.datasets.kitchen_mini.world import REVERSES
 
 
-def _visit(rest: Point, place: Point, phase: float, arrive: float, leave: float, arc: float = 5.0) -> Point:
+def _visit(rest: Point, place: Point, phase: float, arrive: float, leave: float) -> Point:
     """Come from ``rest`` to ``place`` until ``arrive``, stay, go back from ``leave`` on."""
     if phase < leave:
-        return between(rest, place, ease(phase, 0, arrive), arc)
-    return between(place, rest, ease(phase, leave, 1), arc)
+        return between(rest, place, ease(phase, 0, arrive), 5)
+    return between(place, rest, ease(phase, leave, 1), 5)
 
 
 def layers(scene: Scene, phase: float) -> list[Layer]:
@@ -66,12 +67,6 @@ def _backwards(scene: Scene) -> Scene:
     if step.verb == "put":
         return replace(scene, step=replace(step, verb="take", spot=step.to, to=""))
     return replace(scene, step=replace(step, verb=REVERSES[step.verb]))
-
-
-def spot_of(scene: Scene) -> str:
-    """The place an action is done at: where an object lies or will lie, or a fixture."""
-    step = scene.step
-    return step.to if step.verb == "put" else step.spot
 
 
 def _seat(scene: Scene, place: str) -> Point:
@@ -284,7 +279,9 @@ def _mix(scene: Scene, phase: float) -> list[Layer]:
     radius = {"pan": 9.5, "bowl": 7.5, "cup": 4.5}[container] * scene.chance.swing
     turn = _cycle(scene, phase, 1.4)
     angle = THINGS["spoon"].carried * scene.main
-    tip = plus(plus(centre, (radius * math.cos(turn), 0.5 * radius * math.sin(turn))), turned((-13 * scene.main, 0), angle), -1)
+    tip = plus(
+        plus(centre, (radius * math.cos(turn), 0.5 * radius * math.sin(turn))), turned((-13 * scene.main, 0), angle), -1
+    )
     hold = plus(tip, scene.grip("spoon", angle))
     hand = _visit(plus(scene.rest(scene.main), (0, 22)), hold, phase, 0.24, 0.8)
     side = -scene.main
@@ -315,19 +312,17 @@ _MOTIONS: dict[str, Callable[[Scene, float], list[Layer]]] = {
 def centre_of(scene: Scene) -> Point:
     """The point of the world an action is about; the camera looks there."""
     step, layout = scene.step, scene.layout
-    if step.verb in ("open", "close") and step.spot in SPOTS_INSIDE:
-        return between(layout.handle(step.spot, 0), layout.handle(step.spot, 1), 0.5, 0)
-    if step.verb == "move":
-        return between(scene.place(step.spot), scene.place(step.to), 0.5)
-    if step.verb in ("turn-on", "turn-off", "wash") and step.noun in ("tap", "hob"):
-        return layout.hob if step.noun == "hob" else plus(layout.tap, (-4, 12))
-    if step.verb == "wash":
-        return layout.sink
     if step.verb in ("pour", "shake", "squeeze"):
         return plus(_mouth(scene), (0, -2))
     if step.verb == "mix":
         return scene.place(scene.state.place[step.partner or step.noun])
-    spot = spot_of(scene)
+    if step.verb == "move":
+        return between(scene.place(step.spot), scene.place(step.to), 0.5)
+    if step.verb == "wash" and step.noun in MOVABLE:
+        return layout.sink
+    spot = step.to if step.verb == "put" else step.spot
     if spot == HAND:
         return plus(scene.place(BOARD_PLACES[0]), (25, 0))
-    return plus(_seat(scene, spot), (0, min(0, THINGS[step.noun].mouth[1]) / 2))
+    fixed = {"tap": plus(layout.tap, (-4, 12)), "hob": layout.hob}
+    fixed |= {name: between(layout.handle(name, 0), layout.handle(name, 1), 0.5) for name in SPOTS_INSIDE}
+    return fixed[spot] if spot in fixed else plus(_seat(scene, spot), (0, min(0, THINGS[step.noun].mouth[1]) / 2))

@@ -88,10 +88,12 @@ def _pan(b: Brush, colour: Colour, _opened: bool, content: str) -> None:
     b.ellipse(0, 0.4, 17.6, 10, tone(colour, 0.42))
     b.ellipse(0, 1.4, 16, 8.6, tone(colour, 0.62))
     if content:
-        _bits(b, CONTENTS[content], 0, 1.4, 13, 6.6, liquid=content in ("milk", "bottle", "kettle"))
+        _bits(b, content, 1.4, 13, 6.6)
 
 
-def _bits(b: Brush, colour: Colour, x: float, y: float, rx: float, ry: float, *, liquid: bool) -> None:
+def _bits(b: Brush, content: str, y: float, rx: float, ry: float) -> None:
+    """What a container holds: a surface, or a heap of bits."""
+    colour, liquid, x = CONTENTS[content], content in ("milk", "bottle", "kettle"), 0.0
     b.ellipse(x, y, rx, ry, colour if liquid else tone(colour, 0.72))
     if liquid:
         b.ellipse(x - rx * 0.3, y - ry * 0.35, rx * 0.35, ry * 0.22, tone(colour, 1.8))
@@ -110,7 +112,7 @@ def _bowl(b: Brush, colour: Colour, _opened: bool, content: str) -> None:
     b.ellipse(0, -11.7, 13.6, 5.6, tone(colour, 0.66))
     b.ellipse(0, -10.6, 11.6, 4.2, tone(colour, 0.84))
     if content:
-        _bits(b, CONTENTS[content], 0, -11, 11.6, 4.5, liquid=content in ("milk", "bottle", "kettle"))
+        _bits(b, content, -11, 11.6, 4.5)
 
 
 def _cup(b: Brush, colour: Colour, _opened: bool, content: str) -> None:
@@ -123,7 +125,7 @@ def _cup(b: Brush, colour: Colour, _opened: bool, content: str) -> None:
     b.ellipse(0, -15, 9, 3.7, tone(colour, 1.5))
     b.ellipse(0, -14.8, 7.8, 2.9, tone(colour, 0.5))
     if content:
-        _bits(b, CONTENTS[content], 0, -14.5, 7.2, 2.5, liquid=True)
+        _bits(b, content, -14.5, 7.2, 2.5)
 
 
 def _board(b: Brush, colour: Colour, _opened: bool, _content: str) -> None:

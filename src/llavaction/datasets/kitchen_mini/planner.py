@@ -1,23 +1,18 @@
-"""Sequences of actions that make sense: goals, and the steps a goal needs in the kitchen as it is.
-
-A goal ("cut an onion") asks for its actions; what has to happen first (open the drawer, take the knife, put the board
-down) is added by the planner, so the same goal gives different sequences in different kitchens.
-"""
+"""Actions with what they need first: to cut an onion the board must lie there and the knife be in hand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from llavaction.datasets.kitchen_mini.state import (
     AWAY,
+    BOARD,
     BOARD_PLACES,
     BURNER,
     CONTAINERS,
     CUPBOARDS,
-    DRAWERS,
-    FOODS,
     HAND,
     MOVABLE,
     NEIGHBOURS,
@@ -26,21 +21,33 @@ from llavaction.datasets.kitchen_mini.state import (
     SPOTS_INSIDE,
     State,
     Step,
-    first_state,
 )
-from llavaction.datasets.kitchen_mini.world import ACTIONS, allows
+from llavaction.datasets.kitchen_mini.world import allows
 
 LIDDED = ("bottle", "jar", "milk", "kettle")
-_HOMES = {"plate": CUPBOARDS, "bowl": CUPBOARDS, "cup": CUPBOARDS, "jar": CUPBOARDS, "salt": CUPBOARDS}
-_HOMES |= {"bottle": CUPBOARDS, "knife": ("drawer0",), "spoon": ("drawer0",), BOARD: ("drawer1",)}
+HOMES: dict[str, tuple[str, ...]] = {
+    "plate": CUPBOARDS,
+    "bowl": CUPBOARDS,
+    "cup": CUPBOARDS,
+    "jar": CUPBOARDS,
+    "salt": CUPBOARDS,
+}
+HOMES |= {"bottle": CUPBOARDS, "knife": ("drawer0",), "spoon": ("drawer0",), BOARD: ("drawer1",)}
 
 
-class _Impossible(Exception):
+class ImpossibleError(Exception):
     """The kitchen does not allow the goal now (the thing is not there, no place is free)."""
 
 
 class Planner:
-    """Expands goals into steps and keeps the state they lead to."""
+    """Collects steps and keeps the state they lead to; every action first does what it needs.
+
+    Args:
+        state: where to begin; changed in place.
+        rng: source of every choice.
+
+    Its methods raise ImpossibleError where the kitchen does not allow the action.
+    """
 
     def __init__(self, state: State, rng: np.random.Generator) -> None:
         self.state, self.rng, self.steps = state, rng, list[Step]()
@@ -52,8 +59,8 @@ class Planner:
         place = self.state.place[noun]
         if place == HAND:
             return
-        if place not in self._reachable_places():
-            raise _Impossible
+        if place not in self.reachable_places():
+            raise ImpossibleError
         if noun == BOARD:
             self._clear_board()
         for other in self.state.held()[: max(0, len(self.state.held()) - 1)]:
@@ -62,7 +69,7 @@ class Planner:
         self.access(fixture)
         partner = {"burner": "hob", ON_BOARD: BOARD}.get(place, fixture[:-1])
         self._do(Step("take", noun, place, partner=partner, relation="from" if partner else ""))
-        if fixture and self._maybe(0.6):
+        if fixture and self.maybe(0.6):
             self.shut(fixture)
 
     def put_down(self, noun: str, where: str = "") -> None:
@@ -83,9 +90,9 @@ class Planner:
             self._clear_board()
             target = BOARD_PLACES[1 - BOARD_PLACES.index(place)]
         elif place in SLOTS[:9]:
-            target = self._pick([slot for slot in NEIGHBOURS[place] if slot not in self.state.occupied()])
+            target = self.pick([slot for slot in NEIGHBOURS[place] if slot not in self.state.occupied()])
         else:
-            raise _Impossible
+            raise ImpossibleError
         self._do(Step("move", noun, place, to=target))
 
     def wash(self, noun: str) -> None:
@@ -142,7 +149,7 @@ class Planner:
     def work(self, food: str, verb: str) -> None:
         """Cut or peel the food on the board with the knife in hand."""
         self._only_hold("knife")
-        named = self._maybe(0.3)
+        named = self.maybe(0.3)
         self._do(Step(verb, food, ON_BOARD, partner="knife" if named else "", relation="with" if named else ""))
 
     def empty_over(self, noun: str, target: str, verb: str) -> None:
@@ -152,22 +159,24 @@ class Planner:
         if pours:
             self.access(noun)
         self.tip(noun, target, verb)
-        if pours and self._maybe(0.6):
+        if pours and self.maybe(0.6):
             self.shut(noun)
-        if self._maybe(0.5):
+        if self.maybe(0.5):
             self.put_down(noun)
 
     def tip(self, noun: str, target: str, verb: str) -> None:
         """Pour, shake or squeeze a held object over a standing container ("" for the sink)."""
         self.hold(noun)
         if target and self.state.place[target] not in (*SLOTS, BURNER):
-            raise _Impossible
-        self._do(Step(verb, noun, HAND, partner=target, relation=("into" if verb == "pour" else "over") if target else ""))
+            raise ImpossibleError
+        self._do(
+            Step(verb, noun, HAND, partner=target, relation=("into" if verb == "pour" else "over") if target else "")
+        )
 
     def mix(self, container: str) -> None:
         """Stir what is in a container with the spoon."""
         if container not in self.state.content:
-            raise _Impossible
+            raise ImpossibleError
         self.hold("spoon")
         if self.state.place[container] == HAND:
             self.put_down(container)
@@ -182,50 +191,58 @@ class Planner:
 
     def _do(self, step: Step) -> None:
         if not allows(step.noun, step.verb):
-            raise _Impossible
+            raise ImpossibleError
         self.state.apply(step)
         self.steps.append(step)
 
-    def _maybe(self, probability: float) -> bool:
+    def maybe(self, probability: float) -> bool:
+        """True with that probability."""
         return bool(self.rng.random() < probability)
 
-    def _pick(self, things: Sequence[str]) -> str:
+    def pick(self, things: Sequence[str]) -> str:
+        """One of the things, the first a little more likely; raises ImpossibleError where there is none."""
         if not things:
-            raise _Impossible
+            raise ImpossibleError
         weights = 1.0 / np.arange(1, len(things) + 1) ** 0.5
         return things[int(self.rng.choice(len(things), p=weights / weights.sum()))]
 
-    def _present(self, nouns: Sequence[str]) -> list[str]:
-        return [noun for noun in nouns if self.state.place[noun] in self._reachable_places()]
+    def present(self, nouns: Sequence[str]) -> list[str]:
+        """Those that are within reach."""
+        return [noun for noun in nouns if self.state.place[noun] in self.reachable_places()]
 
-    def _lying(self) -> list[str]:
+    def lying(self) -> list[str]:
+        """Objects on the worktop."""
         return [noun for noun in MOVABLE if self.state.place[noun] in (*SLOTS, *BOARD_PLACES)]
 
-    def _standing(self, containers: Sequence[str]) -> list[str]:
+    def standing(self, containers: Sequence[str]) -> list[str]:
+        """Containers that stand on the worktop or the hob."""
         return [noun for noun in containers if self.state.place[noun] in (*SLOTS, BURNER)]
 
-    def _reachable_places(self) -> set[str]:
+    def reachable_places(self) -> set[str]:
+        """Places that hold something one can take."""
         return self.state.occupied() - {AWAY, *CONTAINERS}
 
-    def _free_inside(self, fixture: str) -> list[str]:
+    def free_inside(self, fixture: str) -> list[str]:
+        """Free spots of a cupboard or drawer."""
         spots = [f"{fixture}.{index}" for index in range(SPOTS_INSIDE[fixture])]
         return [spot for spot in spots if spot not in self.state.occupied()]
 
     def _somewhere(self, noun: str) -> str:
         if noun == BOARD:
-            return self._pick(BOARD_PLACES)
-        if noun == "pan" and BURNER not in self.state.occupied() and self._maybe(0.6):
+            return self.pick(BOARD_PLACES)
+        if noun == "pan" and BURNER not in self.state.occupied() and self.maybe(0.6):
             return BURNER
-        if noun == "sponge" and SLOTS[9] not in self.state.occupied() and self._maybe(0.7):
+        if noun == "sponge" and SLOTS[9] not in self.state.occupied() and self.maybe(0.7):
             return SLOTS[9]
-        open_homes = [fixture for fixture in _HOMES.get(noun, ()) if fixture in self.state.opened]
-        if open_homes and self._maybe(0.5):
-            spots = self._free_inside(self._pick(open_homes))
+        open_homes = [fixture for fixture in HOMES.get(noun, ()) if fixture in self.state.opened]
+        if open_homes and self.maybe(0.5):
+            spots = self.free_inside(self.pick(open_homes))
             if spots:
-                return self._pick(spots)
-        return self._pick(self._free_slots())
+                return self.pick(spots)
+        return self.pick(self.free_slots())
 
-    def _free_slots(self) -> list[str]:
+    def free_slots(self) -> list[str]:
+        """Free places of the worktop, in random order."""
         free = [slot for slot in SLOTS[:9] if slot not in self.state.occupied()]
         return [free[index] for index in self.rng.permutation(len(free))]
 

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageChops
 
 from llavaction.base.seeding import hashed_rng
 from llavaction.datasets.kitchen_mini import room
 from llavaction.datasets.kitchen_mini.brush import Point
+from llavaction.datasets.kitchen_mini.camera import SUPERSAMPLING, VIEW_WIDTH, Camera
 from llavaction.datasets.kitchen_mini.config import KitchenMiniConfig
 from llavaction.datasets.kitchen_mini.hands import WRIST, draw_arm
 from llavaction.datasets.kitchen_mini.looks import kitchen as kitchen_of
 from llavaction.datasets.kitchen_mini.looks import participant as participant_of
-from llavaction.datasets.kitchen_mini.motion import (
-    Cap,
-    Chance,
-    Door,
-    Drops,
-    Hand,
-    Item,
-    Layer,
-    Lever,
-    Scene,
-    centre_of,
-    ease,
-    layers,
-)
+from llavaction.datasets.kitchen_mini.motion import centre_of, layers
 from llavaction.datasets.kitchen_mini.objects import CONTENTS, THINGS
+from llavaction.datasets.kitchen_mini.scene import Cap, Chance, Door, Drops, Hand, Item, Layer, Lever, Scene, ease
 from llavaction.datasets.kitchen_mini.script import Event, Script
 from llavaction.datasets.kitchen_mini.sprites import SpriteBank
 from llavaction.datasets.kitchen_mini.state import (
@@ -45,12 +34,6 @@ from llavaction.datasets.kitchen_mini.state import (
     State,
 )
 from llavaction.datasets.kitchen_mini.surface import Surface
-
-VIEW_WIDTH = 128.0
-"""World units across a picture."""
-_SUPERSAMPLING = 2
-_MARGIN = 16.0
-"""World units drawn beyond the view, for the camera's own movement."""
 
 
 @lru_cache(maxsize=4)
@@ -74,7 +57,7 @@ class Renderer:
         self.script, self.settings = script, settings
         self.kitchen = kitchen_of(script.participant_id, seed)
         self.person = participant_of(script.participant_id, seed)
-        self.scale = _SUPERSAMPLING * settings.width / VIEW_WIDTH
+        self.scale = SUPERSAMPLING * settings.width / VIEW_WIDTH
         self.layout, self._room, self._bank = _stage(script.participant_id, seed, self.scale)
         self.half_height = VIEW_WIDTH / 2 * settings.height / settings.width
         self._name = (seed, script.split, script.video_id)
@@ -83,11 +66,13 @@ class Renderer:
             self._states.append(self._states[-1].copy())
             self._states[-1].apply(event.step)
         self.scenes = [self._scene(index, event) for index, event in enumerate(script.events)]
-        rng = hashed_rng("kitchen_mini", "camera", *self._name)
-        self._sway = rng.uniform((0.15, 0, 0.4), (0.9, 2 * math.pi, 1.0), (4, 3, 3))
-        self._zoom = float(rng.uniform(0.94, 1.1)) if settings.camera_motion else 1.0
+        self._camera = Camera(
+            [(event.begin, event.end) for event in script.events],
+            [scene.focus for scene in self.scenes],
+            settings,
+            hashed_rng("kitchen_mini", "camera", *self._name),
+        )
         self._at_rest_nouns: list[str] = []
-        self._vignette = _vignette(settings.width, settings.height)
 
     def frames(self) -> Iterator[np.ndarray]:
         """The pictures in order, (height, width, 3) uint8 RGB, ``settings.fps`` a second."""
@@ -120,13 +105,18 @@ class Renderer:
         }
         state = self._states[index]
         scene = Scene(
-            self.person, self.layout, state, event.step, (0.0, 0.0), self.half_height, event.end - event.begin, lying, chance
+            person=self.person,
+            layout=self.layout,
+            state=state,
+            step=event.step,
+            focus=(0.0, 0.0),
+            half_height=self.half_height,
+            seconds=event.end - event.begin,
+            lying=lying,
+            chance=chance,
         )
         x, y = centre_of(scene)
-        focus = (x + float(rng.normal(0, 7)), y + 6 + float(rng.normal(0, 4)))
-        return Scene(
-            self.person, self.layout, state, event.step, focus, self.half_height, scene.seconds, lying, chance
-        )
+        return replace(scene, focus=(x + float(rng.normal(0, 7)), y + 6 + float(rng.normal(0, 4))))
 
     # the kitchen at rest
 
@@ -171,9 +161,7 @@ class Renderer:
         thing = THINGS[noun]
         if "." not in state.place[noun]:
             surface.paste(self._bank.shadow(thing.width * 1.25, thing.height * 1.3), x + 1, y + 1.5)
-        sprite = self._bank.item(
-            noun, opened=noun in state.opened, content=state.content.get(noun, ""), angle=angle
-        )
+        sprite = self._bank.item(noun, opened=noun in state.opened, content=state.content.get(noun, ""), angle=angle)
         surface.paste(sprite, x + shift[0], y + shift[1])
         if noun == "kettle" and noun in state.running:
             self._draw_switch(surface, (x, y), 1.0)
@@ -194,9 +182,7 @@ class Renderer:
         for dx, dy, size in rng.uniform((-20, 3, 0.8), (18, 10, 1.7), (9, 3))[: round(9 * amount)]:
             surface.ellipse(x + dx, y + dy, size, size * 0.7, CONTENTS[state.scraps])
 
-    def _draw_fixture(
-        self, surface: Surface, state: State, fixture: str, amount: float, moving: set[str]
-    ) -> None:
+    def _draw_fixture(self, surface: Surface, state: State, fixture: str, amount: float, moving: set[str]) -> None:
         """A cupboard or drawer, open by ``amount``, with what it holds."""
         if amount > 0:
             room.draw_inside(surface, fixture, amount)
@@ -221,9 +207,8 @@ class Renderer:
     # one frame
 
     def _frame(self, still: Surface, index: int, now: float, acting: bool) -> np.ndarray:
-        (x, y), turn = self._camera(index, now)
-        wide, high = VIEW_WIDTH / 2 / self._zoom + _MARGIN, self.half_height / self._zoom + _MARGIN
-        view = still.crop(x - wide, y - high, x + wide, y + high)
+        centre, roll = self._camera.pose(index, now)
+        view = self._camera.field(still, centre)
         state = self._states[index]
         moving: list[Layer] = []
         if acting:
@@ -242,7 +227,7 @@ class Renderer:
             room.draw_running(view, self.kitchen, self.layout, "hob", now)
         for layer in moving:
             self._draw(view, state, layer, self.scenes[index], now)
-        return self._look(view, (x, y), turn)
+        return self._camera.look(view, centre, roll)
 
     def _draw(self, view: Surface, state: State, layer: Layer, scene: Scene, now: float) -> None:
         if isinstance(layer, Hand):
@@ -307,41 +292,6 @@ class Renderer:
             x = x0 + (x1 - x0) * part**0.5 + wobble
             view.ellipse(x, y0 + (y1 - y0) * part, size, size * 1.2, CONTENTS[drops.content])
 
-    # the camera
-
-    def _camera(self, index: int, now: float) -> tuple[Point, float]:
-        """Where the camera looks, and its roll in degrees."""
-        events = self.script.events
-        if index == len(events):
-            x, y = self.scenes[-1].focus
-        elif index == 0 or now >= events[index].begin:
-            x, y = self.scenes[index].focus
-        else:
-            leave, arrive = events[index - 1].end, events[index].begin
-            part = ease(now, leave, arrive)
-            (ax, ay), (bx, by) = self.scenes[index - 1].focus, self.scenes[index].focus
-            x, y = ax + (bx - ax) * part, ay + (by - ay) * part
-        speed, phase, size = self._sway[..., 0], self._sway[..., 1], self._sway[..., 2]
-        sway = (size * np.sin(2 * math.pi * speed * now + phase)).sum(axis=0) * self.settings.camera_motion
-        return (x + 1.1 * float(sway[0]), y + 0.8 * float(sway[1])), 0.7 * float(sway[2])
-
-    def _look(self, view: Surface, centre: Point, turn: float) -> np.ndarray:
-        """The part of ``view`` the camera sees, at the size of the video."""
-        width, height = self.settings.width, self.settings.height
-        cx, cy = view.at(*centre)
-        factor = _SUPERSAMPLING / self._zoom
-        cosine, sine = math.cos(math.radians(turn)) * factor, math.sin(math.radians(turn)) * factor
-        matrix = (
-            cosine,
-            -sine,
-            cx - cosine * width / 2 + sine * height / 2,
-            sine,
-            cosine,
-            cy - sine * width / 2 - cosine * height / 2,
-        )
-        seen = view.image.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-        return np.asarray(ImageChops.multiply(seen, self._vignette))
-
 
 def _moving(scene: Scene) -> set[str]:
     """Nouns and fixtures that the layers of an action draw."""
@@ -355,11 +305,3 @@ def _moving(scene: Scene) -> set[str]:
             elif isinstance(layer, Lever) and layer.thing != "kettle":
                 names.add(layer.thing)
     return names
-
-
-@lru_cache(maxsize=4)
-def _vignette(width: int, height: int) -> Image.Image:
-    """Darker corners, as lenses make them."""
-    x, y = np.linspace(-1, 1, width)[None, :], np.linspace(-1, 1, height)[:, None]
-    shade = np.clip(255 * (1 - 0.16 * np.clip(x**2 + y**2 - 0.5, 0, None)), 0, 255).astype(np.uint8)
-    return Image.merge("RGB", [Image.fromarray(shade)] * 3)

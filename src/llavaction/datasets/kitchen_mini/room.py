@@ -98,7 +98,7 @@ def paint_room(kitchen: Kitchen, layout: Layout, scale: float) -> Surface:
 
 def _paint_wall(room: Surface, kitchen: Kitchen) -> None:
     room.rectangle(LEFT, CUPBOARD_BOTTOM, RIGHT, WORKTOP_TOP, tone(kitchen.tiles, 0.8))
-    rng = hashed_rng("kitchen_mini", "tiles", kitchen.name, kitchen.tile_size)
+    rng = hashed_rng("kitchen_mini", "tiles", kitchen.name, *kitchen.tiles)
     size = kitchen.tile_size
     for row in range(math.ceil((WORKTOP_TOP - CUPBOARD_BOTTOM) / size)):
         for column in range(math.ceil((RIGHT - LEFT) / size) + 1):
@@ -139,18 +139,19 @@ def _paint_fronts(room: Surface, kitchen: Kitchen) -> None:
     room.rectangle(LEFT, WORKTOP_EDGE + 3.6, RIGHT, DRAWER_TOP, tone(kitchen.drawer, 0.45))
     for index in range(-2, 6):
         x = 32.0 + 64 * index
-        _panel(room, x - 30, TOP - 4, x + 30, CUPBOARD_BOTTOM, kitchen.cupboard)
+        _panel(room, kitchen.cupboard, (x - 30, TOP - 4, x + 30, CUPBOARD_BOTTOM))
         _knob(room, kitchen, x + (22 if index % 2 else -22), CUPBOARD_BOTTOM - 9)
     for index in range(-2, 6):
         x = 40.0 + 80 * index
-        _panel(room, x - 38, DRAWER_TOP, x + 38, DRAWER_BOTTOM, kitchen.drawer)
+        _panel(room, kitchen.drawer, (x - 38, DRAWER_TOP, x + 38, DRAWER_BOTTOM))
         _knob(room, kitchen, x, (DRAWER_TOP + DRAWER_BOTTOM) / 2 - 4)
-        _panel(room, x - 38, DRAWER_BOTTOM + 3, x + 38, BOTTOM - 12, kitchen.drawer)
+        _panel(room, kitchen.drawer, (x - 38, DRAWER_BOTTOM + 3, x + 38, BOTTOM - 12))
     room.rectangle(LEFT, BOTTOM - 12, RIGHT, BOTTOM, (58, 50, 46))
 
 
-def _panel(surface: Surface, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
-    """A cupboard or drawer front with a bevel."""
+def _panel(surface: Surface, colour: Colour, corners: tuple[float, float, float, float]) -> None:
+    """A cupboard or drawer front with a bevel; ``corners`` are left, top, right, bottom."""
+    left, top, right, bottom = corners
     surface.rectangle(left, top, right, bottom, tone(colour, 0.7))
     surface.rectangle(left + 0.5, top + 0.5, right - 1, bottom - 1, tone(colour, 1.15))
     surface.rectangle(left + 1.2, top + 1.2, right - 1, bottom - 1, colour)
@@ -191,8 +192,8 @@ def _paint_hob(room: Surface, layout: Layout) -> None:
     room.line([(x - 36, y - 24), (x + 36, y - 24)], 0.8, (96, 96, 104))
     bx, by = layout.of(BURNER)
     for cx, cy, size in ((bx, by, 1.0), (x + 22, by - 6, 0.7), (x + 22, by + 13, 0.7)):
-        room.ring(cx, cy, 21 * size, 12 * size, 1, (104, 104, 112))
-        room.ring(cx, cy, 12 * size, 6.8 * size, 0.8, (82, 82, 90))
+        room.ring(cx, cy, 21 * size, 12 * size, width=1, colour=(104, 104, 112))
+        room.ring(cx, cy, 12 * size, 6.8 * size, width=0.8, colour=(82, 82, 90))
     kx, ky = layout.knob
     for offset in (14, 28):
         room.ellipse(kx + offset, ky, 3.6, 3.2, (88, 88, 94))
@@ -215,7 +216,9 @@ def _brightness(kitchen: Kitchen, x: np.ndarray) -> np.ndarray:
 
 def _in_light(kitchen: Kitchen, colour: Colour, x: float) -> Colour:
     factor = float(_brightness(kitchen, np.array(x)))
-    red, green, blue = (min(255, int(value * light * factor)) for value, light in zip(colour, kitchen.light, strict=True))
+    red, green, blue = (
+        min(255, int(value * light * factor)) for value, light in zip(colour, kitchen.light, strict=True)
+    )
     return (red, green, blue)
 
 
@@ -241,7 +244,7 @@ def draw_door(surface: Surface, kitchen: Kitchen, layout: Layout, fixture: str, 
     if fixture.startswith("drawer"):
         x, shift = _DOOR_X[fixture], DRAWER_DEPTH * amount
         colour = tone(_in_light(kitchen, kitchen.drawer, x), 1 + 0.12 * amount)
-        _panel(surface, x - 38, DRAWER_TOP + shift, x + 38, DRAWER_BOTTOM + shift, colour)
+        _panel(surface, colour, (x - 38, DRAWER_TOP + shift, x + 38, DRAWER_BOTTOM + shift))
         if amount:
             surface.rectangle(x - 38, DRAWER_TOP + shift - 2.4, x + 38, DRAWER_TOP + shift, tone(colour, 0.6))
     else:
@@ -298,7 +301,7 @@ def draw_running(surface: Surface, kitchen: Kitchen, layout: Layout, thing: str,
             offset = ((index * 37) % 7 - 3) * 0.45
             surface.line([(x + offset, y + start), (x + offset, y + start + 5)], 0.9, (244, 250, 255))
         spread = 5 + 1.2 * math.sin(seconds * 17)
-        surface.ring(x, bottom, spread, spread * 0.5, 1, (214, 232, 244))
+        surface.ring(x, bottom, spread, spread * 0.5, width=1, colour=(214, 232, 244))
         surface.ellipse(x, bottom, 3.4, 1.7, (226, 240, 248))
     elif thing == "hob":
         x, y = layout.of(BURNER)

@@ -8,8 +8,8 @@ import numpy as np
 
 from llavaction.base.seeding import hashed_rng
 from llavaction.datasets.kitchen_mini.config import SPLITS, KitchenMiniConfig
+from llavaction.datasets.kitchen_mini.goals import plan
 from llavaction.datasets.kitchen_mini.looks import Participant, participant
-from llavaction.datasets.kitchen_mini.planner import plan
 from llavaction.datasets.kitchen_mini.state import State, Step
 from llavaction.datasets.kitchen_mini.world import NOUN_IDS, NOUNS, VERB_IDS, VERBS, spoken
 
@@ -77,7 +77,7 @@ def scripts(settings: KitchenMiniConfig, seed: int) -> list[Script]:
             takes[name] = takes.get(name, 0) + 1
             numbers[name] = numbers.get(name, 0) + 1
             rng = hashed_rng("kitchen_mini", "script", seed, split, name, takes[name])
-            found.append(_script(f"{name}_{numbers[name]:02d}", split, name, settings, seed, rng))
+            found.append(_script(f"{name}_{numbers[name]:02d}", split, participant(name, seed), settings, rng))
     return found
 
 
@@ -106,9 +106,8 @@ def _cast(settings: KitchenMiniConfig, split: str, seed: int) -> list[str]:
 
 
 def _script(
-    video_id: str, split: str, name: str, settings: KitchenMiniConfig, seed: int, rng: np.random.Generator
+    video_id: str, split: str, person: Participant, settings: KitchenMiniConfig, rng: np.random.Generator
 ) -> Script:
-    person = participant(name, seed)
     count = int(rng.integers(settings.min_segments, settings.max_segments + 1))
     start, steps = plan(count, rng)
     events, now = [], float(rng.uniform(0.3, 0.8))
@@ -117,7 +116,7 @@ def _script(
         seconds = min(3.0, max(1.5, seconds))
         events.append(_noted(step, now, now + seconds, person, rng))
         now += seconds + float(rng.uniform(0.3, 0.9))
-    return Script(video_id, split, name, start, tuple(events), round(now * settings.fps) / settings.fps)
+    return Script(video_id, split, person.name, start, tuple(events), round(now * settings.fps) / settings.fps)
 
 
 def _noted(step: Step, begin: float, end: float, person: Participant, rng: np.random.Generator) -> Event:

@@ -72,11 +72,11 @@ class SpriteBank:
         """A soft dark ellipse of the given half axes, in world units."""
         return _shadow(round(width * self._scale), round(height * self._scale))
 
-    def _cut(
-        self, name: tuple[str, ...], angle: float, stretch: Point = (1.0, 1.0), scale: float = 1.0
-    ) -> Sprite:
+    def _cut(self, name: tuple[str, ...], angle: float, stretch: Point = (1.0, 1.0), scale: float = 1.0) -> Sprite:
         turn = round(angle / _ANGLE_STEP) * _ANGLE_STEP % 360
-        wide, high, size = (round(value / _STRETCH_STEP) * _STRETCH_STEP for value in (stretch[0] - 1, stretch[1] - 1, scale - 1))
+        wide, high, size = (
+            round(value / _STRETCH_STEP) * _STRETCH_STEP for value in (stretch[0] - 1, stretch[1] - 1, scale - 1)
+        )
         key = (*name, turn, round(wide, 3), round(high, 3), round(size, 3))
         if key not in self._sprites:
             picture = self._pictures[name]

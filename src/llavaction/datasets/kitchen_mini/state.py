@@ -12,7 +12,9 @@ SLOTS = tuple(f"slot{index}" for index in range(10))
 """Places on the worktop: 0-4 along the wall, 5-8 along the front edge, 9 beside the sink."""
 _COLUMNS = (0, 1, 2, 3, 4, 0.2, 1.4, 2.6, 3.8)
 NEIGHBOURS = {
-    slot: tuple(other for other, there in zip(SLOTS, _COLUMNS, strict=False) if other != slot and abs(here - there) < 2.5)
+    slot: tuple(
+        other for other, there in zip(SLOTS, _COLUMNS, strict=False) if other != slot and abs(here - there) < 2.5
+    )
     for slot, here in zip(SLOTS, _COLUMNS, strict=False)
 }
 """Places an object can be pushed to within one picture."""
@@ -122,7 +124,7 @@ class State:
 
 def first_state(rng: np.random.Generator) -> State:
     """A kitchen as a video may find it: things lie about, some doors stand open."""
-    state = State(place={noun: AWAY for noun in MOVABLE})
+    state = State(place=dict.fromkeys(MOVABLE, AWAY))
     free = {fixture: [f"{fixture}.{spot}" for spot in range(count)] for fixture, count in SPOTS_INSIDE.items()}
     shelves = [place for cupboard in CUPBOARDS for place in free[cupboard]]
     trays, slots = list(free["drawer0"]), list(SLOTS[:9])

@@ -51,7 +51,7 @@ class Surface:
         """A filled ellipse."""
         self.draw.ellipse((*self.at(x - rx, y - ry), *self.at(x + rx, y + ry)), fill=fill)
 
-    def ring(self, x: float, y: float, rx: float, ry: float, width: float, colour: Colour) -> None:
+    def ring(self, x: float, y: float, rx: float, ry: float, *, width: float, colour: Colour) -> None:
         """The outline of an ellipse."""
         corners = (*self.at(x - rx, y - ry), *self.at(x + rx, y + ry))
         self.draw.ellipse(corners, outline=colour, width=max(1, round(width * self.scale)))

@@ -101,9 +101,7 @@ NOUNS: tuple[Noun, ...] = (
     Noun("cupboard", "storage", ("cupboard", "cabinet"), _LIDDED),
     Noun("drawer", "furniture", ("drawer", "drawer:cutlery"), _LIDDED),
     Noun("bowl", "crockery", ("bowl", "bowl:salad"), (*_PLACED, "wash", "mix", "pour", "shake")),
-    Noun(
-        "cup", "crockery", ("cup", "mug", "mug:tea"), (*_PLACED, "wash", "mix", "pour", "shake")
-    ),
+    Noun("cup", "crockery", ("cup", "mug", "mug:tea"), (*_PLACED, "wash", "mix", "pour", "shake")),
     Noun("board:chopping", "utensils", ("board:chopping", "board:cutting", "board"), (*_PLACED, "wash")),
     Noun(
         "bottle",

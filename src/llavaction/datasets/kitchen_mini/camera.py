@@ -1,0 +1,93 @@
+"""The camera on the participant's head: it looks where they act, and is never quite still."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from llavaction.datasets.kitchen_mini.brush import Point
+from llavaction.datasets.kitchen_mini.config import KitchenMiniConfig
+from llavaction.datasets.kitchen_mini.scene import ease
+from llavaction.datasets.kitchen_mini.surface import Surface
+
+VIEW_WIDTH = 128.0
+"""World units across a picture at zoom 1."""
+SUPERSAMPLING = 2
+"""Pixels drawn per pixel seen, along each side."""
+_MARGIN = 16.0
+"""World units drawn beyond the view, for the camera's roll."""
+
+
+class Camera:
+    """Where the camera of one video looks, and what it sees.
+
+    Args:
+        spans: begin and end of each action, in seconds.
+        focuses: where the camera looks during each, in world units.
+        settings: picture size and amount of movement.
+        rng: of the movement.
+    """
+
+    def __init__(
+        self,
+        spans: Sequence[tuple[float, float]],
+        focuses: Sequence[Point],
+        settings: KitchenMiniConfig,
+        rng: np.random.Generator,
+    ) -> None:
+        self._spans, self._focuses, self._settings = spans, focuses, settings
+        self._waves = rng.uniform((0.15, 0, 0.4), (0.9, 2 * math.pi, 1.0), (4, 3, 3)).tolist()
+        self._zoom = float(rng.uniform(0.94, 1.1)) if settings.camera_motion else 1.0
+        self._half = (VIEW_WIDTH / 2, VIEW_WIDTH / 2 * settings.height / settings.width)
+        self._vignette = _vignette(settings.width, settings.height)
+
+    def pose(self, index: int, now: float) -> tuple[Point, float]:
+        """The point in the middle of the picture and the roll in degrees.
+
+        Args:
+            index: of the action that is going on or comes next; their number after the last one.
+            now: seconds.
+        """
+        if index == len(self._focuses):
+            x, y = self._focuses[-1]
+        elif index == 0 or now >= self._spans[index][0]:
+            x, y = self._focuses[index]
+        else:
+            part = ease(now, self._spans[index - 1][1], self._spans[index][0])
+            (ax, ay), (bx, by) = self._focuses[index - 1], self._focuses[index]
+            x, y = ax + (bx - ax) * part, ay + (by - ay) * part
+        sway = [
+            sum(wave[axis][2] * math.sin(2 * math.pi * wave[axis][0] * now + wave[axis][1]) for wave in self._waves)
+            for axis in range(3)
+        ]
+        motion = self._settings.camera_motion
+        return (x + 1.1 * motion * sway[0], y + 0.8 * motion * sway[1]), 0.7 * motion * sway[2]
+
+    def field(self, surface: Surface, centre: Point) -> Surface:
+        """A copy of the part of ``surface`` that can be in the picture."""
+        wide, high = (half / self._zoom + _MARGIN for half in self._half)
+        return surface.crop(centre[0] - wide, centre[1] - high, centre[0] + wide, centre[1] + high)
+
+    def look(self, field: Surface, centre: Point, roll: float) -> np.ndarray:
+        """What the camera sees: uint8 [height, width, 3]."""
+        width, height = self._settings.width, self._settings.height
+        cx, cy = field.at(*centre)
+        factor = SUPERSAMPLING / self._zoom
+        cosine, sine = math.cos(math.radians(roll)) * factor, math.sin(math.radians(roll)) * factor
+        left = cx - (cosine * width - sine * height) / 2
+        top = cy - (sine * width + cosine * height) / 2
+        matrix = (cosine, -sine, left, sine, cosine, top)
+        seen = field.image.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+        return np.asarray(ImageChops.multiply(seen, self._vignette))
+
+
+@lru_cache(maxsize=4)
+def _vignette(width: int, height: int) -> Image.Image:
+    """Darker corners, as lenses make them."""
+    x, y = np.linspace(-1, 1, width)[None, :], np.linspace(-1, 1, height)[:, None]
+    shade = np.clip(255 * (1 - 0.16 * np.clip(x**2 + y**2 - 0.5, 0, None)), 0, 255).astype(np.uint8)
+    return Image.merge("RGB", [Image.fromarray(shade)] * 3)
