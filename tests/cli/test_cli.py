@@ -26,7 +26,9 @@ def test_help_is_quick_and_needs_no_torch():
     code = (
         "import sys, llavaction.cli.main as m\ntry: m.cli(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.endswith("False\n")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.endswith(
+        "False\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import segment_row, write_annotations
+from annotation_files import segment_row, write_annotations
 from scipy import stats
 
 from llavaction.base.errors import InputError

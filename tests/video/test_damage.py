@@ -149,7 +149,8 @@ def test_random_damage_never_raises_anything_else(tmp_path: Path, suffix: str) -
 
 def packed(source: Path, target: Path) -> None:
     """Rewrite MPEG-4 with B-frames the way DivX packs it into AVI: each B-frame in the packet of the frame it precedes
-    in display, with an empty frame in its own place."""
+    in display, with an empty frame in its own place.
+    """
     with av.open(str(source)) as container, av.open(str(target), "w") as sink:
         stream = container.streams.video[0]
         packets = [bytes(packet) for packet in container.demux(stream) if packet.size]

@@ -23,6 +23,7 @@ CODINGS: dict[str, dict[str, Any]] = {
     "many_b.mp4": {"gop": 30, "options": {"bf": "8", "b_strategy": "0"}},
     "no_b.mp4": {"options": {"bf": "0"}},
     "open_gop.mp4": {"gop": 12, "count": 100, "options": {"x264-params": "open-gop=1:keyint=12"}},
+    "open_gop.mkv": {"gop": 12, "count": 100, "options": {"x264-params": "open-gop=1:keyint=12"}},
     "intra.mp4": {"gop": 1},
     "ntsc.mp4": {"fps": Fraction(30000, 1001)},
     "uneven.mp4": {"count": 48, "times": uneven_times(48)},

@@ -26,9 +26,9 @@ class LabelClass(Strict):
 
     @property
     def name(self) -> str:
-        """The key as people read it: "board:chopping" becomes "chopping board", "machine:sous:vide" "sous vide machine".
+        """The key as people read it, as published (``official_key``).
 
-        Verbs keep their hyphens. As published (``official_key``).
+        "board:chopping" becomes "chopping board", "machine:sous:vide" "sous vide machine"; verbs keep their hyphens.
         """
         first, *others = (part.strip() for part in self.key.split(":"))
         return " ".join([*others, first])

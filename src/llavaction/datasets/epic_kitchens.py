@@ -155,7 +155,7 @@ class EpicKitchens:
         return {name: members for name, members in groups.items() if members}
 
     def _identity(self) -> tuple[str, str]:
-        """Name and licence: those of a ``dataset.json`` beside the folder (kitchen_mini writes one), else the official."""
+        """Name and licence: of a ``dataset.json`` beside the folder (kitchen_mini writes one), else the official."""
         card = self.folder.resolve().parent / "dataset.json"
         values = read_json(card) if card.is_file() else {}
         official = ("EPIC-KITCHENS-100", "CC BY-NC 4.0 (EPIC-KITCHENS-100, University of Bristol); non-commercial")

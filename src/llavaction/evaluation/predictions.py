@@ -234,9 +234,9 @@ def _locked(path: Path) -> IO[bytes]:
 def _lock_file(stream: IO[bytes]) -> None:
     """Lock without waiting; the operating system frees it when the process ends."""
     try:
-        import fcntl  # noqa: PLC0415 - not on Windows
+        import fcntl  # not on Windows
     except ImportError:
-        import msvcrt  # noqa: PLC0415 - only on Windows
+        import msvcrt  # only there
 
         stream.seek(0)
         msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]

@@ -201,7 +201,7 @@ def _from_packets(path: str | Path, stream_index: int) -> FrameIndex:
             return _index_by_order(stream, sum(is_shown))
         clock = np.asarray(pts, dtype=np.int64)
         read = clock if None in dts else np.asarray(dts, dtype=np.int64)
-        return _index(stream, container, clock, read, np.asarray(is_key), np.asarray(is_shown))
+        return _index(stream, container, clock, read, np.asarray(is_key), is_shown=np.asarray(is_shown))
 
 
 def _index(
@@ -210,6 +210,7 @@ def _index(
     pts: NDArray[np.int64],
     dts: NDArray[np.int64],
     is_key: NDArray[np.bool_],
+    *,
     is_shown: NDArray[np.bool_] | slice = slice(None),
 ) -> FrameIndex:
     """Sort samples (given in decoding order) by presentation time; some are only there for others to refer to."""
