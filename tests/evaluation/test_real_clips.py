@@ -59,8 +59,8 @@ def folders(tiles: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 def command(folders: tuple[Path, Path], tiles: Path, output: Path, batch: int) -> list[str]:
     bench, model = folders
     return [
-        sys.executable, "-m", "llavaction.cli.main", "eval", str(bench), "--backend", str(model), "--videos", str(tiles),
-        "--frames", "4", "--batch-size", str(batch), "--output", str(output),
+        sys.executable, "-m", "llavaction.cli.main", "eval", str(bench), "--backend", str(model),
+        "--videos", str(tiles), "--frames", "4", "--batch-size", str(batch), "--output", str(output),
     ]  # fmt: skip
 
 

@@ -23,7 +23,21 @@ def benchmark() -> ModuleType:
 
 
 def test_small_run(benchmark: ModuleType) -> None:
-    arguments = ["--height", "96", "--seconds", "4", "--gop", "12", "--gop", "50", "--frames", "8", "--clips", "3", "--json"]
+    arguments = [
+        "--height",
+        "96",
+        "--seconds",
+        "4",
+        "--gop",
+        "12",
+        "--gop",
+        "50",
+        "--frames",
+        "8",
+        "--clips",
+        "3",
+        "--json",
+    ]
     result = CliRunner().invoke(benchmark.main, arguments)
     assert result.exit_code == 0, result.output
     report = json.loads(result.output)

@@ -77,7 +77,8 @@ def test_chunks_give_the_published_frames(
     expected = {number: everything(chunked / f"P01/P01_01.MP4/{number // 60 * 2}.MP4")[1] for number in set(numbers)}
     for number, image in zip(numbers, found.images, strict=True):
         np.testing.assert_array_equal(image, expected[number][number % 60])
-        assert np.abs(image.astype(int) - images[number]).mean() < 6
+        distance = np.abs(images.astype(int) - image).mean(axis=(1, 2, 3))
+        assert int(np.argmin(distance)) == number
 
 
 @pytest.mark.parametrize(("start", "stop", "count"), SPANS)
@@ -145,7 +146,7 @@ def test_missing_chunks(chunked: Path, tmp_path: Path) -> None:
     broken = library.read(clip(5.0, 7.0), 4)
     assert isinstance(broken.error, CorruptVideoError)
     assert broken.error.missing == (2, 3)
-    np.testing.assert_array_equal(broken.images[0], whole.read(clip(5.25, 5.26), 1).images[0])
+    np.testing.assert_array_equal(broken.images[0], everything(folder / "4.MP4")[1][157 - 120])
     assert len(library.read(clip(6.5, 7.0), 4)) == 0
 
 

@@ -16,14 +16,14 @@ from llavaction.video.library import VideoLibrary
 EXAMPLES = (
     ("open", "drawer"),
     ("close", "drawer"),
-    ("take", ""),
-    ("put", ""),
-    ("cut", ""),
-    ("peel", ""),
-    ("pour", ""),
-    ("shake", ""),
+    ("take", "plate"),
+    ("put", "plate"),
+    ("cut", "carrot"),
+    ("peel", "carrot"),
+    ("pour", "milk"),
+    ("shake", "milk"),
 )
-"""Verbs in pairs that only time or motion tells apart; "" is any noun."""
+"""Actions in pairs that only time or motion tells apart."""
 _GAP = 3
 _LABEL_WIDTH = 86
 
@@ -35,7 +35,7 @@ def contact_sheet(
     actions: Sequence[tuple[str, str]] = EXAMPLES,
     columns: int = 6,
     split: str = "train",
-    colours: int = 128,
+    colours: int = 112,
 ) -> Path:
     """Draw a PNG with one row per action: its narration, then ``columns`` frames from start to stop.
 
@@ -72,7 +72,8 @@ def contact_sheet(
         for column, image in enumerate(images):
             sheet.paste(Image.fromarray(image), (_LABEL_WIDTH + column * (width + _GAP), top))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+    palette = Image.Quantize.MAXCOVERAGE
+    sheet.quantize(colours, palette, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
     return path
 
 
