@@ -21,7 +21,7 @@ def small(**changes: object) -> KitchenMiniConfig:
 def kitchen_state(**places: str) -> State:
     """A kitchen with only the named things in it ("board" for the chopping board)."""
     named = {"board:chopping" if noun == "board" else noun: place for noun, place in places.items()}
-    return State(place={noun: AWAY for noun in MOVABLE} | named)
+    return State(place=dict.fromkeys(MOVABLE, AWAY) | named)
 
 
 def staged(state: State, step: Step, *, participant: str = "P01", name: str = "P01_01") -> Script:

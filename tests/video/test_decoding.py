@@ -32,6 +32,8 @@ CODINGS: dict[str, dict[str, Any]] = {
     "full_chroma.mp4": {"pixel_format": "yuv444p", "height": 63, "width": 95},
     "hevc.mp4": {"codec": "libx265", "preset": "ultrafast", "gop": 20, "options": {"x265-params": "log-level=none"}},
     "vp9.webm": {"codec": "libvpx-vp9", "pixel_format": "yuv444p", "count": 30, "options": {"deadline": "realtime"}},
+    "hidden_frames.webm": {"codec": "libvpx", "options": {"auto-alt-ref": "1", "lag-in-frames": "16", "cpu-used": "5"}},
+    "interlaced.mp4": {"options": {"x264-params": "tff=1"}},
     "mpeg4.avi": {"codec": "mpeg4", "gop": 12},
     "b_frames.avi": {"gop": 12},
     "motion_jpeg.avi": {"codec": "mjpeg", "pixel_format": "yuvj420p"},

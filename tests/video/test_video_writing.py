@@ -28,8 +28,8 @@ def test_times_come_back(tmp_path: Path) -> None:
 
 
 def test_same_frames_same_bytes(tmp_path: Path) -> None:
-    paths = [film(tmp_path / name, count=30, metadata={"title": "made"}) for name in ("a.mp4", "b.mp4")]
-    assert paths[0].read_bytes() == paths[1].read_bytes()
+    paths = [film(tmp_path / f"{name}.mp4", count=30, metadata={"title": "made"}) for name in range(20)]
+    assert len({path.read_bytes() for path in paths}) == 1
     with av.open(str(paths[0])) as container:
         assert container.metadata["title"] == "made"
         assert "creation_time" not in container.metadata

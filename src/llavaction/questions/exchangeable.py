@@ -31,7 +31,12 @@ CONFLICT = -1e4
 
 
 class ExchangeableConfig(Strict):
-    """How alike the members of a set are, and how long the sampler runs."""
+    """How alike the members of a set are, and how long the sampler runs.
+
+    Similarities are for sets of five. For K options they are multiplied by 4 / (K - 1), so that a full set pulls a like
+    candidate as strongly whatever its size; with many options unscaled ones make sets collapse into a few clusters that
+    cannot be balanced.
+    """
 
     verb_similarity: float = Field(1.5, ge=0, description="log-weight of each pair of members that share the verb")
     noun_similarity: float = Field(3.0, ge=0, description="log-weight of each pair of members that share the noun")
@@ -168,7 +173,7 @@ def fit_group(
     """
     classes = group_classes(segments)
     answers = answer_indices(segments, classes)
-    similarity = _log_similarity(classes, conflicts, config)
+    similarity = _log_similarity(classes, conflicts, config, 4.0 / distractors)
     wanted = np.bincount(answers, minlength=len(classes)) * float(distractors)
     log_weights = np.log(wanted / wanted.sum())
     sampler = GroupSampler(similarity, answers, allowed, distractors)
@@ -218,10 +223,11 @@ def answer_indices(segments: Sequence[Segment], classes: Sequence[Action]) -> In
 
 
 def _log_similarity(
-    classes: Sequence[Action], conflicts: Sequence[frozenset[Action]], config: ExchangeableConfig
+    classes: Sequence[Action], conflicts: Sequence[frozenset[Action]], config: ExchangeableConfig, scale: float
 ) -> Floats:
     verbs, nouns = np.array(classes, dtype=np.int64).T
-    similarity = config.verb_similarity * (verbs[:, None] == verbs) + config.noun_similarity * (nouns[:, None] == nouns)
+    same_verb, same_noun = verbs[:, None] == verbs, nouns[:, None] == nouns
+    similarity = scale * (config.verb_similarity * same_verb + config.noun_similarity * same_noun)
     position = {action: i for i, action in enumerate(classes)}
     for i, against in enumerate(conflicts):
         for action in (classes[i], *against):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image
 
 from llavaction.datasets.kitchen_mini.brush import Point
 from llavaction.datasets.kitchen_mini.config import KitchenMiniConfig
@@ -74,20 +74,19 @@ class Camera:
 
     def look(self, field: Surface, centre: Point, roll: float) -> np.ndarray:
         """What the camera sees: uint8 [height, width, 3]."""
-        width, height = self._settings.width, self._settings.height
+        width, height = self._settings.width * SUPERSAMPLING, self._settings.height * SUPERSAMPLING
         cx, cy = field.at(*centre)
-        factor = SUPERSAMPLING / self._zoom
-        cosine, sine = math.cos(math.radians(roll)) * factor, math.sin(math.radians(roll)) * factor
+        cosine, sine = math.cos(math.radians(roll)) / self._zoom, math.sin(math.radians(roll)) / self._zoom
         left = cx - (cosine * width - sine * height) / 2
         top = cy - (sine * width + cosine * height) / 2
         matrix = (cosine, -sine, left, sine, cosine, top)
-        seen = field.image.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-        return np.asarray(ImageChops.multiply(seen, self._vignette))
+        seen = field.image.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST)
+        pixels = np.asarray(seen.reduce(SUPERSAMPLING)) * self._vignette
+        return (pixels >> 8).astype(np.uint8)
 
 
 @lru_cache(maxsize=4)
-def _vignette(width: int, height: int) -> Image.Image:
-    """Darker corners, as lenses make them."""
-    x, y = np.linspace(-1, 1, width)[None, :], np.linspace(-1, 1, height)[:, None]
-    shade = np.clip(255 * (1 - 0.16 * np.clip(x**2 + y**2 - 0.5, 0, None)), 0, 255).astype(np.uint8)
-    return Image.merge("RGB", [Image.fromarray(shade)] * 3)
+def _vignette(width: int, height: int) -> np.ndarray:
+    """Darker corners, as lenses make them: uint16 [height, width, 1], 256 for no change."""
+    x, y = np.linspace(-1, 1, width)[None, :, None], np.linspace(-1, 1, height)[:, None, None]
+    return (256 * (1 - 0.16 * np.clip(x**2 + y**2 - 0.5, 0, None))).astype(np.uint16)
