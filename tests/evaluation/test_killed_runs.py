@@ -1,4 +1,4 @@
-"""A real video-language model (random weights) on real clips, through the command line."""
+"""Runs of a real video-language model (random weights) on real clips, killed and not, through the command line."""
 
 from __future__ import annotations
 
