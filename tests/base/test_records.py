@@ -42,7 +42,7 @@ def test_errors_name_file_line_and_field(tmp_path: Path, line: str, message: str
 def test_a_torn_last_line_is_forgiven_in_a_journal_only(tmp_path: Path):
     (tmp_path / "p.jsonl").write_text('{"name": "a", "x": 1}\n{"name": "b", "x')
     assert [point.name for point in read_records(tmp_path / "p.jsonl", Point, journal=True)] == ["a"]
-    with pytest.raises(InputError, match="p.jsonl:2"):
+    with pytest.raises(InputError, match=r"p\.jsonl:2"):
         list(read_records(tmp_path / "p.jsonl", Point))
 
 

@@ -194,9 +194,9 @@ def test_contact_sheet_shows_rows_of_frames(dataset: Path, tmp_path: Path) -> No
     action = (data.verbs[segment.verb_class].key, data.nouns[segment.noun_class].key)
     path = contact_sheet(dataset, tmp_path / "sheet.png", actions=[action, (action[0], "")], columns=5)
     sheet = np.asarray(Image.open(path).convert("RGB"))
-    assert sheet.shape == (2 * 48 + 3, 86 + 5 * 67, 3)
+    assert sheet.shape == (2 * 48 + 3, 92 + 5 * 67, 3)
     frame = VideoLibrary(dataset / "videos").read(segment.clip, 5).images[2].astype(int)
-    assert np.abs(sheet[:48, 86 + 2 * 67 : 86 + 2 * 67 + 64] - frame).mean() < 12
+    assert np.abs(sheet[:48, 92 + 2 * 67 : 92 + 2 * 67 + 64] - frame).mean() < 12
     with pytest.raises(InputError, match="no segment of 'fly kite'"):
         contact_sheet(dataset, tmp_path / "none.png", actions=[("fly", "kite")])
 

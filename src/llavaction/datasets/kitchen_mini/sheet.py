@@ -25,7 +25,7 @@ EXAMPLES = (
 )
 """Actions in pairs that only time or motion tells apart."""
 _GAP = 3
-_LABEL_WIDTH = 86
+_LABEL_WIDTH = 92
 
 
 def contact_sheet(
@@ -64,7 +64,7 @@ def contact_sheet(
     height, width = rows[0][1].shape[1:3]
     size = (_LABEL_WIDTH + columns * (width + _GAP), len(rows) * (height + _GAP) - _GAP)
     sheet = Image.new("RGB", size, (255, 255, 255))
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     for index, (narration, images) in enumerate(rows):
         top = index * (height + _GAP)
         label = textwrap.fill(narration, 12)
