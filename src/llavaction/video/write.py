@@ -26,8 +26,8 @@ QUALITY_OPTION = {"libx264", "libx265", "libvpx-vp9", "libsvtav1"}
 STEADY = {"mbtree": "0"}
 """Settings without which the same frames did not always give the same bytes.
 
-On one virtual machine with AVX-512, encoding identical frames through PyAV 18.1 gave differing files in about 1 of 1,200
-to 6,000 writes; without x264's macroblock tree in none of 4,500. Whether x264 or the machine is at fault is not known.
+On one virtual machine with AVX-512, encoding identical frames through PyAV 18.1 gave differing files in about one of
+1,200 to 6,000 writes; without x264's macroblock tree in none of 4,500. Whether x264 or the machine is at fault is not known.
 """
 
 
