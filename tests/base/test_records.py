@@ -60,6 +60,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_an_impossible_folder_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_text(tmp_path / "file" / "p.txt", "new")
+
+
 def test_json_errors_name_the_line(tmp_path: Path):
     (tmp_path / "a.json").write_text('{\n "a": 1,\n}')
     with pytest.raises(InputError, match=r"a.json:[23]: not JSON"):

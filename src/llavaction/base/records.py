@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -125,9 +126,9 @@ def write_json(path: str | Path, value: Any) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file, whole or not at all (a temporary neighbour is renamed over it)."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     neighbour = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with neighbour.open("w", encoding="utf-8", newline="") as stream:
             stream.write(text)
             stream.flush()
@@ -136,7 +137,8 @@ def write_text(path: str | Path, text: str) -> None:
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror or error}", file=path) from error
     finally:
-        neighbour.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            neighbour.unlink()
 
 
 def file_sha256(path: str | Path) -> str:

@@ -27,7 +27,8 @@ STEADY = {"mbtree": "0"}
 """Settings without which the same frames did not always give the same bytes.
 
 On one virtual machine with AVX-512, encoding identical frames through PyAV 18.1 gave differing files in about one of
-1,200 to 6,000 writes; without x264's macroblock tree in none of 4,500. Whether x264 or the machine is at fault is not known.
+1,200 to 6,000 writes; without x264's macroblock tree, in none of 4,500. Whether x264 or the machine is at fault is
+not known.
 """
 
 
@@ -84,8 +85,8 @@ class VideoWriter:
             settings.update(STEADY)
         if preset and codec in {"libx264", "libx265"}:
             settings["preset"] = preset
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(str(self._part), "w", container_options={"fflags": "+bitexact"})
             stream: Any = self._container.add_stream(codec, rate=rate, options={**settings, **(options or {})})
         except (av.error.FFmpegError, OSError, ValueError) as error:
