@@ -42,6 +42,12 @@ def test_help_is_quick_and_needs_no_torch():
         ),
         (["eval", "nowhere", "--backend", "chance", "--output", "x"], "not a benchmark folder"),
         (["compare", "a", "b"], "not a run folder"),
+        (["data", "kitchen-mini", "--output", "x", "--set", "width=[1"], "not readable as YAML"),
+        (["data", "kitchen-mini", "--output", "x", "--set", "widht=1"], "did you mean 'width'"),
+        (
+            ["benchmark", "build", "--annotations", ".", "--split", "validation", "--output", "x"],
+            "not an annotation folder",
+        ),
     ],
 )
 def test_errors_are_sentences(arguments: list[str], message: str):

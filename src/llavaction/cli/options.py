@@ -25,14 +25,17 @@ def mapping(settings: Sequence[str]) -> dict[str, Any]:
     """Turn "key=value" arguments into a mapping; values are read as YAML ("0.5" is a number).
 
     Raises:
-        InputError: an argument has no "=".
+        InputError: an argument has no "=", or its value cannot be read.
     """
     values: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key:
             raise InputError(f"'{setting}' is not KEY=VALUE")
-        values[key] = yaml.safe_load(text)
+        try:
+            values[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(f"the value of '{setting}' is not readable as YAML", hint="quote it") from None
     return values
 
 

@@ -68,6 +68,12 @@ class EpicKitchens:
             raise InputError(
                 "no such annotation folder", file=folder, hint="give the folder that holds EPIC_100_validation.csv"
             )
+        if not (self.folder / "EPIC_100_verb_classes.csv").is_file():
+            raise InputError(
+                "not an annotation folder: it has no EPIC_100_verb_classes.csv",
+                file=folder,
+                hint="give the folder that holds EPIC_100_verb_classes.csv and EPIC_100_validation.csv",
+            )
         self.name, self.licence = self._identity()
         self.remarks: list[Remark] = []
         self.notes: list[str] = []
