@@ -59,6 +59,29 @@ def test_says_what_is_lost_without_train(tmp_path: Path):
     assert any("no EPIC_100_train.csv" in note for note in dataset.notes)
 
 
+def test_only_a_copy_of_a_split_file_stands_in_for_it(tmp_path: Path):
+    folder = write_annotations(tmp_path, {"validation": [segment_row(0, "P01_11", 0.0, 1.0, 0, 0)]})
+    (folder / "EPIC_100_test_timestamps.csv").write_text("narration_id\n")
+    dataset = EpicKitchens(folder)
+    assert dataset.splits == ("validation",)
+    assert dataset.notes == []
+    with pytest.raises(InputError, match=r"no EPIC_100_val\.csv"):
+        dataset.segments("val")
+    (folder / "EPIC_100_validation.csv").rename(folder / "EPIC_100_validation_copy.csv")
+    dataset = EpicKitchens(folder)
+    assert len(dataset.segments("validation")) == 1
+    assert "EPIC_100_validation_copy.csv is used in its place" in dataset.notes[0]
+
+
+def test_a_foreign_card_beside_the_folder_is_not_taken_for_ours(tmp_path: Path):
+    rows = [segment_row(0, "P01_11", 0.0, 1.0, 0, 0).replace('"[0]"', '"[None]"'), segment_row(1, "P01_11", 1, 2, 0, 0)]
+    folder = write_annotations(tmp_path / "annotations", {"validation": rows})
+    (tmp_path / "dataset.json").write_text('[{"a": 1}]')
+    dataset = EpicKitchens(folder)
+    assert dataset.name == "EPIC-KITCHENS-100"
+    assert [segment.segment_id for segment in dataset.segments("validation")] == ["P01_11_1"]
+
+
 def test_clear_errors(tmp_path: Path):
     with pytest.raises(InputError, match="no such annotation folder"):
         EpicKitchens(tmp_path / "nowhere")

@@ -15,7 +15,7 @@ from scipy import stats
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.questions.audit import audit, audit_folder
+from llavaction.questions.audit import audit, audit_folder, verdict
 from llavaction.questions.builder import BuildConfig, build_benchmark
 from llavaction.questions.filters import TruthFilter
 from llavaction.questions.schema import Benchmark
@@ -78,7 +78,8 @@ def test_same_bytes_for_any_number_of_workers_and_hash_seed(annotations: Path, t
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert json.loads(done.stdout)["counts"]["questions"] == 720
-        outputs.append((tmp_path / name / "questions.jsonl").read_bytes())
+        files = ("questions.jsonl", "facts.json", "card.json")
+        outputs.append([(tmp_path / name / file).read_bytes() for file in files])
     assert outputs[0] == outputs[1] == outputs[2]
 
 
@@ -150,6 +151,13 @@ def test_loading_names_the_bad_line(annotations: Path, tmp_path: Path):
         Benchmark.load(tmp_path)
 
 
+def test_the_verdict_names_a_leak_even_if_a_wider_interval_lies_higher():
+    wide = {"name": "wide", "note": "", "accuracy": 0.27, "low": 0.19, "high": 0.35}
+    sure = {"name": "sure", "note": "", "accuracy": 0.265, "low": 0.23, "high": 0.30}
+    assert verdict([wide, sure], 0.2).startswith("Leaks: without the video 'sure'")
+    assert verdict([wide], 0.2).startswith("Blind-proof")
+
+
 def test_clear_errors(annotations: Path, tmp_path: Path):
     with pytest.raises(InputError, match="did you mean 'exchangeable'"):
         built(annotations, miner="exchangable")
@@ -161,6 +169,8 @@ def test_clear_errors(annotations: Path, tmp_path: Path):
     few = write_annotations(tmp_path / "few", {"validation": rows})
     with pytest.raises(InputError, match="ask for fewer --options"):
         built(few)
+    with pytest.raises(InputError, match="3 questions are too few"):
+        audit(built(few, options=2))
     with pytest.raises(InputError, match="use --text clean"):
         built(few, options=2, text="clean-narrations")
 

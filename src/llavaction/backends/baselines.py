@@ -116,8 +116,8 @@ class PriorBackend(Baseline):
     def __init__(self, counts: Mapping[tuple[int, int], int], smoothing: float = 0.5) -> None:
         if not counts or min(counts.values()) < 0:
             raise InputError("the prior needs the number of training segments of each action class, none negative")
-        if smoothing <= 0:
-            raise InputError(f"smoothing must be positive, got {smoothing}")
+        if not isinstance(smoothing, int | float) or smoothing <= 0:
+            raise InputError(f"smoothing must be positive, got {smoothing!r}")
         self._counts, self._smoothing = dict(counts), smoothing
 
     @classmethod

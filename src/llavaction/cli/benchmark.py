@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from llavaction.base.errors import InputError
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, set_option, table
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.questions.audit import audit_folder
@@ -30,7 +29,13 @@ def benchmark() -> None:
 @click.option("--options", default=5, show_default=True, help="Options per question.")
 @click.option("--text", default="clean", show_default=True, help=f"Text protocol, one of {', '.join(TEXTS)}.")
 @click.option("--seed", default=0, show_default=True, help="Of every random choice.")
-@click.option("--workers", default=1, show_default=True, help="Processes; the result does not depend on it.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes; the result does not depend on it.",
+)
 @click.option("--predictions", type=FILE, help="Specialist predictions (.jsonl, .json, .zip, .npz, .pt).")
 @click.option("--output", type=FOLDER, required=True, help="The benchmark folder to write.")
 @set_option
@@ -43,8 +48,6 @@ def build(
     --set gives the miner's own settings, e.g. --set noun_similarity=2 for the exchangeable one.
     """
     begun = time.perf_counter()
-    if (output / "questions.jsonl").exists() and not (output / "card.json").exists():
-        raise InputError("holds questions but no card.json: not a folder of ours", file=output)
     dataset = EpicKitchens(annotations)
     config = BuildConfig.from_mapping({**values, "settings": mapping(settings)})
     made = build_benchmark(dataset, config, workers).save(output)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from llavaction.backends.registry import make_backend, parse_spec
+from llavaction.base.errors import InputError
 from llavaction.cli.options import FOLDER, as_json, emit, mapping, set_option
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.evaluation.runner import RunConfig, RunResult, run
@@ -50,10 +51,18 @@ def evaluate(
     config = RunConfig.from_mapping({
         **values, "benchmark": str(benchmark), "videos": str(videos) if videos else None, "backend_options": options,
     })  # fmt: skip
-    made = make_backend(config.backend, **(options | _inputs(config.backend, loaded, annotations)))
+    inputs = _inputs(config.backend, loaded, annotations)
+    if taken := sorted(options.keys() & inputs.keys()):
+        raise InputError(f"'{taken[0]}' comes from the benchmark and cannot be set")
+    made = make_backend(config.backend, **options, **inputs)
     library = VideoLibrary(videos, fps=fps) if videos and made.needs_frames else None
     result = run(config, loaded, made, library, output, retry_failed=retry_failed)
     emit(dict(result.metrics), summary(result), json_out)
+    failed = [prediction for prediction in result.predictions if prediction.parse_status == "failed"]
+    if failed:
+        click.echo(f"{len(failed)} questions could not be asked; the first: {failed[0].error}", err=True)
+    if len(failed) == len(result.predictions):
+        raise InputError("no question could be asked", hint="with the right --videos, add --retry-failed")
 
 
 def _inputs(spec: str, benchmark: Benchmark, annotations: Path | None) -> dict[str, Any]:
@@ -71,10 +80,8 @@ def _inputs(spec: str, benchmark: Benchmark, annotations: Path | None) -> dict[s
 def summary(result: RunResult) -> str:
     """One line on a finished run."""
     accuracy = result.metrics["accuracy"]
-    failed = result.metrics["counts"]["failed"]
-    note = f"; {failed} questions failed, see predictions.jsonl" if failed else ""
     return (
         f"accuracy {accuracy['value']:.1%} [{accuracy['low']:.1%}, {accuracy['high']:.1%}] "
-        f"on {accuracy['n']} questions, chance {result.metrics['chance']:.1%}{note}\n"
+        f"on {accuracy['n']} questions, chance {result.metrics['chance']:.1%}\n"
         f"written to {result.folder} ({result.seconds:.1f} s)"
     )

@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="llavaction")
 def cli() -> None:
-    """Evaluate and train multimodal language models that understand actions in video."""
+    """Study actions in video with multimodal language models: benchmarks, audits, evaluation, reports."""
 
 
 def main() -> None:

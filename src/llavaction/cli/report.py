@@ -17,15 +17,16 @@ from llavaction.video.library import VideoLibrary
 @click.argument("runs", type=FOLDER, nargs=-1, required=True)
 @click.option("--benchmark", type=FOLDER, required=True, help="The benchmark folder the runs were made on.")
 @click.option("--videos", type=FOLDER, help="Folder of the videos, to show the frames of the worst failures.")
+@click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted.")
 @click.option("--output", type=FILE, default=Path("report.html"), show_default=True)
-def report(runs: tuple[Path, ...], benchmark: Path, videos: Path | None, output: Path) -> None:
+def report(runs: tuple[Path, ...], benchmark: Path, videos: Path | None, fps: float | None, output: Path) -> None:
     """Write report.html for one or several RUNS on the same benchmark."""
     audit = benchmark / "audit.json"
     write_report(
         output,
         runs,
         Benchmark.load(benchmark),
-        library=VideoLibrary(videos) if videos else None,
+        library=VideoLibrary(videos, fps=fps) if videos else None,
         audit=read_json(audit) if audit.is_file() else None,
     )
     click.echo(f"written to {output}")

@@ -100,6 +100,8 @@ class EpicKitchens:
                     file=self.folder,
                     hint=f"splits found here: {', '.join(self.splits) or 'none'}",
                 )
+            if path.name != f"EPIC_100_{split}.csv":
+                self.notes.append(f"EPIC_100_{split}.csv is absent; {path.name} is used in its place")
             self._tables[split] = SegmentTable(self._read_segments(path))
             if not len(self._tables[split]):
                 raise InputError("has no usable row", file=path, hint="\n".join(str(r) for r in self.remarks[:5]))
@@ -163,9 +165,11 @@ class EpicKitchens:
     def _identity(self) -> tuple[str, str]:
         """Name and licence: of a ``dataset.json`` beside the folder (kitchen_mini writes one), else the official."""
         card = self.folder.resolve().parent / "dataset.json"
-        values = read_json(card) if card.is_file() else {}
+        values = read_json(card) if card.is_file() else None
         official = ("EPIC-KITCHENS-100", "CC BY-NC 4.0 (EPIC-KITCHENS-100, University of Bristol); non-commercial")
-        return (values["name"], values["licence"]) if {"name", "licence"} <= set(values) else official
+        if not isinstance(values, dict) or not isinstance(values.get("name"), str):
+            return official
+        return values["name"], str(values.get("licence", "not stated"))
 
     @property
     def _noun_file(self) -> str:
@@ -177,13 +181,12 @@ class EpicKitchens:
         official = self.folder / f"EPIC_100_{split}.csv"
         if official.is_file():
             return official
-        others = sorted(self.folder.glob(f"*EPIC_100_{split}*.csv"))
-        if len(others) != 1:
-            return None
-        note = f"{official.name} is absent; {others[0].name} is used in its place"
-        if note not in self.notes:
-            self.notes.append(note)
-        return others[0]
+        others = [
+            path
+            for path in sorted(self.folder.glob(f"*EPIC_100_{split}_*.csv"))
+            if "timestamps" not in path.name  # the official name of unlabelled lists
+        ]
+        return others[0] if len(others) == 1 else None
 
     def _remark(self, path: Path, line: int, what: str, refused: bool) -> None:
         self.remarks.append(Remark(path.name, line, what, refused))
@@ -283,7 +286,7 @@ def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str
 def _integer(text: Any, what: str, path: Path, line: int) -> int:
     try:
         return int(text)
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{what} '{text}' is not a whole number", file=path, line=line) from None
 
 

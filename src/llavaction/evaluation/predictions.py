@@ -159,7 +159,10 @@ class PredictionJournal:
         self._stream: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot be made: {error.strerror or error}", file=self.path.parent) from None
         self._lock = _locked(self.path.with_name(".lock"))
         try:
             self._open()

@@ -16,7 +16,10 @@ from llavaction.questions.options import OptionTable
 from llavaction.questions.schema import Benchmark, Question
 
 LEAK = 0.05
-"""An attack this far above chance, with its whole interval above chance, is called a leak; half of it a slight one."""
+"""An attack this far above chance, with its whole interval above chance, is called a leak."""
+
+FEWEST = 20
+"""With fewer questions an audit says nothing."""
 
 
 def audit(benchmark: Benchmark) -> dict[str, Any]:
@@ -27,7 +30,12 @@ def audit(benchmark: Benchmark) -> dict[str, Any]:
         ``position`` (how often each letter is right, chi-square p); ``similarity`` (share of questions with a
         distractor that shares the answer's verb, noun, either); ``filter`` and ``miner`` (as the card reports them);
         ``verdict`` in words.
+
+    Raises:
+        InputError: there are fewer than 20 questions.
     """
+    if len(benchmark.questions) < FEWEST:
+        raise InputError(f"{len(benchmark.questions)} questions are too few for an audit; it takes {FEWEST}")
     table = OptionTable.of(benchmark)
     videos = [question.clip.video_id for question in benchmark.questions]
     chance = float(np.mean(1.0 / table.sizes))
@@ -74,10 +82,10 @@ def audit_folder(benchmark: Benchmark) -> dict[str, Any]:
 
 def verdict(attacks: Sequence[dict[str, Any]], chance: float) -> str:
     """The audit in one or two sentences for somebody who wants to know whether to trust the benchmark."""
-    best = max(attacks, key=lambda entry: entry["accuracy"])
-    reach = f"{best['accuracy']:.1%} [{best['low']:.1%}, {best['high']:.1%}] against {chance:.1%} by chance"
     above = [entry for entry in attacks if entry["low"] > chance]
-    if best["accuracy"] >= chance + LEAK and best in above:
+    best = max(above or attacks, key=lambda entry: entry["accuracy"])
+    reach = f"{best['accuracy']:.1%} [{best['low']:.1%}, {best['high']:.1%}] against {chance:.1%} by chance"
+    if above and best["accuracy"] >= chance + LEAK:
         others = [entry["name"] for entry in above if entry is not best]
         more = f" Above chance too: {', '.join(others)}." if others else ""
         return (

@@ -72,6 +72,7 @@ def build_benchmark(dataset: EpicKitchens, config: BuildConfig, workers: int = 1
     if config.predictions is not None:
         ids = [segment.segment_id for segment in table]
         predictions = load_predictions(config.predictions, ids, vocabulary.actions)
+        _check_classes(predictions, dataset, config.predictions)
     truth = TruthFilter(table, vocabulary)
     task = MiningTask(list(table), classes, truth, config.options - 1, config.seed, predictions, config.settings)
     miner = make_miner(config.miner, task)
@@ -158,8 +159,19 @@ def _question(segment: Segment, actions: Sequence[Action], texts: Sequence[str],
     )
 
 
+def _check_classes(predictions: Predictions, dataset: EpicKitchens, path: Path) -> None:
+    for prediction in predictions.values():
+        for verb, noun in prediction.actions:
+            if verb not in dataset.verbs or noun not in dataset.nouns:
+                raise InputError(
+                    f"predicts verb {verb} with noun {noun} for '{prediction.segment_id}', which the class files lack",
+                    file=path,
+                    hint="are these predictions for this dataset?",
+                )
+
+
 def _sources(dataset: EpicKitchens, config: BuildConfig) -> dict[str, str]:
-    sources = dataset.sources(*{"train", config.split})
+    sources = dataset.sources(*dict.fromkeys(("train", config.split)))
     if config.predictions is not None:
         sources[config.predictions.name] = file_sha256(config.predictions)
     return sources

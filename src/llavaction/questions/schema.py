@@ -31,7 +31,7 @@ class Provenance(Strict):
     rank: tuple[int, ...] = Field(
         default=(), description="per option, its place in the miner's list (0 best, -1 the answer)"
     )
-    text_pool: str = Field(description="'clean' or 'paper', see questions/texts.py")
+    text_pool: str = Field(description="text protocol, see questions/texts.py")
     seed: int = 0
 
 
@@ -141,12 +141,13 @@ class Benchmark:
     folder: Path | None = field(default=None, compare=False)
 
     def save(self, folder: str | Path) -> Benchmark:
-        """Write the folder (questions first, the card last: a folder with a card is complete)."""
+        """Write the folder: a former card goes first, the new one comes last, so a folder with a card is complete."""
         folder = Path(folder)
+        for name in ("card.json", "audit.json"):
+            (folder / name).unlink(missing_ok=True)
         write_records(folder / "questions.jsonl", self.questions)
         write_json(folder / "facts.json", self.facts.model_dump(mode="json"))
         write_json(folder / "card.json", self.card.model_dump(mode="json"))
-        (folder / "audit.json").unlink(missing_ok=True)
         return Benchmark(self.questions, self.card, self.facts, folder)
 
     @classmethod

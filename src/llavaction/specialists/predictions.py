@@ -99,7 +99,12 @@ def _softmax(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 
 def _read_jsonl(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
-    return {prediction.segment_id: prediction for prediction in read_records(path, SpecialistPrediction)}
+    predictions: Predictions = {}
+    for prediction in read_records(path, SpecialistPrediction):
+        if prediction.segment_id in predictions:
+            raise InputError(f"predicts '{prediction.segment_id}' twice", file=path)
+        predictions[prediction.segment_id] = prediction
+    return predictions
 
 
 def _read_json(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
