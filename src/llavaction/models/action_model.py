@@ -1,0 +1,128 @@
+"""A video-language model with an action token: any Hugging Face backbone, joined by one class statement."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from llavaction.models.action_loss import action_losses, apply_heads
+from llavaction.models.action_token import HEADS, ActionPositions, ActionTokenConfig, TokenEmbedding, action_settings
+
+
+class ActionTokenMixin:
+    """Gives a model the action token, its heads and their loss: ``class Model(ActionTokenMixin, Backbone)``.
+
+    The backbone's configuration needs a field ``action``, the fields of ``ActionTokenConfig`` or None. Nothing of its
+    forward is repeated: the token's vector comes in through the input embedding, its hidden states are read from the
+    output, and ``action_labels`` is the only new input.
+
+    The forward returns the backbone's output with more in it. Where hidden states were asked for or labels given:
+    ``verb_logits``, ``noun_logits``, ``action_logits``, each [videos, classes], of the last state. Where labels were
+    given: ``lm_loss``, ``action_loss`` and ``distillation_loss`` before their weights; ``loss`` is their weighted sum.
+
+    Attributes:
+        more_inputs: inputs of the forward beyond the backbone's own.
+        action: the settings, or None.
+    """
+
+    more_inputs: tuple[str, ...] = ("action_labels",)
+    accepts_loss_kwargs = False  # the heads' loss is a mean: over several batches, trainers must average, not sum
+    action: ActionTokenConfig | None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Name every input in the signature of the forward, by which ``generate`` and the trainers go."""
+        super().__init_subclass__(**options)
+        backbone = next(base for base in cls.__mro__[1:] if issubclass(base, nn.Module) and "forward" in vars(base))
+        own = inspect.signature(backbone.forward)
+        named = [item for item in own.parameters.values() if item.kind is not item.VAR_KEYWORD]
+        rest = [item for item in own.parameters.values() if item.kind is item.VAR_KEYWORD]
+        more = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in cls.more_inputs]
+
+        def forward(self: Any, input_ids: Any = None, **inputs: Any) -> Any:
+            return ActionTokenMixin.forward(self, input_ids, **inputs)
+
+        forward.__signature__ = own.replace(parameters=[*named, *more, *rest])  # type: ignore[attr-defined]
+        cls.forward = forward  # type: ignore[method-assign]
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)  # type: ignore[call-arg]
+        self.add_action_parts()
+        self.post_init()  # type: ignore[attr-defined]
+
+    def add_action_parts(self: Any) -> None:
+        """Put the token embedding and the heads in their places, with weights yet to be drawn or loaded."""
+        self.action = action_settings(self.config)
+        table = self.get_input_embeddings()
+        ids = () if self.action is None else self.action.token_ids
+        self.set_input_embeddings(TokenEmbedding(table, ids, (self.config.image_token_id, self.config.video_token_id)))
+        if self.action is not None:
+            like = {"device": table.weight.device, "dtype": table.weight.dtype, "bias": False}
+            for name, classes in zip(HEADS, self.action.sizes, strict=True):
+                setattr(self, name, nn.Linear(table.embedding_dim, classes, **like))
+
+    def forward(
+        self: Any, input_ids: torch.Tensor | None = None, *, action_labels: torch.Tensor | None = None, **inputs: Any
+    ) -> Any:
+        """The backbone's forward, then the heads.
+
+        Args:
+            input_ids: int64 [rows, length] with the action tokens behind the visual ones.
+            action_labels: int64 [rows, 3] (every video of a row carries its row's label) or [rows, videos, 3]: verb,
+                noun and action class, -1 where there is none.
+            inputs: the backbone's inputs.
+        """
+        as_tuple = inputs.pop("return_dict", None) is False
+        asked = action_labels is not None or bool(inputs.get("output_hidden_states"))
+        wanted = asked and self.action is not None and input_ids is not None
+        if wanted:
+            inputs["output_hidden_states"] = True
+        outputs = super().forward(input_ids=input_ids, return_dict=True, **inputs)  # type: ignore[misc]
+        if wanted:
+            self._read_actions(outputs, self.action_positions(input_ids, **inputs), action_labels)
+        return outputs.to_tuple() if as_tuple else outputs
+
+    def action_positions(self: Any, input_ids: torch.Tensor, **inputs: Any) -> ActionPositions:
+        """Where the action tokens of ``input_ids`` stand; ``inputs`` are the forward's others."""
+        return ActionPositions.of_tokens(input_ids, self.action.token_ids)
+
+    def _read_actions(self: Any, outputs: Any, positions: ActionPositions, labels: torch.Tensor | None) -> None:
+        heads = [getattr(self, name) for name in HEADS]
+        device = heads[0].weight.device
+        states = [positions.take(state).to(device) for state in outputs.hidden_states]
+        if labels is None:
+            logits = apply_heads(states[-1], heads)
+        else:
+            losses = action_losses(states, positions.labels(labels).to(device), heads, self.action.training)
+            logits = losses.logits
+            total = self.action.head_weight * losses.action + self.action.distillation_weight * losses.distillation
+            outputs["lm_loss"] = outputs.loss
+            outputs["action_loss"], outputs["distillation_loss"] = losses.action, losses.distillation
+            outputs["loss"] = total if outputs.loss is None else outputs.loss + total.to(outputs.loss)
+        outputs["verb_logits"], outputs["noun_logits"], outputs["action_logits"] = logits
+
+
+@torch.no_grad()
+def initialise_action_parts(model: Any, seed: int = 0) -> None:
+    """Draw the action token and the heads of a model whose checkpoint has none.
+
+    The token is drawn around the mean of the word vectors with their spread per dimension, so that it looks like a
+    word to the first layer; the heads are normal with the backbone's own ``initializer_range``.
+
+    Args:
+        model: a model with an action token.
+        seed: of the generator; the global state of the random numbers is left alone.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    table = model.get_input_embeddings()
+    if model.action.token_ids:
+        words = table.weight.float().cpu()
+        shape = (len(model.action.token_ids), words.shape[1])
+        drawn = words.mean(0) + words.std(0) * torch.randn(shape, generator=generator)
+        table.action_token.weight.copy_(drawn)
+    spread = getattr(model.config.get_text_config(), "initializer_range", 0.02)
+    for name in HEADS:
+        weight = getattr(model, name).weight
+        weight.copy_(torch.randn(weight.shape, generator=generator) * spread)

@@ -1,0 +1,327 @@
+"""LLaVA-Video: SigLIP, a two-layer projector and Qwen2, with the published ways to pool and to end lines.
+
+The published family (LLaVA-OneVision, LLaVA-Video, LLaVAction) differs from the library's ``LlavaOnevision`` in what it
+makes of a video's patches; that alone is written here. The tower's last encoder layer is not run, so the configuration
+counts it out. Semantics: published implementation, vision and sequence parts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from huggingface_hub.dataclasses import strict
+from torch import nn
+from torch.nn import functional
+from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration, LlavaOnevisionModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from llavaction.base.errors import InputError
+from llavaction.models.action_model import ActionTokenMixin
+from llavaction.models.action_token import TOKENS, ActionPositions
+from llavaction.models.auto import register
+
+NewlinePosition = Literal["grid", "frame", "one_token", "none"]
+Pooling = Literal["bilinear", "average", "max"]
+
+
+@strict
+class LlavaVideoConfig(LlavaOnevisionConfig):
+    """Configuration of a LLaVA-Video model.
+
+    Attributes:
+        newline_position: where the learnt newline vector goes: after every row of every frame ("grid"), after every
+            frame, once after the video ("one_token"), or nowhere.
+        still_newline: whether a still image ends in a newline.
+        pooling: how 2 x 2 patches of a video become one; bilinear rounds an odd side up, the others round it down.
+        action: fields of ``ActionTokenConfig``, or None for a model without action token.
+        published: what a converted checkpoint's own configuration says beyond this one, for the way back.
+    """
+
+    model_type = "llava_video"
+
+    newline_position: NewlinePosition = "grid"
+    still_newline: bool = True
+    pooling: Pooling = "bilinear"
+    action: dict | None = None
+    published: dict | None = None
+
+    @property
+    def patches_per_side(self) -> int:
+        """Patches along one side of a frame: 27 for 384 pixels."""
+        tower: Any = self.vision_config
+        return int(tower.image_size // tower.patch_size)
+
+    @property
+    def pooled_per_side(self) -> int:
+        """Visual tokens along one side of a pooled frame: 14 of 27, or 13 where rounding is down."""
+        half = self.patches_per_side / 2
+        return math.ceil(half) if self.pooling == "bilinear" else math.floor(half)
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens of a still image, which is not pooled."""
+        return self.patches_per_side**2 + int(self.still_newline)
+
+    @property
+    def action_tokens(self) -> tuple[str, ...]:
+        """The tokens that follow a video."""
+        return () if self.action is None else TOKENS[self.action["supervision"]]
+
+    def visual_tokens(self, frames: int) -> int:
+        """Tokens of a video of so many frames, newlines included, action tokens not."""
+        side = self.pooled_per_side
+        newlines = {"grid": frames * side, "frame": frames, "one_token": 1, "none": 0}[self.newline_position]
+        return frames * side * side + newlines
+
+
+class VideoSpan(NamedTuple):
+    """A video's place in a batch.
+
+    Attributes:
+        row: its row.
+        first: its first token's number among the row's video tokens.
+        kept: its tokens in the row.
+        length: its tokens before truncation.
+    """
+
+    row: int
+    first: int
+    kept: int
+    length: int
+
+
+def video_spans(is_video: torch.Tensor, lengths: Sequence[int], ends_in_video: torch.Tensor) -> list[VideoSpan]:
+    """Which video stands where: videos come in the order of the rows, and truncation may cut a row's last one short.
+
+    Args:
+        is_video: bool [rows, length], where the video tokens are.
+        lengths: tokens of every video before truncation.
+        ends_in_video: bool [rows], whether the row's last token is a video token: only then may its video be cut.
+
+    Raises:
+        InputError: tokens and videos do not match.
+    """
+    spans: list[VideoSpan] = []
+    counts, cut = is_video.sum(1).tolist(), ends_in_video.tolist()
+    for row, count in enumerate(counts):
+        placed = 0
+        while placed < count:
+            if len(spans) == len(lengths):
+                raise InputError(
+                    f"row {row} has {count} video tokens, {count - placed} more than its videos have",
+                    hint=f"the batch holds {len(lengths)} videos of {list(lengths)} tokens; expand their placeholders",
+                )
+            length = lengths[len(spans)]
+            kept = min(length, count - placed)
+            if kept < length and not cut[row]:
+                raise InputError(
+                    f"row {row} has {count} video tokens, {length - kept} fewer than its videos have",
+                    hint="only a video at the very end of a row may be cut short",
+                )
+            spans.append(VideoSpan(row, placed, kept, length))
+            placed += kept
+    if len(spans) < len(lengths):
+        raise InputError(
+            f"{len(lengths)} videos but tokens for only {len(spans)}",
+            hint="a video whose tokens were all cut off must not be handed over",
+        )
+    return spans
+
+
+class LlavaVideoModel(LlavaOnevisionModel):
+    """The model without its output layer; see :class:`LlavaVideoForConditionalGeneration`."""
+
+    config_class = LlavaVideoConfig
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        pixel_values_videos: torch.Tensor | None = None,
+        video_frame_counts: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        mm_encoder_outputs: dict[str, Any] | None = None,
+        **inputs: Any,
+    ) -> Any:
+        """Visual features into their places, then the language model.
+
+        Args:
+            input_ids: int64 [rows, length], one id per visual token.
+            pixel_values: [images, 3, side, side] or [images, 1, 3, side, side], still images.
+            pixel_values_videos: [videos, frames, 3, side, side].
+            video_frame_counts: int64 [videos], how many of the frames are real; None for all.
+            attention_mask: [rows, length].
+            mm_encoder_outputs: features computed before, by :meth:`get_image_features` and :meth:`get_video_features`.
+            inputs: those of the language model.
+        """
+        encoded = dict(mm_encoder_outputs or {})
+        if pixel_values_videos is not None:
+            encoded["video"] = self.get_video_features(pixel_values_videos, video_frame_counts, return_dict=True)
+        if pixel_values is not None:
+            encoded["image"] = self.get_image_features(pixel_values, return_dict=True)
+        if encoded.get("video") is not None and input_ids is not None:
+            features = encoded["video"].pooler_output
+            spans = self.spans(input_ids, attention_mask, [len(item) for item in features])
+            kept = [item[: span.kept] for item, span in zip(features, spans, strict=True)]
+            encoded["video"] = BaseModelOutputWithPooling(pooler_output=torch.cat(kept)[None])
+        return super().forward(input_ids=input_ids, attention_mask=attention_mask, mm_encoder_outputs=encoded, **inputs)
+
+    def spans(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None, lengths: Sequence[int]
+    ) -> list[VideoSpan]:
+        """Where the videos of a batch stand; see :func:`video_spans`."""
+        is_video = input_ids == self.config.video_token_id
+        last = torch.full_like(input_ids[:, 0], input_ids.shape[1] - 1)
+        if attention_mask is not None and attention_mask.dim() == 2:
+            last = (attention_mask.to(last).cumsum(1).argmax(1)).to(input_ids.device)
+        return video_spans(is_video, lengths, is_video.gather(1, last[:, None])[:, 0])
+
+    def get_image_features(self, pixel_values: torch.Tensor, image_sizes: Any = None, **options: Any) -> Any:
+        """Features of still images, one view each.
+
+        Args:
+            pixel_values: [images, 3, side, side] or [images, 1, 3, side, side].
+            image_sizes: not used; accepted as other models of the library take it.
+            options: ``return_dict``, accepted likewise.
+
+        Returns:
+            An output whose ``pooler_output`` is a list of [tokens, width], one per image.
+        """
+        if pixel_values.dim() == 5:
+            if pixel_values.shape[1] != 1:
+                raise InputError(
+                    f"{pixel_values.shape[1]} views per image, this model takes one",
+                    hint="images in several resolutions (anyres) are not supported; scale it to the tower's size",
+                )
+            pixel_values = pixel_values[:, 0]
+        features = self.project(pixel_values)
+        if self.config.still_newline:
+            features = _ended(features, self.image_newline)
+        return _encoded(list(features))
+
+    def get_video_features(
+        self, pixel_values_videos: torch.Tensor, video_frame_counts: torch.Tensor | None = None, **options: Any
+    ) -> Any:
+        """Features of videos, pooled and with their newlines.
+
+        Args:
+            pixel_values_videos: [videos, frames, 3, side, side].
+            video_frame_counts: int64 [videos], how many of the frames are real; None for all.
+            options: ``return_dict``, accepted as other models of the library take it.
+
+        Returns:
+            An output whose ``pooler_output`` is a list of [tokens, width], one per video.
+
+        Raises:
+            InputError: a video has no frame.
+        """
+        counts = self.frame_counts(pixel_values_videos, video_frame_counts)
+        frames = torch.cat([video[:count] for video, count in zip(pixel_values_videos, counts, strict=True)])
+        pooled = self.pool(self.project(frames))
+        videos = [self.with_newlines(item) for item in pooled.split(counts)]
+        return _encoded(videos)
+
+    @staticmethod
+    def frame_counts(pixel_values_videos: torch.Tensor, video_frame_counts: torch.Tensor | None) -> list[int]:
+        """How many frames of every video are real.
+
+        Raises:
+            InputError: a video has none, or more than there are pixels of.
+        """
+        videos, frames = pixel_values_videos.shape[:2]
+        counts = [frames] * videos if video_frame_counts is None else [int(item) for item in video_frame_counts]
+        if len(counts) != videos or any(not 1 <= count <= frames for count in counts):
+            raise InputError(
+                f"video_frame_counts are {counts}, but pixel_values_videos holds {videos} videos of {frames} frames"
+            )
+        return counts
+
+    def project(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Every patch through tower and projector: [frames, 3, side, side] to [frames, patches, width]."""
+        # the encoder's output itself: the published model applies no norm after it
+        hidden = self.vision_tower.embeddings(pixels.to(self.vision_tower.dtype))
+        return self.multi_modal_projector(self.vision_tower.encoder(inputs_embeds=hidden).last_hidden_state)
+
+    def pool(self, features: torch.Tensor) -> torch.Tensor:
+        """Pool 2 x 2 patches: [frames, patches, width] to [frames, rows, columns, width]."""
+        side = self.config.patches_per_side
+        grid = features.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        if self.config.pooling == "bilinear":
+            smaller = (self.config.pooled_per_side,) * 2
+            pooled = functional.interpolate(grid.contiguous(), size=smaller, mode="bilinear")
+        else:
+            pooled = (functional.avg_pool2d if self.config.pooling == "average" else functional.max_pool2d)(grid, 2)
+        return pooled.permute(0, 2, 3, 1)
+
+    def with_newlines(self, grid: torch.Tensor) -> torch.Tensor:
+        """A video's tokens in order, [tokens, width], from [frames, rows, columns, width]."""
+        position = self.config.newline_position
+        if position == "grid":
+            grid = _ended(grid, self.image_newline)
+        elif position == "frame":
+            grid = _ended(grid.flatten(1, 2), self.image_newline)
+        flat = grid.flatten(0, -2)
+        return _ended(flat, self.image_newline) if position == "one_token" else flat
+
+
+class LlavaVideoForConditionalGeneration(ActionTokenMixin, LlavaOnevisionForConditionalGeneration):
+    """LLaVA-Video with its output layer and, where configured, the action token and its heads."""
+
+    config_class = LlavaVideoConfig
+    more_inputs = ("action_labels", "video_frame_counts")
+
+    def __init__(self, config: LlavaVideoConfig) -> None:
+        # not the parent's: it would build, and draw the weights of, a second model
+        super(LlavaOnevisionForConditionalGeneration, self).__init__(config)
+        self.model = LlavaVideoModel(config)
+        text: Any = config.text_config
+        self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+        self.add_action_parts()
+        self.post_init()
+
+    def get_image_features(self, pixel_values: torch.Tensor, image_sizes: Any = None, **options: Any) -> Any:
+        """See :meth:`LlavaVideoModel.get_image_features`."""
+        return self.model.get_image_features(pixel_values, image_sizes, **options)
+
+    def get_video_features(
+        self, pixel_values_videos: torch.Tensor, video_frame_counts: torch.Tensor | None = None, **options: Any
+    ) -> Any:
+        """See :meth:`LlavaVideoModel.get_video_features`."""
+        return self.model.get_video_features(pixel_values_videos, video_frame_counts, **options)
+
+    def action_positions(self, input_ids: torch.Tensor, **inputs: Any) -> ActionPositions:
+        """The action tokens, or the newline that ends a video where that is what the heads read."""
+        if self.action is None or self.action.supervision != "newline":
+            return super().action_positions(input_ids, **inputs)
+        lengths: list[int] = []
+        pixels, encoded = inputs.get("pixel_values_videos"), inputs.get("mm_encoder_outputs") or {}
+        if pixels is not None:
+            counts = self.model.frame_counts(pixels, inputs.get("video_frame_counts"))
+            lengths = [self.config.visual_tokens(count) for count in counts]
+        elif encoded.get("video") is not None:
+            lengths = [len(item) for item in encoded["video"].pooler_output]
+        found: list[tuple[int, int, int]] = []
+        for span in self.model.spans(input_ids, inputs.get("attention_mask"), lengths):
+            if span.kept == span.length:
+                places = (input_ids[span.row] == self.config.video_token_id).nonzero()[:, 0]
+                earlier = sum(row == span.row for row, _, _ in found)
+                found.append((span.row, int(places[span.first + span.kept - 1]), earlier))
+        rows, columns, ordinals = torch.tensor(found, device=input_ids.device).reshape(-1, 3).long().unbind(1)
+        return ActionPositions(rows, columns[:, None], ordinals)
+
+
+def _encoded(features: Any) -> BaseModelOutputWithPooling:
+    """Features as the library hands them around: one tensor per image or video under ``pooler_output``."""
+    return BaseModelOutputWithPooling(pooler_output=features)
+
+
+def _ended(items: torch.Tensor, newline: torch.Tensor) -> torch.Tensor:
+    """Append the newline vector along the last but one dimension."""
+    end = newline.to(items).expand(*items.shape[:-2], 1, items.shape[-1])
+    return torch.cat([items, end], dim=-2)
+
+
+register(__name__)
