@@ -12,7 +12,7 @@ from small_models import VIDEO, action_values, batch_of, row_of, small_config, s
 from transformers import AutoModelForImageTextToText
 
 from llavaction.base.errors import InputError
-from llavaction.models.llava_video import LlavaVideoForConditionalGeneration, video_spans
+from llavaction.models.llava_video import LlavaVideoForConditionalGeneration, visual_spans
 
 CLOSE = {"atol": 2e-5, "rtol": 0}
 
@@ -123,7 +123,7 @@ def test_tokens_that_do_not_match_the_videos_are_refused() -> None:
 
 def test_spans_of_several_rows() -> None:
     is_video = torch.tensor([[0, 1, 1, 0, 1, 1], [0, 0, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0]]).bool()
-    spans = video_spans(is_video, [2, 5, 3], torch.tensor([True, False, False]))
+    spans = visual_spans(is_video, [2, 5, 3], torch.tensor([True, False, False]))
     assert spans == [(0, 0, 2, 2), (0, 2, 2, 5), (2, 0, 3, 3)]
 
 

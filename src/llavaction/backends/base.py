@@ -37,7 +37,7 @@ class Backend(Protocol):
     Attributes:
         name: what the result is filed under.
         needs_frames: frames per clip it wants decoded; 0 if it does not look.
-        decision_rule: how ``score_options`` scores, named in every prediction ("option letters", ...).
+        decision_rule: how ``score_options`` scores, named in every prediction ("option letters", "label texts, ...").
     """
 
     name: str
@@ -45,7 +45,11 @@ class Backend(Protocol):
     decision_rule: str
 
     def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
-        """Log-probability of each option, one array of [number of options] per query; larger is better."""
+        """Log-probability of each option, one array of [number of options] per query; larger is better.
+
+        Queries with the same question id and the same frames are one question with its options in several orders; a
+        backend may read their video once.
+        """
         ...
 
     def generate(self, queries: Sequence[Query]) -> list[str]:

@@ -20,6 +20,7 @@ from llavaction.models.checkpoint import Checkpoint
 FAMILIES: dict[str, str] = {
     "internvl": "llavaction.backends.internvl:InternVLFamily",
     "llava_onevision": "llavaction.backends.llava_onevision:LlavaOnevisionFamily",
+    "llava_video": "llavaction.backends.llava_video:LlavaVideoFamily",
     "qwen2_vl": "llavaction.backends.qwen_vl:Qwen2VLFamily",
     "qwen2_5_vl": "llavaction.backends.qwen_vl:Qwen2VLFamily",
     "qwen3_vl": "llavaction.backends.qwen_vl:Qwen3VLFamily",

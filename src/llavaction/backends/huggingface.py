@@ -1,9 +1,11 @@
-"""Any Hugging Face video-language model: option letters in one forward pass, greedy text, hidden states."""
+"""Any Hugging Face video-language model: option letters or label texts by likelihood, greedy text, hidden states."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,12 +13,16 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from transformers import GenerationConfig
 
 from llavaction.backends.base import Query
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Prepared, family_of
+from llavaction.backends.label_texts import RULES, LabelTexts, Normalisation, TextScorer
+from llavaction.backends.passes import bounded_passes, same_clips
+from llavaction.backends.prefix import Branching, PrefixScorer
+from llavaction.backends.token_tree import shared_length
 from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
@@ -39,35 +45,66 @@ class HuggingFaceConfig(Strict):
     chat: Literal["checkpoint", "plain"] = Field(
         default="checkpoint", description="chat format: the checkpoint's own, or 'USER: ... ASSISTANT:'"
     )
+    rule: Literal["letters", "texts"] = Field(
+        default="letters",
+        description="what score_options compares: the probabilities of the option letters, or those of the option "
+        "texts as whole answers (ask with a prompt that does not list the options, such as 'open')",
+    )
+    normalisation: Normalisation = Field(
+        default="length",
+        description="of texts' log-likelihoods: 'raw', 'length' (per token, so that long texts are not at a "
+        "disadvantage) or 'prior' (minus the same text's without the video)",
+    )
     shared_passes: bool = Field(
         default=False,
-        description="put the questions of one call through the model together, padded on the left: faster for short "
-        "prompts, but padding moves scores (about 1e-6 in float32; in half precision by as much as close options "
-        "differ); alone, a question's scores are the same to the last bit whatever it is asked with",
+        description="put the questions of one call through the model together, padded on the left, and the video of "
+        "several questions on one clip only once: faster, but it moves scores (about 1e-6 in float32; in half "
+        "precision by as much as close options differ); alone, a question's scores are the same to the last bit "
+        "whatever it is asked with",
+    )
+    pass_tokens: int = Field(
+        default=32768, ge=1, description="most tokens of a shared pass, padding and copied prefixes counted"
+    )
+    nodes_per_pass: int = Field(
+        default=1024, ge=1, description="most tokens of label texts read at once behind a prefix; bounds memory"
+    )
+    branching: Branching = Field(
+        default="auto",
+        description="how texts behind one prefix are kept apart: by an attention 'mask', in 'rows' with a copy of the "
+        "prefix each, or 'auto', a mask where attention takes one (not in flash attention or sliding windows)",
     )
     max_new_tokens: int = Field(default=32, ge=1, description="longest generated answer in tokens")
     pooling: Literal["last", "mean"] = Field(
         default="last", description="what encode returns: the state of the last token, or the mean over all tokens"
     )
 
+    @model_validator(mode="after")
+    def _prior_needs_video(self) -> HuggingFaceConfig:
+        if self.frames == 0 and self.normalisation == "prior":
+            raise ValueError("normalisation 'prior' compares with and without video, but frames is 0")
+        return self
+
 
 class HuggingFaceBackend:
     """A backend for every folder that ``AutoModelForImageTextToText`` loads.
 
-    Scores are the model's next-token log-probabilities of the option letters right after the assistant's turn is
-    opened, normalised over the question's options.
+    Scores are the model's log-probabilities right after the assistant's turn is opened, normalised over the question's
+    options: those of the option letters as the next token or, with ``rule="texts"``, those of the option texts as
+    complete answers, end of turn included. Queries of one call that carry the same question id and the same frames are
+    taken for one question with its options in several orders: their video is put through the model once.
 
     Raises:
         InputError: the folder is missing, is no such checkpoint, or lacks a chat template; the device is not there.
     """
 
     needs_frames: int
-    decision_rule = "option letters"
+    decision_rule: str
 
     def __init__(self, config: HuggingFaceConfig) -> None:
         self.config = config
         self.needs_frames = config.frames
         self.name = f"transformers:{config.path.resolve().name}"
+        self.decision_rule = "option letters" if config.rule == "letters" else RULES[config.normalisation]
         self.device = _device(config.device)
         half = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         self.dtype = half if config.dtype == "auto" else _DTYPES[config.dtype]
@@ -80,6 +117,29 @@ class HuggingFaceBackend:
         self.family = family_of(self.checkpoint, self.chat, self.model)
         pad = self.checkpoint.tokenizer.pad_token_id
         self._pad = 0 if pad is None else int(pad)
+        ids = (getattr(self.checkpoint.config, name, None) for name in ("image_token_id", "video_token_id"))
+        self._visual_ids = frozenset(ids) - {None}
+
+    @cached_property
+    def _behind(self) -> PrefixScorer:
+        return PrefixScorer(
+            self.model,
+            self._forward,
+            self._inference,
+            branching=self.config.branching,
+            nodes_per_pass=self.config.nodes_per_pass,
+            pass_tokens=self.config.pass_tokens,
+        )
+
+    @cached_property
+    def _texts(self) -> TextScorer:
+        return TextScorer(
+            LabelTexts(self.chat, self.model.generation_config.eos_token_id),
+            self._behind,
+            lambda prompt: self.family.prepare(prompt, None, None),
+            context=self.checkpoint.context,
+            normalisation=self.config.normalisation,
+        )
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -111,16 +171,49 @@ class HuggingFaceBackend:
         Raises:
             InputError: a prompt does not fit the model's context, or frames are missing or malformed.
         """
+        if self.config.rule == "texts":
+            texts = [tuple(option.text for option in query.question.options) for query in queries]
+            return [_over_options(values) for values in self._score_texts(queries, texts)]
         prepared = [self.prepare(query).followed_by(self._letters.lead) for query in queries]
+        letters = [self._letters.ids[: len(query.question.options)] for query in queries]
         scores: list[NDArray[np.float64]] = [np.empty(0)] * len(queries)
-        for members in self._passes(prepared):
-            outputs = self._forward([prepared[index] for index in members])
-            logits = outputs.logits[:, -1].to("cpu", torch.float64)
+        alone = []
+        for unit in self._units(queries, prepared):
+            if len(unit) == 1:
+                alone += unit
+                continue
+            endings = [[(letter,) for letter in letters[index]] for index in unit]
+            found = self._behind.score([prepared[index] for index in unit], endings)
+            for index, values in zip(unit, found, strict=True):
+                scores[index] = _over_options(values)
+        for members in self._passes(prepared, alone):
+            logits = self._forward([prepared[index] for index in members]).logits[:, -1].to("cpu", torch.float64)
             for row, index in zip(logits, members, strict=True):
-                letters = list(self._letters.ids[: len(queries[index].question.options)])
                 # the softmax over the vocabulary cancels in the normalisation over the options
-                scores[index] = row[letters].log_softmax(-1).numpy()
+                scores[index] = row[list(letters[index])].log_softmax(-1).numpy()
         return scores
+
+    def score_texts(self, queries: Sequence[Query], texts: Sequence[str]) -> NDArray[np.float64]:
+        """How likely the model is to answer each query with each text, a whole label set if need be.
+
+        A query's prompt and video are read once; the texts behind it share their beginnings and their passes.
+
+        Args:
+            queries: what is asked; their options are not used.
+            texts: complete answers, each counted with the token that ends the turn.
+
+        Returns:
+            float64 [queries, texts]: log-likelihoods in nats, normalised as ``normalisation`` says.
+
+        Raises:
+            InputError: as :meth:`score_options`; or a text is empty, contains a special token, or does not fit.
+        """
+        rows = self._score_texts(queries, [tuple(texts)] * len(queries))
+        return np.stack(rows) if rows else np.empty((0, len(texts)))
+
+    def _score_texts(self, queries: Sequence[Query], texts: Sequence[tuple[str, ...]]) -> list[NDArray[np.float64]]:
+        prepared = [self.prepare(query) for query in queries]
+        return self._texts.score(queries, prepared, texts, self._units(queries, prepared))
 
     def generate(self, queries: Sequence[Query]) -> list[str]:
         """Greedy text of at most ``max_new_tokens`` tokens, without special tokens and surrounding blanks.
@@ -219,14 +312,28 @@ class HuggingFaceBackend:
             raise InputError(f"question '{name}': {len(frames)} frames but {len(times)} times")
         return frames, times
 
-    def _passes(self, prepared: Sequence[Prepared]) -> list[list[int]]:
-        """Which questions go through the model together, by index."""
+    def _units(self, queries: Sequence[Query], prepared: list[Prepared]) -> list[list[int]]:
+        """Which questions are read behind one prefix, by index; they then hold one copy of the visual inputs."""
+        units = []
+        for members in same_clips(queries, across_questions=self.config.shared_passes):
+            length = shared_length(*(prepared[index].ids for index in members))
+            if any(self._visual_ids.intersection(prepared[index].ids[length:]) for index in members):
+                units += [[index] for index in members]  # the texts differ before the video is over
+                continue
+            units.append(members)
+            for index in members[1:]:
+                prepared[index] = replace(prepared[index], tensors=prepared[members[0]].tensors)
+        return units
+
+    def _passes(self, prepared: Sequence[Prepared], indices: Sequence[int] | None = None) -> list[list[int]]:
+        """Which questions, of ``indices`` if given, go through the model together, by index."""
+        indices = range(len(prepared)) if indices is None else indices
         if not self.config.shared_passes:
-            return [[index] for index in range(len(prepared))]
-        groups: dict[Any, list[int]] = {}
-        for index, item in enumerate(prepared):
-            groups.setdefault((item.group, bool(item.tensors)), []).append(index)
-        return list(groups.values())
+            return [[index] for index in indices]
+        items = [prepared[index] for index in indices]
+        groups = [(item.group, bool(item.tensors)) for item in items]
+        found = bounded_passes([len(item.ids) for item in items], groups, self.config.pass_tokens)
+        return [[indices[place] for place in members] for members in found]
 
     def _inputs(self, items: Sequence[Prepared]) -> dict[str, torch.Tensor]:
         """Left-padded ids, their mask, the visual inputs and what the family derives from the ids."""
@@ -243,11 +350,11 @@ class HuggingFaceBackend:
             for name, value in inputs.items()
         }
 
-    def _forward(self, items: Sequence[Prepared], **more: Any) -> Any:
+    def _forward(self, items: Sequence[Prepared], *, use_cache: bool = False, **more: Any) -> Any:
         if "logits_to_keep" in self.family.accepted:
             more["logits_to_keep"] = 1  # only the next token is asked for
         with self._inference():
-            return self.model(**self._inputs(items), use_cache=False, return_dict=True, **more)
+            return self.model(**self._inputs(items), use_cache=use_cache, return_dict=True, **more)
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
@@ -256,6 +363,11 @@ class HuggingFaceBackend:
         flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=exact, allow_tf32=not exact)
         with torch.inference_mode(), flags:
             yield
+
+
+def _over_options(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-probabilities normalised over the options."""
+    return np.asarray(values - np.logaddexp.reduce(values))
 
 
 def _device(name: str) -> torch.device:

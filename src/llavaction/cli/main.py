@@ -14,8 +14,10 @@ COMMANDS = {
     "benchmark": ("llavaction.cli.benchmark:benchmark", "Make and audit multiple-choice benchmarks."),
     "data": ("llavaction.cli.data:data", "Make data: kitchen_mini, simulated specialists."),
     "eval": ("llavaction.cli.evaluate:evaluate", "Ask a model every question of a benchmark."),
+    "ask": ("llavaction.cli.ask:ask", "Ask a model one question about one video."),
     "report": ("llavaction.cli.report:report", "Write report.html for one or several runs."),
     "compare": ("llavaction.cli.compare:compare", "Test whether one run is better than another."),
+    "convert": ("llavaction.cli.convert:convert", "Convert checkpoints of the published format to ours, and back."),
     "demo": ("llavaction.cli.demo:demo", "The whole way, from videos to a report, on made-up data."),
 }
 """Command name to where it is and what it does; imported only when called."""

@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Collection, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from llavaction.actions.segments import Clip
 from llavaction.backends.base import Backend, Query
@@ -23,6 +24,7 @@ from llavaction.base.records import Strict, to_line, write_json
 from llavaction.base.seeding import hashed_seed
 from llavaction.evaluation.metrics import compute_metrics
 from llavaction.evaluation.names import ActionNames
+from llavaction.evaluation.option_orders import mean_over_orders, order_turns, turned
 from llavaction.evaluation.parsing import parse_answer, parse_as_published
 from llavaction.evaluation.predictions import Prediction, PredictionJournal, failed, generated, scored
 from llavaction.evaluation.runs import record_environment, settle_config
@@ -78,10 +80,29 @@ class RunConfig(Strict):
     )
     prompt: PromptStyle = Field(default="letters", description="style of the prompt, see questions/prompts.py")
     perspective: Perspective = Field(default="first_person", description="for the published prompt only")
+    option_orders: int = Field(
+        default=1,
+        ge=1,
+        description="cyclic orders of its options a question is asked in, log-probabilities averaged; the first is the "
+        "stored one, and there are at most as many as options",
+    )
     limit: int | None = Field(default=None, ge=1, description="ask only this many, the same for every backend")
     batch_size: int = Field(default=4, ge=1, description="questions per call of the backend")
     workers: int = Field(default=2, ge=1, description="threads that decode ahead; does not change the result")
     seed: int = Field(default=0, description="of the bootstrap intervals")
+
+    @model_validator(mode="after")
+    def _orders_have_scores(self) -> RunConfig:
+        if self.option_orders > 1 and self.decision == "generation":
+            raise ValueError("option_orders averages scores; decision 'generation' has none")
+        return self
+
+    def decision_rule(self, backend: Backend) -> str:
+        """How choices are made, as predictions name it."""
+        if self.decision == "generation":
+            return f"generated text, {self.parsing} parsing"
+        orders = f", mean of {self.option_orders} option orders" if self.option_orders > 1 else ""
+        return backend.decision_rule + orders
 
 
 @dataclass(frozen=True)
@@ -185,14 +206,13 @@ def resolve(config: RunConfig, questions: Sequence[Question], backend: Backend) 
     A backend's own ``config`` (a :class:`Strict` or a mapping; say, its checkpoint and precision) is recorded too.
     """
     settings = getattr(backend, "config", {})
-    generation = config.decision == "generation"
     return {
         "schema_version": 1,
         **config.model_dump(mode="json"),
         "resolved": {
             "backend": backend.name,
             "backend_settings": settings.model_dump(mode="json") if isinstance(settings, Strict) else dict(settings),
-            "decision_rule": f"generated text, {config.parsing} parsing" if generation else backend.decision_rule,
+            "decision_rule": config.decision_rule(backend),
             "frames": (config.frames or backend.needs_frames) if backend.needs_frames else 0,
             "questions": len(questions),
             "questions_sha256": hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest(),
@@ -286,30 +306,28 @@ def _looks(
 
 def _ask(batch: Sequence[Question], looks: Sequence[_Look], config: RunConfig, backend: Backend) -> list[Prediction]:
     """One prediction per question of a batch; only those that could be decoded reach the backend."""
-    generation = config.decision == "generation"
-    rule = f"generated text, {config.parsing} parsing" if generation else backend.decision_rule
+    generation, rule = config.decision == "generation", config.decision_rule(backend)
     ready = [i for i, look in enumerate(looks) if look.error is None]
-    queries = [
-        Query(
-            batch[i],
-            multiple_choice_prompt(batch[i], config.prompt, perspective=config.perspective),
-            looks[i].images,
-            looks[i].times,
-        )
-        for i in ready
-    ]
+    turns = {i: order_turns(len(batch[i].options), config.option_orders) for i in ready}
+    queries = [_query(turned(batch[i], turn), looks[i], config) for i in ready for turn in turns[i]]
     answers: Sequence[Any] = []
     if queries:
         answers = backend.generate(queries) if generation else backend.score_options(queries)
     if len(answers) != len(queries):
         raise LlavactionError(f"backend '{backend.name}' gave {len(answers)} answers to {len(queries)} questions")
-    found = {}
+    found, upcoming = {}, iter(answers)
     parse = parse_as_published if config.parsing == "published" else parse_answer
-    for i, answer in zip(ready, answers, strict=True):
+    for i in ready:
         question, note = batch[i], looks[i].note
+        own = list(islice(upcoming, len(turns[i])))
         if generation:
-            parsed = parse(answer, [option.text for option in question.options])
-            found[i] = generated(question, answer, parsed, rule, note)
+            parsed = parse(own[0], [option.text for option in question.options])
+            found[i] = generated(question, own[0], parsed, rule, note)
         else:
-            found[i] = scored(question, answer, rule, note)
+            found[i] = scored(question, mean_over_orders(own, turns[i]), rule, note)
     return [found[i] if i in found else failed(q, rule, looks[i].error or "") for i, q in enumerate(batch)]
+
+
+def _query(question: Question, look: _Look, config: RunConfig) -> Query:
+    prompt = multiple_choice_prompt(question, config.prompt, perspective=config.perspective)
+    return Query(question, prompt, look.images, look.times)

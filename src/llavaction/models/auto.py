@@ -32,13 +32,17 @@ MODELS = {
 
 def register(module: str) -> None:
     """Enter the classes of one module of ``MODELS`` with transformers; the module calls this at its end."""
-    from transformers import AutoConfig, AutoModelForImageTextToText
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+    from llavaction.models.processor import LlavaVideoProcessor
 
     home = sys.modules[module]
     for kind, (where, config, model) in MODELS.items():
         if where == module:
             AutoConfig.register(kind, getattr(home, config), exist_ok=True)
             AutoModelForImageTextToText.register(getattr(home, config), getattr(home, model), exist_ok=True)
+            if kind == "llava_video":  # the others come with processors of their own
+                AutoProcessor.register(getattr(home, config), LlavaVideoProcessor, exist_ok=True)
 
 
 def register_with_transformers() -> None:

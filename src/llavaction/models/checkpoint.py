@@ -17,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json
+from llavaction.models.auto import MODELS as OUR_MODELS
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,13 @@ def open_checkpoint(folder: str | Path) -> Checkpoint:
         raise InputError("has no config.json, so it is not a Hugging Face checkpoint folder", file=folder)
     stored = read_json(folder / "config.json")
     kind = stored.get("model_type") if isinstance(stored, dict) else None
-    if kind not in _IMAGE_TEXT_MODELS:
+    if kind == "llava_qwen":
+        raise InputError(
+            "is a checkpoint in the published format (model_type 'llava_qwen')",
+            file=folder / "config.json",
+            hint="convert it once: llavaction convert FOLDER NEW_FOLDER",
+        )
+    if kind not in _IMAGE_TEXT_MODELS and kind not in OUR_MODELS:
         raise InputError(
             f"model_type {kind!r} is not an image-text-to-text model of transformers {transformers.__version__}",
             file=folder / "config.json",

@@ -20,7 +20,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from llavaction.base.errors import InputError
 from llavaction.models.action_model import ActionTokenMixin
-from llavaction.models.action_token import TOKENS, ActionPositions
+from llavaction.models.action_token import TOKENS, ActionPositions, action_settings
 from llavaction.models.auto import register
 
 NewlinePosition = Literal["grid", "frame", "one_token", "none"]
@@ -68,7 +68,8 @@ class LlavaVideoConfig(LlavaOnevisionConfig):
     @property
     def action_tokens(self) -> tuple[str, ...]:
         """The tokens that follow a video."""
-        return () if self.action is None else TOKENS[self.action["supervision"]]
+        settings = action_settings(self)
+        return () if settings is None else TOKENS[settings.supervision]
 
     def visual_tokens(self, frames: int) -> int:
         """Tokens of a video of so many frames, newlines included, action tokens not."""
@@ -77,12 +78,12 @@ class LlavaVideoConfig(LlavaOnevisionConfig):
         return frames * side * side + newlines
 
 
-class VideoSpan(NamedTuple):
-    """A video's place in a batch.
+class Span(NamedTuple):
+    """The place of a video, or of a still image, in a batch.
 
     Attributes:
         row: its row.
-        first: its first token's number among the row's video tokens.
+        first: its first token's number among the row's tokens of that kind.
         kept: its tokens in the row.
         length: its tokens before truncation.
     """
@@ -93,40 +94,41 @@ class VideoSpan(NamedTuple):
     length: int
 
 
-def video_spans(is_video: torch.Tensor, lengths: Sequence[int], ends_in_video: torch.Tensor) -> list[VideoSpan]:
+def visual_spans(visual: torch.Tensor, lengths: Sequence[int], cut: torch.Tensor, kind: str = "video") -> list[Span]:
     """Which video stands where: videos come in the order of the rows, and truncation may cut a row's last one short.
 
     Args:
-        is_video: bool [rows, length], where the video tokens are.
+        visual: bool [rows, length], where the video tokens are.
         lengths: tokens of every video before truncation.
-        ends_in_video: bool [rows], whether the row's last token is a video token: only then may its video be cut.
+        cut: bool [rows], whether the row's last token is a video token: only then may its video be cut.
+        kind: "video" or "image", for the errors.
 
     Raises:
         InputError: tokens and videos do not match.
     """
-    spans: list[VideoSpan] = []
-    counts, cut = is_video.sum(1).tolist(), ends_in_video.tolist()
+    spans: list[Span] = []
+    counts, may_be_cut = visual.sum(1).tolist(), cut.tolist()
     for row, count in enumerate(counts):
         placed = 0
         while placed < count:
             if len(spans) == len(lengths):
                 raise InputError(
-                    f"row {row} has {count} video tokens, {count - placed} more than its videos have",
-                    hint=f"the batch holds {len(lengths)} videos of {list(lengths)} tokens; expand their placeholders",
+                    f"row {row} has {count} {kind} tokens, {count - placed} more than its {kind}s have",
+                    hint=f"the batch holds {len(lengths)} {kind}s of {list(lengths)} tokens; expand their placeholders",
                 )
             length = lengths[len(spans)]
             kept = min(length, count - placed)
-            if kept < length and not cut[row]:
+            if kept < length and not may_be_cut[row]:
                 raise InputError(
-                    f"row {row} has {count} video tokens, {length - kept} fewer than its videos have",
-                    hint="only a video at the very end of a row may be cut short",
+                    f"row {row} has {count} {kind} tokens, {length - kept} fewer than its {kind}s have",
+                    hint="only what stands at the very end of a row may be cut short",
                 )
-            spans.append(VideoSpan(row, placed, kept, length))
+            spans.append(Span(row, placed, kept, length))
             placed += kept
     if len(spans) < len(lengths):
         raise InputError(
-            f"{len(lengths)} videos but tokens for only {len(spans)}",
-            hint="a video whose tokens were all cut off must not be handed over",
+            f"{len(lengths)} {kind}s but tokens for only {len(spans)}",
+            hint=f"{kind}s whose tokens were all cut off must not be handed over",
         )
     return spans
 
@@ -162,22 +164,28 @@ class LlavaVideoModel(LlavaOnevisionModel):
             encoded["video"] = self.get_video_features(pixel_values_videos, video_frame_counts, return_dict=True)
         if pixel_values is not None:
             encoded["image"] = self.get_image_features(pixel_values, return_dict=True)
-        if encoded.get("video") is not None and input_ids is not None:
-            features = encoded["video"].pooler_output
-            spans = self.spans(input_ids, attention_mask, [len(item) for item in features])
-            kept = [item[: span.kept] for item, span in zip(features, spans, strict=True)]
-            encoded["video"] = BaseModelOutputWithPooling(pooler_output=torch.cat(kept)[None])
+        kinds: tuple[Literal["video", "image"], ...] = ("video", "image")
+        for kind in kinds:
+            if encoded.get(kind) is not None and input_ids is not None:
+                features = encoded[kind].pooler_output
+                spans = self.spans(input_ids, attention_mask, [len(item) for item in features], kind)
+                kept = [item[: span.kept] for item, span in zip(features, spans, strict=True)]
+                encoded[kind] = _encoded(kept if kind == "image" else torch.cat(kept)[None])  # as the parent joins them
         return super().forward(input_ids=input_ids, attention_mask=attention_mask, mm_encoder_outputs=encoded, **inputs)
 
     def spans(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None, lengths: Sequence[int]
-    ) -> list[VideoSpan]:
-        """Where the videos of a batch stand; see :func:`video_spans`."""
-        is_video = input_ids == self.config.video_token_id
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        lengths: Sequence[int],
+        kind: Literal["video", "image"] = "video",
+    ) -> list[Span]:
+        """Where the videos or images of a batch stand; see :func:`visual_spans`."""
+        visual = input_ids == (self.config.video_token_id if kind == "video" else self.config.image_token_id)
         last = torch.full_like(input_ids[:, 0], input_ids.shape[1] - 1)
         if attention_mask is not None and attention_mask.dim() == 2:
             last = (attention_mask.to(last).cumsum(1).argmax(1)).to(input_ids.device)
-        return video_spans(is_video, lengths, is_video.gather(1, last[:, None])[:, 0])
+        return visual_spans(visual, lengths, visual.gather(1, last[:, None])[:, 0], kind)
 
     def get_image_features(self, pixel_values: torch.Tensor, image_sizes: Any = None, **options: Any) -> Any:
         """Features of still images, one view each.

@@ -15,8 +15,10 @@ from llavaction.base.errors import InputError
 from llavaction.base.registry import suggestion
 from llavaction.questions.schema import Question
 
-PromptStyle = Literal["letters", "published"]
-"""``letters``: ours, asks for the letter alone. ``published``: the paper's prompt, asks for "A. move knife"."""
+PromptStyle = Literal["letters", "published", "open", "published_open"]
+"""``letters``: ours, asks for the letter alone. ``published``: the paper's prompt, asks for "A. move knife".
+``open`` and ``published_open`` do not list the options: the answer is to be the text of one. The latter is the paper's
+prompt for direct narration, which asks for "move knife"."""
 
 Perspective = Literal["first_person", "third_person"]
 """Whether the prompt says "you are the person" or speaks of "the person"."""
@@ -103,9 +105,9 @@ def multiple_choice_prompt(
 
     Args:
         question: the question.
-        style: ``letters`` (question, one option a line, "Answer with the option's letter.") or ``published``, which
-            has its own wording of the question.
-        perspective: for ``published`` only.
+        style: ``letters`` (question, one option a line, "Answer with the option's letter."), ``open`` (question,
+            "Answer in a few words."), or ``published`` and ``published_open``, with their own wording of the question.
+        perspective: for the published styles only.
 
     Raises:
         InputError: the style or the perspective is unknown.
@@ -114,6 +116,10 @@ def multiple_choice_prompt(
         return "\n".join([question.question, *question.lettered_options, "Answer with the option's letter."])
     if style == "published":
         return format_task_related_prompt(question.lettered_options, "mc_", perspective=perspective)
+    if style == "open":
+        return f"{question.question}\nAnswer in a few words."
+    if style == "published_open":
+        return format_task_related_prompt(question.question, "direct_narration", perspective=perspective)
     raise InputError(f"unknown prompt style '{style}'", hint=suggestion(style, get_args(PromptStyle)))
 
 

@@ -65,6 +65,19 @@ class Question(Record):
         return [f"{LETTERS[i]}. {option.text}" for i, option in enumerate(self.options)]
 
 
+class OpenQuestion(Record):
+    """A question about one clip that is answered in free words."""
+
+    question_id: str
+    clip: Clip
+    question: str
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """None."""
+        return ()
+
+
 class BenchmarkCard(Record):
     """What a benchmark folder is and how it was made."""
 

@@ -1,0 +1,436 @@
+"""What it costs to have a question answered: by writing, by option letters, by label texts, in several orders.
+
+The claims, each against its peer in the same run on the same weights: letters in one forward pass beat writing ten tokens
+as published; 20 label texts cost little more than 5, and all 3,806 of EPIC-KITCHENS-100 less than 8 readings of the
+prompt; five orders of the options less than twice one.
+
+    python benchmarks/scoring.py                        # a table, on two threads or on a GPU if there is one
+    python benchmarks/scoring.py --labels actions.csv   # with the real label texts (column "action")
+    python benchmarks/scoring.py --json                 # for machines
+
+The model is a LLaVA-Video of random weights: 16 frames of 384 px make 3,360 visual tokens, as in the published model.
+On a CPU its layers are few and narrow (float32); on a GPU it has the published 7B shape (bfloat16). Stages take turns,
+so that whatever else the machine does hits all alike, and medians are reported. A stage's bound is the least time its
+arithmetic, memory traffic and kernel launches need at the peaks measured beforehand, whichever of the three is longest.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import ctypes
+import gc
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer, GenerationConfig
+
+from llavaction.actions.segments import Clip
+from llavaction.backends.base import Query
+from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+from llavaction.backends.token_tree import token_tree
+from llavaction.base.records import read_json, write_json
+from llavaction.base.seeding import hashed_rng
+from llavaction.models.checkpoint import quiet
+from llavaction.models.tiny import write_tiny
+from llavaction.questions.prompts import multiple_choice_prompt
+from llavaction.questions.schema import Option, Provenance, Question
+
+WRITTEN = 10
+QUESTIONS_PER_CLIP = 4
+ORDERS = 5
+SIDE, PATCH = 384, 14
+OPERATIONS_PER_LAYER = 25
+"""Kernels that one layer of the text model launches, roughly."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Widths and depths of the text model and of the tower (as run: without the layer that is dropped)."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    vocabulary: int
+    tower_hidden: int
+    tower_intermediate: int
+    tower_layers: int
+    tower_heads: int
+
+    @property
+    def layer_weights(self) -> int:
+        """Parameters of all layers of the text model that take part in matrix products."""
+        attention = 2 * self.hidden**2 * (1 + self.kv_heads / self.heads)
+        return int(self.layers * (attention + 3 * self.hidden * self.intermediate))
+
+    def tower_flops(self, frames: int) -> float:
+        """Tower and projector on so many frames."""
+        patches = (SIDE // PATCH) ** 2
+        weights = 4 * self.tower_hidden**2 + 2 * self.tower_hidden * self.tower_intermediate
+        layers = self.tower_layers * (2 * weights * patches + 4 * self.tower_hidden * patches**2)
+        ends = 2 * patches * (3 * PATCH**2 * self.tower_hidden + self.hidden * (self.tower_hidden + self.hidden))
+        return frames * (layers + ends)
+
+    def text_flops(self, tokens: int, before: int, predicted: int) -> float:
+        """Text model on ``tokens`` behind ``before`` others, ``predicted`` of them through the output layer."""
+        seen = tokens * before + tokens**2 / 2
+        return 2 * self.layer_weights * tokens + 4 * self.hidden * self.layers * seen + self.head_flops(predicted)
+
+    def head_flops(self, positions: int) -> float:
+        """The output layer."""
+        return 2.0 * self.vocabulary * self.hidden * positions
+
+
+SMALL = Shape(512, 1408, 8, 8, 2, 32768, 128, 512, 2, 2)
+PUBLISHED = Shape(3584, 18944, 28, 28, 4, 152064, 1152, 4304, 26, 16)
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """What the machine gives at best: FLOP/s, bytes/s, seconds per kernel launch."""
+
+    flops: float
+    bandwidth: float
+    launch: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Something to be timed.
+
+    Attributes:
+        name: as in the table.
+        run: does it once.
+        questions: how many it answers.
+        work: passes as (FLOPs, bytes moved at least, kernels launched).
+    """
+
+    name: str
+    run: Callable[[], Any]
+    questions: int
+    work: list[tuple[float, float, int]]
+
+    def bound(self, peaks: Peaks) -> tuple[float, str]:
+        """Least seconds, and what most of them go to."""
+        spent = {"FLOPs": 0.0, "bandwidth": 0.0, "launch": 0.0}
+        for flops, moved, launches in self.work:
+            needs = {
+                "FLOPs": flops / peaks.flops,
+                "bandwidth": moved / peaks.bandwidth,
+                "launch": launches * peaks.launch,
+            }
+            most = max(needs, key=lambda name: needs[name])
+            spent[most] += needs[most]
+        return sum(spent.values()), max(spent, key=lambda name: spent[name])
+
+
+def label_texts(path: Path | None) -> list[str]:
+    """The column "action" of a CSV, or 3,806 pairs of made-up verbs and nouns."""
+    if path is not None:
+        with path.open(newline="", encoding="utf-8") as stream:
+            return [row["action"] for row in csv.DictReader(stream)]
+    rng = hashed_rng("scoring benchmark labels")
+    syllables = [a + b for a in "bcdfglmprst" for b in ("a", "e", "i", "o", "u", "an", "er", "in")]
+    words = sorted({"".join(rng.choice(syllables, rng.integers(1, 4))) for _ in range(900)})
+    rng.shuffle(words)
+    verbs, nouns = words[:97], [noun if i % 5 else f"{noun} {words[i]}" for i, noun in enumerate(words[97:397])]
+    popular = np.outer(1 / np.arange(4, 101), 1 / np.arange(8, 308)).ravel()  # few verbs go with most nouns
+    pairs = rng.choice(97 * 300, 3806, replace=False, p=popular / popular.sum())
+    return sorted(f"{verbs[pair // 300]} {nouns[pair % 300]}" for pair in pairs)
+
+
+def write_checkpoint(folder: Path, shape: Shape, labels: Sequence[str], device: str, dtype: torch.dtype) -> None:
+    """A random LLaVA-Video of a shape, its tokenizer learnt on the labels: about three tokens each."""
+    write_tiny(folder, "llava_video")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    template = tokenizer.chat_template
+    tokenizer = tokenizer.train_new_from_iterator(labels, 800, show_progress=False)
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    stored = read_json(folder / "config.json")
+    stored["text_config"] |= {
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.intermediate,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "vocab_size": shape.vocabulary,
+        "layer_types": ["full_attention"] * shape.layers,
+        "max_position_embeddings": 32768,
+    }
+    stored["vision_config"] |= {
+        "hidden_size": shape.tower_hidden,
+        "intermediate_size": shape.tower_intermediate,
+        "num_hidden_layers": shape.tower_layers,
+        "num_attention_heads": shape.tower_heads,
+        "image_size": SIDE,
+        "patch_size": PATCH,
+    }
+    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in ("<image>", "<video>", "<|action|>")}
+    stored |= {"image_token_index": ids["<image>"], "video_token_index": ids["<video>"]}
+    stored["action"] |= {"token_ids": [ids["<|action|>"]]}
+    write_json(folder / "config.json", stored)
+    settings = read_json(folder / "preprocessor_config.json")
+    write_json(folder / "preprocessor_config.json", settings | {"size": {"height": SIDE, "width": SIDE}})
+    torch.manual_seed(0)
+    with torch.device(device), quiet():
+        model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder), dtype=dtype)
+        end = tokenizer.eos_token_id
+        model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=tokenizer.pad_token_id)
+        model.save_pretrained(folder)
+
+
+def make_question(number: int, texts: Sequence[str]) -> Question:
+    """A question whose options are the given texts."""
+    return Question(
+        question_id=f"q{number}",
+        clip=Clip(video_id="V", start=0.0, stop=2.0),
+        question="What is the person doing?" + " And why?" * (number % 3),
+        options=tuple(Option(text=text) for text in texts),
+        answer=0,
+        provenance=Provenance(miner="random", text_pool="clean"),
+    )
+
+
+def make_query(number: int, texts: Sequence[str], frames: int, style: Any = "letters") -> Query:
+    """The question with frames of noise."""
+    question = make_question(number, texts)
+    images = hashed_rng("scoring benchmark", frames).integers(0, 256, (frames, SIDE, SIDE, 3), dtype=np.uint8)
+    return Query(question, multiple_choice_prompt(question, style), images)
+
+
+def write(backend: HuggingFaceBackend, query: Query) -> None:
+    """Greedy generation of exactly ``WRITTEN`` tokens, one question at a time, everything read anew: as published."""
+    inputs = backend._inputs([backend.prepare(query)])
+    inputs.pop("position_ids", None)
+    settings = GenerationConfig(max_new_tokens=WRITTEN, min_new_tokens=WRITTEN, do_sample=False, pad_token_id=0)
+    with torch.inference_mode():
+        backend.model.generate(**inputs, generation_config=settings)
+
+
+def stages(backend: HuggingFaceBackend, shape: Shape, labels: Sequence[str], frames: int) -> Iterator[Stage]:
+    """Everything that is timed."""
+    sharing = copy.copy(backend)
+    sharing.config = backend.config.model_copy(update={"shared_passes": True})
+    rng, width = hashed_rng("scoring benchmark options"), torch.finfo(backend.dtype).bits // 8
+    drawn = [labels[index] for index in rng.permutation(len(labels))]
+    weights = width * (shape.layer_weights + shape.vocabulary * shape.hidden)
+    cache = width * 2 * shape.hidden * shape.kv_heads // shape.heads * shape.layers
+    kernels = OPERATIONS_PER_LAYER * shape.layers
+
+    def reading(query: Query) -> tuple[float, float, int]:
+        length, seen = len(backend.prepare(query).ids), 0 if query.frames is None else len(query.frames)
+        tower = OPERATIONS_PER_LAYER * shape.tower_layers
+        return shape.tower_flops(seen) + shape.text_flops(length, 0, 1), weights, kernels + tower
+
+    def behind(prefix: int, tokens: int, passes: int = 1, predicted: int | None = None) -> tuple[float, float, int]:
+        flops = shape.text_flops(tokens, prefix, tokens if predicted is None else predicted)
+        return flops, passes * (weights + cache * prefix), passes * kernels
+
+    for count, name in ((frames, ""), (1, ", 1 frame")):
+        query = make_query(0, drawn[:5], count)
+        length = len(backend.prepare(query).ids)
+        steps = [behind(length + step, 1) for step in range(WRITTEN - 1)]
+        yield Stage(f"write {WRITTEN} tokens{name}", lambda q=query: write(backend, q), 1, [reading(query), *steps])
+        yield Stage(f"letters{name}", lambda q=query: backend.score_options([q]), 1, [reading(query)])
+    query = make_query(0, drawn[:5], frames)
+    length, visual = len(backend.prepare(query).ids), backend.prepare(query).visual
+    several = [make_query(n, drawn[5 * n : 5 * n + 5], frames) for n in range(QUESTIONS_PER_CLIP)]
+    rest = QUESTIONS_PER_CLIP * (length - visual)
+    yield Stage(
+        f"letters, {QUESTIONS_PER_CLIP} questions per clip",
+        lambda: sharing.score_options(several),
+        QUESTIONS_PER_CLIP,
+        [reading(query), behind(visual, rest, predicted=QUESTIONS_PER_CLIP)],
+    )
+    turns = [drawn[turn:5] + drawn[:turn] for turn in range(ORDERS)]
+    orders = [make_query(0, texts, frames) for texts in turns]
+    yield Stage(
+        f"letters, {ORDERS} orders",
+        lambda: backend.score_options(orders),
+        1,
+        [reading(query), behind(visual, ORDERS * (length - visual), predicted=ORDERS)],
+    )
+    asked = make_query(0, drawn[:5], frames, "open")
+    yield Stage("prepare frames", lambda: backend.prepare(asked), 1, [(0.0, 0.0, 0)])
+    prefix = len(backend.prepare(asked).ids)
+    for count in (5, 20, len(labels)):
+        texts = drawn[:count]
+        tree = token_tree(tuple((*ids, 0) for ids in backend.checkpoint.tokenizer(texts)["input_ids"]))
+        passes = -(-len(tree.inner) // backend.config.nodes_per_pass)
+        yield Stage(
+            f"{count} texts",
+            lambda t=texts: backend.score_texts([asked], t),
+            1,
+            [reading(asked), behind(prefix, len(tree.inner), passes)],
+        )
+
+
+def measure_peaks(device: torch.device, dtype: torch.dtype) -> Peaks:
+    """Best of several: a large matrix product, a large copy (read and written), many tiny additions."""
+    side, length = (8192, 1 << 30) if device.type == "cuda" else (2048, 1 << 26)
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    source, target = (torch.zeros(length // a.element_size(), device=device, dtype=dtype) for _ in range(2))
+    little = torch.zeros(1, device=device)
+
+    def tiny() -> None:
+        for _ in range(1000):
+            little.add_(1)
+
+    best = {
+        name: min(timed(act, device)[0] for _ in range(5))
+        for name, act in (("matmul", lambda: a @ b), ("copy", lambda: target.copy_(source)), ("tiny", tiny))
+    }
+    return Peaks(2 * side**3 / best["matmul"], 2 * length / best["copy"], best["tiny"] / 1000)
+
+
+def timed(act: Callable[[], Any], device: torch.device) -> tuple[float, float | None]:
+    """Seconds, and the most memory in bytes that was held meanwhile (of the GPU, or else of the process)."""
+    gc.collect()
+    resettable = True
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.synchronize()
+    else:
+        try:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")  # forget the highest so far
+        except OSError:
+            resettable = False
+    begin = time.perf_counter()
+    act()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        return time.perf_counter() - begin, float(torch.cuda.max_memory_allocated())
+    elapsed = time.perf_counter() - begin
+    if not resettable:
+        return elapsed, None
+    status = Path("/proc/self/status").read_text().split("VmHWM:")[1]
+    return elapsed, 1024 * float(status.split()[0])
+
+
+def measure(todo: Sequence[Stage], peaks: Peaks, device: torch.device, repeats: int) -> list[dict[str, Any]]:
+    """Time the stages in turns, after one turn to warm up."""
+    seconds: dict[str, list[float]] = {stage.name: [] for stage in todo}
+    memory: dict[str, float | None] = {}
+    for turn in range(repeats + 1):
+        for stage in todo:
+            elapsed, memory[stage.name] = timed(stage.run, device)
+            if turn:
+                seconds[stage.name].append(elapsed)
+    rows = []
+    for stage in todo:
+        middle, (bound, kind) = statistics.median(seconds[stage.name]), stage.bound(peaks)
+        held = memory[stage.name]
+        rows.append({
+            "stage": stage.name, "seconds": middle, "lowest": min(seconds[stage.name]),
+            "highest": max(seconds[stage.name]), "questions_per_second": stage.questions / middle,
+            "gflop": sum(flops for flops, _, _ in stage.work) / 1e9, "bound_seconds": bound, "bound_by": kind,
+            "peak_megabytes": None if held is None else held / 1e6,
+        })  # fmt: skip
+    return rows
+
+
+def verdicts(rows: Sequence[dict[str, Any]], shape: Shape, peaks: Peaks, labels: int) -> list[dict[str, Any]]:
+    """The ratios that were to be reached."""
+    at = {row["stage"]: row for row in rows}
+    spent = {name: row["seconds"] for name, row in at.items()}
+    rate = {name: row["questions_per_second"] for name, row in at.items()}
+    writing = f"write {WRITTEN} tokens"
+    reading = spent["letters"] - spent["prepare frames"]
+    wanted = [
+        ("letters / writing, questions per second, own clip", rate["letters"] / rate[writing], ">=", 2.0),
+        ("the same, 1 frame", rate["letters, 1 frame"] / rate[f"{writing}, 1 frame"], ">=", 2.0),
+        (
+            f"the same, {QUESTIONS_PER_CLIP} questions per clip",
+            rate[f"letters, {QUESTIONS_PER_CLIP} questions per clip"] / rate[writing],
+            ">=",
+            2.0,
+        ),
+        ("20 texts / 5 texts, seconds", spent["20 texts"] / spent["5 texts"], "<=", 1.3),
+        (f"{labels} texts, in readings of the prompt", spent[f"{labels} texts"] / reading, "<=", 8.0),
+        (f"{ORDERS} orders / 1 order, seconds", spent[f"letters, {ORDERS} orders"] / spent["letters"], "<=", 2.0),
+        ("FLOP utilisation of letters, of the measured peak", 1e9 * at["letters"]["gflop"] / reading / peaks.flops, ">=", 0.45),
+    ]  # fmt: skip
+    return [
+        {"claim": claim, "value": value, "target": f"{sign} {target}", "met": (value >= target) == (sign == ">=")}
+        for claim, value, sign, target in wanted
+    ]
+
+
+@click.command(help=__doc__.splitlines()[0] if __doc__ else None)
+@click.option("--labels", type=click.Path(path_type=Path, exists=True, dir_okay=False), help='CSV, column "action".')
+@click.option("--frames", default=16, show_default=True, help="Frames per clip.")
+@click.option("--repeats", default=3, show_default=True, help="Turns of which the median is taken.")
+@click.option("--threads", default=2, show_default=True, help="Threads on a CPU.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def main(*, labels: Path | None, frames: int, repeats: int, threads: int, as_json: bool) -> None:
+    """Build, measure, print."""
+    torch.set_num_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype, shape = (torch.bfloat16, PUBLISHED) if device.type == "cuda" else (torch.float32, SMALL)
+    texts = label_texts(labels)
+    peaks = measure_peaks(device, dtype)
+    with tempfile.TemporaryDirectory() as folder:
+        write_checkpoint(Path(folder), shape, texts, device.type, dtype)
+        backend = HuggingFaceBackend(HuggingFaceConfig(path=Path(folder), frames=frames, device=device.type))
+    todo = list(stages(backend, shape, texts, frames))
+    rows = measure(todo, peaks, device, repeats)
+    prepared = backend.prepare(make_query(0, texts[:5], frames))
+    report = {
+        "machine": f"{torch.cuda.get_device_name() if device.type == 'cuda' else platform.machine()}, {threads} threads",
+        "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
+        "dtype": str(dtype).removeprefix("torch."),
+        "shape": asdict(shape),
+        "prompt_tokens": len(prepared.ids),
+        "visual_tokens": prepared.visual,
+        "labels": {"file": labels is not None, "texts": len(texts)},
+        "peaks": asdict(peaks),
+        "stages": rows,
+        "claims": verdicts(rows, shape, peaks, len(texts)),
+    }
+    click.echo(json.dumps(report, indent=1) if as_json else as_table(report))
+
+
+def as_table(report: dict[str, Any]) -> str:
+    """The report for a person."""
+    peaks = report["peaks"]
+    lines = [
+        f"{report['machine']}, {report['dtype']}, prompt of {report['prompt_tokens']} tokens "
+        f"({report['visual_tokens']} visual), {report['labels']['texts']} label texts",
+        f"peaks: {peaks['flops'] / 1e9:,.0f} GFLOP/s, {peaks['bandwidth'] / 1e9:,.1f} GB/s, "
+        f"{1e6 * peaks['launch']:.1f} us per launch",
+        "",
+        f"{'stage':<34}{'seconds':>9} {'lowest-highest':<16}{'questions/s':>12}{'GFLOP':>10}{'peak MB':>9}  bound",
+    ]
+    for row in report["stages"]:
+        held = "-" if row["peak_megabytes"] is None else f"{row['peak_megabytes']:,.0f}"
+        reached = (
+            f"{row['bound_seconds']:.3f} s by {row['bound_by']}, {row['bound_seconds'] / row['seconds']:.0%} of it"
+        )
+        lines.append(
+            f"{row['stage']:<34}{row['seconds']:>9.3f} {row['lowest']:<.3f}-{row['highest']:<9.3f}"
+            f"{row['questions_per_second']:>12.3f}{row['gflop']:>10,.0f}{held:>9}  {reached if row['gflop'] else '-'}"
+        )
+    lines.append("")
+    lines += [
+        f"{claim['claim']:<56}{claim['value']:>8.2f}  target {claim['target']}: {'met' if claim['met'] else 'MISSED'}"
+        for claim in report["claims"]
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

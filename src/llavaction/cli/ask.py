@@ -1,0 +1,111 @@
+"""``llavaction ask``: one question about one video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+
+from llavaction.actions.segments import Clip
+from llavaction.backends.base import Query
+from llavaction.backends.registry import make_backend
+from llavaction.base.errors import InputError
+from llavaction.cli.options import FILE, as_json, emit, mapping, set_option, table
+from llavaction.questions.prompts import multiple_choice_prompt
+from llavaction.questions.schema import LETTERS, OpenQuestion, Option, Provenance, Question
+from llavaction.video.decode import read_clip
+from llavaction.video.probe import probe
+
+
+@click.command("ask")
+@click.argument("video", type=FILE)
+@click.argument("question", default="What is the person doing?")
+@click.option("--model", required=True, help="A checkpoint folder.")
+@click.option("--start", type=float, default=0.0, show_default=True, help="Seconds at which the clip begins.")
+@click.option("--stop", type=float, help="Seconds at which it ends; the video's end by default.")
+@click.option(
+    "--options", multiple=True, metavar="TEXT", help="A possible answer; repeat it, or give all, separated by commas."
+)
+@click.option("--frames", type=int, help="Frames to look at; the backend's own number by default.")
+@set_option
+@as_json
+def ask(
+    video: Path,
+    question: str,
+    model: str,
+    start: float,
+    stop: float | None,
+    options: tuple[str, ...],
+    frames: int | None,
+    settings: tuple[str, ...],
+    json_out: bool,
+) -> None:
+    """Ask a model QUESTION about VIDEO: in its own words, or which of --options is likeliest."""
+    texts = answers(options)
+    clip = _clip(video, start, stop)
+    backend = make_backend(model, **mapping(settings), **({} if frames is None else {"frames": frames}))
+    asked: Question | OpenQuestion
+    if texts:
+        asked = Question(
+            question_id=video.name,
+            clip=clip,
+            question=question,
+            options=tuple(Option(text=text) for text in texts),
+            answer=0,  # not known; only the oracle would look at it
+            provenance=Provenance(miner="person", text_pool="person"),
+        )
+        prompt = multiple_choice_prompt(asked)
+    else:
+        asked, prompt = OpenQuestion(question_id=video.name, clip=clip, question=question), question
+    seen = read_clip(video, clip.start, clip.stop, backend.needs_frames, strict=True) if backend.needs_frames else None
+    query = Query(asked, prompt) if seen is None else Query(asked, prompt, seen.images, seen.times - clip.start)
+    if not texts:
+        answer = backend.generate([query])[0]
+        emit({"question": question, "clip": clip.model_dump(), "answer": answer}, answer or "(nothing)", json_out)
+        return
+    scores = backend.score_options([query])[0]
+    shares = np.exp(scores - np.logaddexp.reduce(scores))
+    order = np.argsort(-shares, kind="stable")
+    rows = [[f"{LETTERS[i]}. {texts[i]}", f"{shares[i]:.1%}"] for i in order]
+    result = {
+        "question": question,
+        "clip": clip.model_dump(),
+        "answer": texts[order[0]],
+        "decision_rule": backend.decision_rule,
+        "options": [{"text": texts[i], "probability": float(shares[i])} for i in range(len(texts))],
+    }
+    emit(result, table(rows, ["option", "probability"]), json_out)
+
+
+def answers(options: Sequence[str]) -> list[str]:
+    """The possible answers: one per option given, or the parts of a single one between its commas.
+
+    Raises:
+        InputError: there is only one, too many, or one twice.
+    """
+    texts = [part.strip() for part in (options[0].split(",") if len(options) == 1 else options)]
+    if len(texts) == 1 or "" in texts or len(set(texts)) < len(texts) or len(texts) > len(LETTERS):
+        raise InputError(
+            f"--options are {texts}; needed are 2 to {len(LETTERS)} different texts",
+            hint="--options 'take plate' --options 'put plate', or --options 'take plate, put plate'",
+        )
+    return texts
+
+
+def _clip(video: Path, start: float, stop: float | None) -> Clip:
+    """The span to look at.
+
+    Raises:
+        InputError: it is empty or not within the video.
+    """
+    duration = probe(video).duration
+    stop = duration if stop is None else stop
+    if not 0 <= start < stop or stop > duration + 1e-6:
+        raise InputError(
+            f"asked for {start:g} to {stop:g} s of a video that lasts {duration:.2f} s",
+            file=video,
+            hint="--start and --stop are seconds from its first frame",
+        )
+    return Clip(video_id=video.stem, start=start, stop=stop)

@@ -1,0 +1,95 @@
+"""The collator: training records become one batch of model inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from llavaction.base.errors import InputError
+from llavaction.base.records import Strict
+from llavaction.models.processor import LlavaVideoProcessor, Row
+from llavaction.models.tokenisation import ConversationTokeniser, TokenisationConfig
+
+CLASSES = ("verb", "noun", "action")
+"""What a record may be labelled with, in the order of ``action_labels``."""
+
+
+class CollatorConfig(Strict):
+    """How records become batches."""
+
+    tokenisation: TokenisationConfig = Field(
+        default_factory=TokenisationConfig, description="how conversations are written and what of them is learnt"
+    )
+    padding_side: Literal["left", "right"] = Field(
+        default="right", description="where shorter rows are filled up; right as published, the losses are the same"
+    )
+    max_length: int | None = Field(
+        default=None, ge=1, description="longest row in tokens, the visual ones counted; longer ones are cut at the end"
+    )
+
+
+@dataclass(frozen=True)
+class TrainingItem:
+    """A training record with its pictures decoded.
+
+    Attributes:
+        messages: the conversation, see ``read_turns``; it says where its videos and images belong.
+        videos: uint8 [frames, height, width, 3] each.
+        images: uint8 [height, width, 3] each.
+        labels: verb, noun and action class of what the videos show; a missing one, like None, is not learnt.
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    videos: Sequence[NDArray[np.uint8]] = ()
+    images: Sequence[NDArray[np.uint8]] = ()
+    labels: Mapping[str, int] | None = None
+
+
+class Collator:
+    """Makes batches of training items; items with and without video, with and without labels may be mixed.
+
+    Args:
+        processor: of the model that is trained.
+        config: see :class:`CollatorConfig`.
+    """
+
+    def __init__(self, processor: LlavaVideoProcessor, config: CollatorConfig | None = None) -> None:
+        self.config = config or CollatorConfig()
+        self._processor = processor
+        self._tokenise = ConversationTokeniser(processor.tokenizer, processor.placeholders, self.config.tokenisation)
+
+    def __call__(self, items: Sequence[TrainingItem]) -> dict[str, torch.Tensor]:
+        """One batch.
+
+        Returns:
+            What ``LlavaVideoProcessor.__call__`` returns, and ``labels`` int64 [rows, length] (-100 where nothing is
+            learnt), ``action_labels`` int64 [rows, 3] (-1 where there is none).
+
+        Raises:
+            InputError: names the item, counted from 1.
+        """
+        rows, classes = [], []
+        for number, item in enumerate(items, start=1):
+            try:
+                example = self._tokenise(item.messages)
+                row = Row(example.ids, example.labels, item.videos, item.images)
+                rows.append(self._processor.laid_out(row, self.config.max_length))
+                classes.append(_classes(item.labels))
+            except InputError as error:
+                raise InputError(f"item {number} of the batch: {error.problem}", hint=error.hint) from error
+        made = self._processor.batch(rows, padding_side=self.config.padding_side)
+        return {name: torch.as_tensor(value) for name, value in {**made, "action_labels": classes}.items()}
+
+
+def _classes(labels: Mapping[str, int] | None) -> list[int]:
+    """Verb, noun and action class, -1 for each that is missing."""
+    unknown = set(labels or ()) - set(CLASSES)
+    if unknown:
+        raise InputError(f"labels of {sorted(unknown)}", hint=f"known: {', '.join(CLASSES)}")
+    return [(labels or {}).get(name, -1) for name in CLASSES]

@@ -1,0 +1,93 @@
+"""``llavaction ask``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from filming import film
+
+from llavaction.backends.base import Query
+from llavaction.backends.registry import make_backend
+from llavaction.base.errors import InputError
+from llavaction.cli.ask import answers
+from llavaction.cli.main import cli
+from llavaction.models.tiny import write_tiny
+from llavaction.questions.prompts import multiple_choice_prompt
+from llavaction.questions.schema import Option, Provenance, Question
+from llavaction.video.decode import read_clip
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return film(tmp_path_factory.mktemp("video") / "kitchen.mp4", count=60, fps=30)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("model"), "llava_onevision")
+
+
+def ask(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(cli, ["ask", *map(str, arguments)], catch_exceptions=False, standalone_mode=False)
+    if isinstance(result.exception, click.ClickException):
+        raise result.exception
+    return result.output
+
+
+def test_options_are_scored_on_the_clip_asked_for(video: Path, model: Path) -> None:
+    question = "What is being done?"
+    arguments = (video, question, "--model", model, "--frames", "4", "--options", "take plate, put plate,wash pan")
+    found = json.loads(ask(*arguments, "--start", "0.5", "--stop", "1.5", "--json"))
+    assert found["clip"] == {"video_id": "kitchen", "start": 0.5, "stop": 1.5}
+    texts = ("take plate", "put plate", "wash pan")
+    record = Question(
+        question_id="q",
+        clip={"video_id": "kitchen", "start": 0.5, "stop": 1.5},
+        question=question,
+        options=tuple(Option(text=text) for text in texts),
+        answer=0,
+        provenance=Provenance(miner="person", text_pool="person"),
+    )
+    seen = read_clip(video, 0.5, 1.5, 4)
+    backend = make_backend(str(model), frames=4)
+    query = Query(record, multiple_choice_prompt(record), seen.images, seen.times - 0.5)
+    expected = np.exp(backend.score_options([query])[0])
+    assert [item["text"] for item in found["options"]] == list(texts)
+    np.testing.assert_allclose([item["probability"] for item in found["options"]], expected, atol=1e-6)
+    assert found["answer"] == texts[int(expected.argmax())]
+    shown = ask(*arguments, "--start", "0.5", "--stop", "1.5").splitlines()
+    assert shown[2].startswith(f"{'ABC'[int(expected.argmax())]}. {found['answer']}")
+
+
+def test_without_options_the_model_speaks(video: Path, model: Path) -> None:
+    found = json.loads(ask(video, "--model", model, "--frames", "2", "--set", "max_new_tokens=5", "--json"))
+    assert found["question"] == "What is the person doing?"
+    assert found["clip"]["stop"] == pytest.approx(2.0)
+    assert isinstance(found["answer"], str)
+
+
+def test_bad_input_is_explained(video: Path, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"asked for 1 to 5 s of a video that lasts 2.00 s"):
+        ask(video, "--model", model, "--start", "1", "--stop", "5")
+    with pytest.raises(InputError, match="no such video file"):
+        ask(tmp_path / "none.mp4", "--model", model)
+    with pytest.raises(InputError, match="no such checkpoint folder"):
+        ask(video, "--model", tmp_path / "none")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llava_qwen"}), encoding="utf-8")
+    with pytest.raises(InputError, match="published format") as caught:
+        ask(video, "--model", tmp_path)
+    assert "llavaction convert" in str(caught.value)
+
+
+def test_options_are_split_at_commas_only_where_one_is_given() -> None:
+    assert answers(()) == []
+    assert answers(("a, b",)) == ["a", "b"]
+    assert answers(("turn on tap, then wash", "dry")) == ["turn on tap, then wash", "dry"]
+    for wrong in (("a",), ("a,,b",), ("a", "a")):
+        with pytest.raises(InputError, match="2 to 26 different texts"):
+            answers(wrong)
