@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from llavaction.backends.chat import Chat
 from llavaction.base.errors import InputError
 from llavaction.base.registry import resolve
+from llavaction.models.action_token import TOKENS, action_settings
 from llavaction.models.checkpoint import Checkpoint
 
 FAMILIES: dict[str, str] = {
@@ -127,9 +128,15 @@ class VideoFamily(Family):
     def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64]) -> Seen:
         """Turn frames into the model's visual inputs."""
 
+    @property
+    def action_tokens(self) -> tuple[str, ...]:
+        """What follows a video where the model has an action token."""
+        settings = action_settings(self.checkpoint.config)
+        return () if settings is None else TOKENS[settings.supervision]
+
     def prepare(self, prompt: str, frames: NDArray[np.uint8] | None, times: NDArray[np.float64] | None) -> Prepared:
         """See :meth:`Family.prepare`."""
-        for token in self.visual_tokens:
+        for token in (*self.visual_tokens, *self.action_tokens):
             if token in prompt:
                 raise InputError(
                     f"the prompt contains '{token}', which this model reads as a picture",
@@ -146,7 +153,7 @@ class VideoFamily(Family):
                 file=self.checkpoint.folder,
             )
         seen = self.see(frames, times)
-        ids = self.chat.encode(text.replace(self.placeholder, seen.text))
+        ids = self.chat.encode(text.replace(self.placeholder, seen.text + "".join(self.action_tokens)))
         placed = ids.count(self.chat.tokenizer.convert_tokens_to_ids(self.visual_tokens[0]))
         if placed != seen.visual:
             raise InputError(
@@ -164,9 +171,8 @@ def plain_positions(mask: torch.Tensor) -> torch.Tensor:
 
 def family_of(checkpoint: Checkpoint, chat: Chat, model: Any) -> Family:
     """The adapter for a loaded model."""
-    name = FAMILIES.get(checkpoint.config.model_type, _ANY_OTHER)
+    kind = checkpoint.config.model_type.removesuffix("_action")  # a backbone with an action token looks as it does
+    name = FAMILIES.get(kind, _ANY_OTHER)
     accepted = frozenset(inspect.signature(model.forward).parameters)
-    family: Family = resolve({checkpoint.config.model_type: name}, checkpoint.config.model_type, "model family")(
-        checkpoint, chat, accepted
-    )
+    family: Family = resolve({kind: name}, kind, "model family")(checkpoint, chat, accepted)
     return family

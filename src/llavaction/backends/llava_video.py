@@ -25,13 +25,13 @@ class LlavaVideoFamily(VideoFamily):
         except InputError as error:
             raise InputError(error.problem, file=checkpoint.folder, hint=error.hint) from error
         self.placeholder = self._processor.video_token
-        self.visual_tokens = (self.placeholder, self._processor.image_token, *self._processor.action_tokens)
+        self.visual_tokens = (self.placeholder, self._processor.image_token)
 
     def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64]) -> Seen:
         """Frames as ``pixel_values_videos`` [1, frames, 3, side, side]; clips of equally many frames share a pass."""
         tensors = {"pixel_values_videos": self._processor.pixels(frames)[None]}
-        count = len(frames)
-        return Seen(self._processor.video_text(count), tensors, self._processor.visual_tokens(count), group=count)
+        tokens = self._processor.visual_tokens(len(frames))
+        return Seen(self.placeholder * tokens, tensors, tokens, group=len(frames))
 
     def extras(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
         """Positions that do not count padding."""

@@ -151,10 +151,6 @@ class LlavaVideoProcessor(ProcessorMixin):
         """Visual tokens of a video; the action tokens are not counted."""
         return frames * self.frame_tokens + self.end_tokens
 
-    def video_text(self, frames: int) -> str:
-        """What a video's placeholder becomes, written out."""
-        return self.video_token * self.visual_tokens(frames) + "".join(self.action_tokens)
-
     def pixels(self, frames: NDArray[np.uint8]) -> torch.Tensor:
         """Normalised pixel values, float32 [frames, 3, side, side], of frames uint8 [frames, height, width, 3].
 

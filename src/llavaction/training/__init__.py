@@ -1,0 +1,1 @@
+"""Training: from records and videos to a checkpoint."""
