@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from annotation_files import random_rows, write_annotations
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models, several test processes: threads only get in the way
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 

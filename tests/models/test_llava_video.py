@@ -211,6 +211,23 @@ def test_auto_classes_know_the_checkpoint_in_either_order_of_import(tmp_path: Pa
     assert done.stdout.split() == ["LlavaVideoConfig", "LlavaVideoForConditionalGeneration"]
 
 
+def test_parts_may_lie_on_disk(tmp_path: Path) -> None:
+    model = small_model(action=action_values())
+    model.save_pretrained(tmp_path / "model")
+    inputs = batch_of([row_of(model.config, [1], 2, [2])], [small_video(2, 1)])
+    places = {"model.vision_tower": "disk", "model.multi_modal_projector": "cpu", "model.language_model": "disk"}
+    others = ("model.image_newline", "lm_head", "verb_head", "noun_head", "action_head")
+    spread = AutoModelForImageTextToText.from_pretrained(
+        tmp_path / "model",
+        attn_implementation="eager",
+        device_map=places | dict.fromkeys(others, "cpu"),
+        offload_folder=str(tmp_path / "offloaded"),
+    )
+    assert spread.model.vision_tower.post_layernorm.weight.is_meta
+    with torch.no_grad():
+        assert torch.equal(spread(**inputs).logits, model(**inputs).logits)
+
+
 def test_gradient_checkpointing_changes_no_gradient() -> None:
     model = small_model(action=action_values()).train()
     inputs = batch_of([row_of(model.config, [1, 2], 2, [3, 4])], [small_video(2, 1)])

@@ -47,6 +47,15 @@ VARIANTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"rope_scaling": {"type": "linear", "factor": 2.0}}, {}),  # the published code sets it aside, too
     ({"use_sliding_window": True, "sliding_window": 64, "max_window_layers": 1}, {}),
     ({"vision_supervision": "newline", **HEADS}, {}),
+    (
+        {
+            "vision_supervision": "one_token",
+            "mm_patch_merge_type": "spatial",
+            "mm_newline_position": "no_token",
+            **HEADS,
+        },
+        {"newline_position": "none", "still_newline": False},
+    ),
     ({"vision_supervision": "three_tokens", "vision_token_training": "reverse_distillation", **HEADS}, {}),
     ({"vision_supervision": None, "action_types": "97,300,3806"}, {"action": None}),
     ({"some_future_key": {"nested": [1, None]}}, {}),
@@ -119,6 +128,16 @@ def test_a_model_that_was_never_published(changes: dict[str, Any]) -> None:
     again = our_config(published_config(config), TowerConfig.of_model(config))
     again.published = None
     assert again.to_dict() == config.to_dict()
+
+
+@pytest.mark.parametrize("origin", [variant[0] for variant in VARIANTS])
+def test_any_change_since_the_conversion_is_written(origin: dict[str, Any]) -> None:
+    for changes, _ in VARIANTS:
+        config = our_config(published_settings(**changes), TINY_TOWER)
+        config.published = published_settings(**origin)
+        again = our_config(published_config(config), TINY_TOWER)
+        again.published = config.published
+        assert again.to_dict() == config.to_dict()
 
 
 def test_what_the_published_format_cannot_say() -> None:

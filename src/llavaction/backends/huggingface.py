@@ -66,7 +66,7 @@ class HuggingFaceConfig(Strict):
         default=32768, ge=1, description="most tokens of a shared pass, padding and copied prefixes counted"
     )
     nodes_per_pass: int = Field(
-        default=1024, ge=1, description="most tokens of label texts read at once behind a prefix; bounds memory"
+        default=2048, ge=1, description="most tokens of label texts read at once behind a prefix; bounds memory"
     )
     branching: Branching = Field(
         default="auto",

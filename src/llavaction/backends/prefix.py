@@ -69,7 +69,7 @@ class PrefixScorer:
         inference: Callable[[], AbstractContextManager[None]],
         *,
         branching: Branching = "auto",
-        nodes_per_pass: int = 1024,
+        nodes_per_pass: int = 2048,
         pass_tokens: int = 32768,
     ) -> None:
         self._forward, self._inference, self._kind = forward, inference, type(model).__name__

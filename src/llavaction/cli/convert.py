@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from llavaction.base.errors import InputError
 from llavaction.cli.options import FILE, FOLDER, as_json, emit
-from llavaction.models.convert import Conversion
-from llavaction.models.convert import convert as convert_folder
+
+if TYPE_CHECKING:
+    from llavaction.models.convert import Conversion
 
 _UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
 
@@ -29,6 +30,8 @@ _UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
 @as_json
 def convert(source: Path, destination: Path, shard_size: str, json_out: bool, **options: Any) -> None:
     """Convert the checkpoint folder SOURCE from the published format (LLaVA-Video, LLaVAction) to ours, or back."""
+    from llavaction.models.convert import convert as convert_folder
+
     done = convert_folder(source, destination, shard_bytes=size_in_bytes(shard_size), **options)
     emit(asdict(done) | {"folder": str(done.folder)}, describe(done), json_out)
 

@@ -172,6 +172,9 @@ _SAME = (
 )
 """Fields of the language model that have the same name in both formats."""
 
+_NEWLINE_KEYS = {"mm_newline_position", "mm_patch_merge_type"}
+"""These two say together where newlines go: what one of them means depends on the other."""
+
 _FIXED = {
     "architectures": ["LlavaQwenForCausalLM"],
     "delay_load": True,
@@ -241,6 +244,7 @@ def published_config(config: LlavaVideoConfig) -> dict[str, Any]:
         return _FIXED | {"mm_vision_tower": f"siglip-patch{tower.patch_size}-{tower.image_size}"} | now
     before = _translated(our_config(config.published, tower), tower)
     changed = {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)}
+    changed |= _NEWLINE_KEYS if changed & _NEWLINE_KEYS else set()
     kept = {name: value for name, value in config.published.items() if name not in changed}
     return kept | {name: value for name, value in now.items() if name in changed}
 
