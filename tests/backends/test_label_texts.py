@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from asking import NOUNS, VERBS, make_frames, make_query
+from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.base import Query
 from llavaction.backends.chat import Chat
@@ -18,6 +19,8 @@ from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfi
 from llavaction.backends.label_texts import LabelTexts
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_json
+from llavaction.models.action_backbones import add_action_token
+from llavaction.models.action_token import ActionTokenConfig
 from llavaction.models.checkpoint import open_checkpoint
 from llavaction.models.tiny import FAMILIES, write_tiny
 from llavaction.questions.prompts import multiple_choice_prompt
@@ -66,6 +69,20 @@ def test_normalisations(make: Make, shared_passes: bool) -> None:
     assert np.abs(raw - slow[..., 0]).max() < 2e-5
     assert np.abs(length - slow[..., 0] / slow[..., 1]).max() < 2e-5
     assert np.ptp(slow[..., 1]) > 3
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "llava_onevision"])
+def test_backbones_with_action_tokens(tiny: dict[str, Path], tmp_path: Path, family: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny[family])
+    model = AutoModelForImageTextToText.from_pretrained(tiny[family])
+    shutil.copytree(tiny[family], tmp_path, dirs_exist_ok=True)
+    settings = ActionTokenConfig(supervision="three_tokens", verbs=3, nouns=4, actions=5)
+    add_action_token(model, tokenizer, settings).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    backend = HuggingFaceBackend(HuggingFaceConfig(path=tmp_path, frames=4, device="cpu", normalisation="raw"))
+    query = open_query(0)
+    found = backend.score_texts([query], TEXTS)[0]
+    assert np.abs(found - [slowly(backend, query, text)[0] for text in TEXTS]).max() < 2e-5
 
 
 def test_a_whole_label_set(make: Make) -> None:

@@ -74,6 +74,12 @@ def test_without_options_the_model_speaks(video: Path, model: Path) -> None:
 def test_bad_input_is_explained(video: Path, model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"asked for 1 to 5 s of a video that lasts 2.00 s"):
         ask(video, "--model", model, "--start", "1", "--stop", "5")
+    with pytest.raises(InputError, match="asked for 61 frames of a clip that has 60"):
+        ask(video, "--model", model, "--frames", "61")
+    with pytest.raises(InputError, match="without looking"):
+        ask(video, "--model", model, "--set", "frames=0")
+    with pytest.raises(click.ClickException, match="not in the range"):
+        ask(video, "--model", model, "--frames", "0")
     with pytest.raises(InputError, match="no such video file"):
         ask(tmp_path / "none.mp4", "--model", model)
     with pytest.raises(InputError, match="no such checkpoint folder"):

@@ -10,9 +10,12 @@ from evaluation_fakes import CONFIG, FakeBackend, FakeLibrary, make_benchmark
 from numpy.typing import NDArray
 
 from llavaction.backends.base import Query
+from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
 from llavaction.base.errors import InputError
 from llavaction.evaluation.option_orders import mean_over_orders, order_turns, turned
+from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.runner import RunConfig, run
+from llavaction.models.tiny import write_tiny
 from llavaction.questions.schema import LETTERS, Benchmark
 
 
@@ -108,3 +111,20 @@ def test_the_run_records_its_orders(tmp_path: Path, benchmark: Benchmark) -> Non
 def test_generated_text_has_no_scores_to_average() -> None:
     with pytest.raises(InputError, match="averages scores"):
         RunConfig.from_mapping({"benchmark": "b", "backend": "x", "option_orders": 2, "decision": "generation"})
+
+
+def test_orders_with_a_real_model_do_not_depend_on_the_batch(tmp_path: Path) -> None:
+    backend = HuggingFaceBackend(HuggingFaceConfig(path=write_tiny(tmp_path / "model"), frames=2, device="cpu"))
+    benchmark = make_benchmark(questions=5, videos=1)
+    lines = []
+    for batch_size in (1, 3):
+        config = CONFIG.model_copy(update={"option_orders": 4, "batch_size": batch_size})
+        run(config, benchmark, backend, FakeLibrary(), tmp_path / str(batch_size))
+        lines.append((tmp_path / str(batch_size) / "predictions.jsonl").read_bytes())
+    assert lines[0] == lines[1]
+    question = benchmark.questions[0]
+    again = run(config, Benchmark([turned(question, 1)], benchmark.card), backend, FakeLibrary(), tmp_path / "turned")
+    scores = read_predictions(tmp_path / "1")[0].scores
+    assert np.roll(again.predictions[0].scores, 1) == pytest.approx(scores, abs=1e-4)  # places no longer matter
+    alone = run(CONFIG, Benchmark([turned(question, 1)], benchmark.card), backend, FakeLibrary(), tmp_path / "one")
+    assert np.abs(np.roll(alone.predictions[0].scores, 1) - np.array(scores)).max() > 1e-3

@@ -23,7 +23,6 @@ class Row:
     labels: list[int]
     videos: list[int]
     images: list[int]
-    cut: bool
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,6 @@ class GoldenCase:
             new_labels[:limit],
             [visual for visual in kept if self.notes["modalities"][visual] == "video"],
             [visual for visual in kept if self.notes["modalities"][visual] != "video"],
-            len(new_ids) > limit,
         )
 
     def collate(self, rows: list[Row]) -> dict[str, torch.Tensor]:

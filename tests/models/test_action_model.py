@@ -261,3 +261,22 @@ def test_wrong_requests_are_refused(folders: dict[str, Path], tmp_path: Path) ->
         small_model(action=action_values() | {"token_ids": []})
     with pytest.raises(InputError, match="consecutive"):
         small_model(action=action_values("three_tokens") | {"token_ids": [102, 104, 105]})
+
+
+def test_labels_that_do_not_suit_are_refused() -> None:
+    model = small_model(action=action_values())
+    inputs = batch_of([row_of(model.config, [1], 1, [2])] * 2, [small_video(1, 1)] * 2)
+    with pytest.raises(InputError, match=r"action_labels of \[1, 3\] for 2 rows"):
+        model(**inputs, action_labels=torch.zeros(1, 3, dtype=torch.long))
+    with pytest.raises(InputError, match="noun label 6, but its head has 6 classes"):
+        model(**inputs, action_labels=torch.tensor([[1, 6, 1], [0, 0, 0]]))
+
+
+def test_nothing_to_learn_is_a_loss_of_zero() -> None:
+    model = small_model(action=action_values())
+    inputs = batch_of([row_of(model.config, [1], 1, [2])], [small_video(1, 1)])
+    inputs["labels"].fill_(-100)
+    outputs = model(**inputs, action_labels=torch.full((1, 3), -1))
+    outputs.loss.backward()
+    assert float(outputs.loss.detach()) == 0
+    assert all(item.grad is None or bool(torch.isfinite(item.grad).all()) for item in model.parameters())

@@ -103,6 +103,8 @@ def test_gradients(run: Run) -> None:
         pytest.skip("the published gradients are those of wrong positions in a case of this kind")
     ours: dict[str, Any] = {published_name(name): item.grad for name, item in run.model.named_parameters()}
     published = run.case.figures["grad_norms"]
+    if "model.image_newline" not in published:  # flat models have none, ours has one that nothing uses
+        assert ours.pop("model.image_newline") is None
     assert ours.keys() == published.keys()
     for name, norm in published.items():
         found = 0.0 if ours[name] is None else float(ours[name].norm())
@@ -128,4 +130,6 @@ def test_sdpa_gives_the_same(run: Run, tmp_path: Path) -> None:
     other = Run(run.case.folder, tmp_path, attention="sdpa")
     mask = run.case.expected["attention_mask"].bool()
     close(other.outputs.logits[mask], run.case.expected["logits"][mask])
-    assert float(other.outputs.loss.detach()) == pytest.approx(float(run.outputs.loss.detach()), abs=1e-4)
+    if run.case.settings.get("tokenizer_padding_side", "right") == "right":
+        # under left padding the first token is predicted from padding, which attends to nothing: kernels differ there
+        assert float(other.outputs.loss.detach()) == pytest.approx(float(run.outputs.loss.detach()), abs=1e-4)

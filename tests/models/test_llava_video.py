@@ -251,3 +251,45 @@ def test_attention_kernels_agree() -> None:
     with torch.no_grad():
         torch.testing.assert_close(eager(**inputs).logits[keep], sdpa(**inputs).logits[keep], **CLOSE)
     assert eager._supports_flash_attn
+
+
+def test_padding_tokens_do_not_matter() -> None:
+    """Not even under left padding with its first token learnt: as published, padding is zero vectors."""
+    model = small_model()
+    inputs = batch_of([[1, 2, 3, 4, 5], [6, 7]], [], left=True)
+    losses = []
+    for padding in (0, 50):
+        ids = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, padding)
+        losses.append(float(model(**(inputs | {"input_ids": ids})).loss.detach()))
+    assert losses[0] == losses[1]
+
+
+def test_a_second_video_may_follow_in_a_conversation() -> None:
+    model = small_model(attention="sdpa")
+    first, second = row_of(model.config, [1, 2], 2, [3]), row_of(model.config, [4], 1, [5])
+    videos = [small_video(2, 1), small_video(1, 2)]
+    with torch.no_grad():
+        whole = model(**batch_of([first + second], videos)).logits[0, len(first) :]
+        begun = model(**batch_of([first], videos[:1]), use_cache=True)
+        inputs = batch_of([second], videos[1:]) | {"past_key_values": begun.past_key_values}
+        inputs["attention_mask"] = torch.ones(1, len(first) + len(second), dtype=torch.long)
+        followed = model(**inputs).logits[0]
+    torch.testing.assert_close(followed, whole, **CLOSE)
+
+
+def test_generation_with_a_static_cache() -> None:
+    model = small_model(attention="sdpa")
+    inputs = batch_of([row_of(model.config, [1, 2], 2, [3])], [small_video(2, 1)])
+    del inputs["labels"]
+    options = {"max_new_tokens": 4, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    expected = model.generate(**inputs, **options)
+    assert torch.equal(model.generate(**inputs, **options, cache_implementation="static"), expected)
+
+
+def test_inputs_of_the_wrong_kind_are_refused() -> None:
+    model = small_model()
+    row = row_of(model.config, [1], 1, [2])
+    with pytest.raises(InputError, match=r"frames of \[3, 84, 84\]"):
+        model(**batch_of([row], [small_video(1, 1, side=84)]))
+    with pytest.raises(InputError, match="video tokens in the text but no video"):
+        model(**batch_of([row], []))

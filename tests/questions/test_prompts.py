@@ -154,5 +154,13 @@ def test_multiple_choice_styles() -> None:
         multiple_choice_prompt(question, "leters")  # type: ignore[arg-type]
 
 
+def test_open_styles_do_not_tell_the_options() -> None:
+    question = _question(["wash plate", "put down knife"])
+    assert multiple_choice_prompt(question, "open") == "What is the person doing?\nAnswer in a few words."
+    published = multiple_choice_prompt(question, "published_open", perspective="third_person")
+    assert published == format_task_related_prompt("", "direct_narration", perspective="third_person")
+    assert published.endswith("Give a short sentence such as 'move knife'.")
+
+
 def test_twenty_six_options_reach_z() -> None:
     assert "\nZ. action 25\n" in multiple_choice_prompt(_question([f"action {i}" for i in range(26)]))

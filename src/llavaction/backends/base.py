@@ -9,7 +9,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from llavaction.questions.schema import Question
+from llavaction.base.errors import InputError
+from llavaction.questions.schema import OpenQuestion, Question
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,21 @@ class Query:
             centres of equal parts of the clip.
     """
 
-    question: Question
+    question: Question | OpenQuestion
     prompt: str
     frames: NDArray[np.uint8] | None = None
     times: NDArray[np.float64] | None = None
+
+    @property
+    def choice(self) -> Question:
+        """The question, if it has options to choose from.
+
+        Raises:
+            InputError: it is an open one.
+        """
+        if isinstance(self.question, OpenQuestion):
+            raise InputError(f"question '{self.question.question_id}' has no options", hint="give --options")
+        return self.question
 
 
 @runtime_checkable

@@ -45,7 +45,7 @@ class Baseline(ABC):
 
     def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
         """Log-probability of each option, one array per query; equal ones are told apart by the question's id."""
-        return [self._scores(query.question) for query in queries]
+        return [self._scores(query.choice) for query in queries]
 
     def _scores(self, question: Question) -> NDArray[np.float64]:
         tie = _TIE * hashed_rng("tie", question.question_id).random(len(question.options))
@@ -55,7 +55,7 @@ class Baseline(ABC):
 
     def generate(self, queries: Sequence[Query]) -> list[str]:
         """The best option as "B. wash plate"."""
-        return [query.question.lettered_options[int(self._scores(query.question).argmax())] for query in queries]
+        return [query.choice.lettered_options[int(self._scores(query.choice).argmax())] for query in queries]
 
     def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Not to be had.

@@ -28,7 +28,7 @@ from llavaction.video.probe import probe
 @click.option(
     "--options", multiple=True, metavar="TEXT", help="A possible answer; repeat it, or give all, separated by commas."
 )
-@click.option("--frames", type=int, help="Frames to look at; the backend's own number by default.")
+@click.option("--frames", type=click.IntRange(min=1), help="Frames to look at; the backend's own number by default.")
 @set_option
 @as_json
 def ask(
@@ -44,8 +44,10 @@ def ask(
 ) -> None:
     """Ask a model QUESTION about VIDEO: in its own words, or which of --options is likeliest."""
     texts = answers(options)
-    clip = _clip(video, start, stop)
+    clip = _clip(video, start, stop, frames or 1)
     backend = make_backend(model, **mapping(settings), **({} if frames is None else {"frames": frames}))
+    if not backend.needs_frames:
+        raise InputError(f"'{model}' would answer without looking at the video", hint="it needs at least one frame")
     asked: Question | OpenQuestion
     if texts:
         asked = Question(
@@ -59,8 +61,8 @@ def ask(
         prompt = multiple_choice_prompt(asked)
     else:
         asked, prompt = OpenQuestion(question_id=video.name, clip=clip, question=question), question
-    seen = read_clip(video, clip.start, clip.stop, backend.needs_frames, strict=True) if backend.needs_frames else None
-    query = Query(asked, prompt) if seen is None else Query(asked, prompt, seen.images, seen.times - clip.start)
+    seen = read_clip(video, clip.start, clip.stop, backend.needs_frames, strict=True)
+    query = Query(asked, prompt, seen.images, seen.times - clip.start)
     if not texts:
         answer = backend.generate([query])[0]
         emit({"question": question, "clip": clip.model_dump(), "answer": answer}, answer or "(nothing)", json_out)
@@ -94,13 +96,14 @@ def answers(options: Sequence[str]) -> list[str]:
     return texts
 
 
-def _clip(video: Path, start: float, stop: float | None) -> Clip:
+def _clip(video: Path, start: float, stop: float | None, frames: int) -> Clip:
     """The span to look at.
 
     Raises:
-        InputError: it is empty or not within the video.
+        InputError: it is empty, not within the video, or has fewer frames than were asked for.
     """
-    duration = probe(video).duration
+    info = probe(video)
+    duration = info.duration
     stop = duration if stop is None else stop
     if not 0 <= start < stop or stop > duration + 1e-6:
         raise InputError(
@@ -108,4 +111,6 @@ def _clip(video: Path, start: float, stop: float | None) -> Clip:
             file=video,
             hint="--start and --stop are seconds from its first frame",
         )
+    if frames > (there := max(round((stop - start) * info.rate), 1)):
+        raise InputError(f"asked for {frames} frames of a clip that has {there}", file=video, hint="lower --frames")
     return Clip(video_id=video.stem, start=start, stop=stop)

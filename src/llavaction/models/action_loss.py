@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from llavaction.base.errors import InputError
+
 TERM_WEIGHTS = (0.5, 0.5, 0.1)
 """Of the verb's, the noun's and the action's cross-entropy."""
 
@@ -25,13 +27,11 @@ class ActionLosses(NamedTuple):
         action: scalar, the heads' loss; 0 without a label.
         distillation: scalar; 0 where the mode distils nothing.
         logits: of verb, noun and action, each [videos, classes].
-        terms: [states, 3], the cross-entropies of every supervised state.
     """
 
     action: torch.Tensor
     distillation: torch.Tensor
     logits: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-    terms: torch.Tensor
 
 
 def apply_heads(tokens: torch.Tensor, heads: Sequence[nn.Module]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -39,8 +39,8 @@ def apply_heads(tokens: torch.Tensor, heads: Sequence[nn.Module]) -> tuple[torch
 
     One token serves all heads; of three, each head reads its own.
     """
-    last = tokens.shape[1] - 1
-    verb, noun, action = (head(tokens[:, min(number, last)]) for number, head in enumerate(heads))
+    last, dtype = tokens.shape[1] - 1, next(heads[0].parameters()).dtype
+    verb, noun, action = (head(tokens[:, min(number, last)].to(dtype)) for number, head in enumerate(heads))
     return verb, noun, action
 
 
@@ -55,19 +55,27 @@ def action_losses(
         labels: int64 [videos, 3], -1 where there is none.
         heads: the verb, noun and action head.
         training: a mode of ``ActionTokenConfig.training``.
+
+    Raises:
+        InputError: a label is not a class of its head.
     """
+    logits = apply_heads(states[-1], heads)
+    for name, column, head_logits in zip(("verb", "noun", "action"), labels.unbind(1), logits, strict=True):
+        if len(column) and not -1 <= int(column.min()) <= int(column.max()) < head_logits.shape[1]:
+            raise InputError(f"{name} label {int(column.max())}, but its head has {head_logits.shape[1]} classes")
     used = {"last_layer": states[-1:], "first_layer": states[:1]}.get(training, states)
     terms = []
     for state in used:
-        logits = apply_heads(state, heads)
-        terms.append(torch.stack([_cross_entropy(item, labels[:, n]) for n, item in enumerate(logits)]))
+        terms.append(
+            torch.stack([_cross_entropy(x, y) for x, y in zip(apply_heads(state, heads), labels.T, strict=True)])
+        )
     stacked = torch.stack(terms)
     action = (stacked * stacked.new_tensor(TERM_WEIGHTS)).sum() / (len(used) + 1)
     distillation = stacked.new_zeros(())
     if training.endswith("distillation"):
         order = list(states) if training.startswith("reverse") else list(states)[::-1]
         distillation = torch.stack([_divergence(state, order[0]) for state in order[1:]]).sum() / len(states)
-    return ActionLosses(action, distillation, apply_heads(states[-1], heads), stacked)
+    return ActionLosses(action, distillation, logits)
 
 
 def _cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

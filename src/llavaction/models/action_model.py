@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from llavaction.base.errors import InputError
 from llavaction.models.action_loss import action_losses, apply_heads
 from llavaction.models.action_token import HEADS, ActionPositions, ActionTokenConfig, TokenEmbedding, action_settings
 
@@ -73,13 +74,23 @@ class ActionTokenMixin:
             action_labels: int64 [rows, 3] (every video of a row carries its row's label) or [rows, videos, 3]: verb,
                 noun and action class, -1 where there is none.
             inputs: the backbone's inputs.
+
+        Raises:
+            InputError: ``action_labels`` do not suit the rows or the heads.
         """
         as_tuple = inputs.pop("return_dict", None) is False
         asked = action_labels is not None or bool(inputs.get("output_hidden_states"))
+        if action_labels is not None and input_ids is not None:
+            shape = tuple(action_labels.shape)
+            if len(shape) not in (2, 3) or shape[0] != len(input_ids) or shape[-1] != 3:
+                raise InputError(f"action_labels of {list(shape)} for {len(input_ids)} rows", hint="expected [rows, 3]")
         wanted = asked and self.action is not None and input_ids is not None
         if wanted:
             inputs["output_hidden_states"] = True
         outputs = super().forward(input_ids=input_ids, return_dict=True, **inputs)  # type: ignore[misc]
+        labels = inputs.get("labels")
+        if labels is not None and not bool((labels[:, 1:] != -100).any()):
+            outputs["loss"] = 0 * outputs.logits.sum()  # nothing to learn from this text; its mean would be undefined
         if wanted:
             self._read_actions(outputs, self.action_positions(input_ids, **inputs), action_labels)
         return outputs.to_tuple() if as_tuple else outputs

@@ -32,7 +32,7 @@ MODELS = {
 
 def register(module: str) -> None:
     """Enter the classes of one module of ``MODELS`` with transformers; the module calls this at its end."""
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoModelForMultimodalLM, AutoProcessor
 
     from llavaction.models.processor import LlavaVideoProcessor
 
@@ -40,7 +40,8 @@ def register(module: str) -> None:
     for kind, (where, config, model) in MODELS.items():
         if where == module:
             AutoConfig.register(kind, getattr(home, config), exist_ok=True)
-            AutoModelForImageTextToText.register(getattr(home, config), getattr(home, model), exist_ok=True)
+            for table in (AutoModelForImageTextToText, AutoModelForMultimodalLM):
+                table.register(getattr(home, config), getattr(home, model), exist_ok=True)
             if kind == "llava_video":  # the others come with processors of their own
                 AutoProcessor.register(getattr(home, config), LlavaVideoProcessor, exist_ok=True)
 

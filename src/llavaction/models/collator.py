@@ -43,12 +43,28 @@ class TrainingItem:
         videos: uint8 [frames, height, width, 3] each.
         images: uint8 [height, width, 3] each.
         labels: verb, noun and action class of what the videos show; a missing one, like None, is not learnt.
+        times: float64 [frames] for each video, seconds from the clip's start at which its frames were taken; only
+            models that write times into the prompt read them.
     """
 
     messages: Sequence[Mapping[str, Any]]
     videos: Sequence[NDArray[np.uint8]] = ()
     images: Sequence[NDArray[np.uint8]] = ()
     labels: Mapping[str, int] | None = None
+    times: Sequence[NDArray[np.float64]] = ()
+
+
+@dataclass(frozen=True)
+class LaidOut:
+    """A training item as a row of model inputs, not padded yet.
+
+    Attributes:
+        row: ids, labels and pictures; ids of visual tokens are repeated as often as there are such tokens.
+        classes: verb, noun and action class, -1 for each that is missing.
+    """
+
+    row: Row
+    classes: list[int]
 
 
 class Collator:
@@ -74,20 +90,41 @@ class Collator:
         Raises:
             InputError: names the item, counted from 1.
         """
-        rows, classes = [], []
+        rows = []
         for number, item in enumerate(items, start=1):
             try:
-                example = self._tokenise(item.messages)
-                row = Row(example.ids, example.labels, item.videos, item.images)
-                rows.append(self._processor.laid_out(row, self.config.max_length))
-                classes.append(_classes(item.labels))
+                rows.append(self.lay_out(item))
             except InputError as error:
                 raise InputError(f"item {number} of the batch: {error.problem}", hint=error.hint) from error
-        made = self._processor.batch(rows, padding_side=self.config.padding_side)
-        return {name: torch.as_tensor(value) for name, value in {**made, "action_labels": classes}.items()}
+        return self.batch(rows)
+
+    def lay_out(self, item: TrainingItem) -> LaidOut:
+        """One item as a row.
+
+        Raises:
+            InputError: its messages, pictures or labels are malformed or do not fit together.
+        """
+        example = self._tokenise(item.messages)
+        row = Row(example.ids, example.labels, item.videos, item.images)
+        return LaidOut(self._processor.laid_out(row, self.config.max_length), label_classes(item.labels))
+
+    def batch(self, rows: Sequence[LaidOut]) -> dict[str, torch.Tensor]:
+        """Rows as one batch; see :meth:`__call__`."""
+        made = self._processor.batch([item.row for item in rows], padding_side=self.config.padding_side)
+        made["action_labels"] = [item.classes for item in rows]
+        return {name: torch.as_tensor(value) for name, value in made.items()}
+
+    def length(self, messages: Sequence[Mapping[str, Any]], frames: int) -> int:
+        """Tokens of a row whose video has so many frames (0 for none), before it is decoded."""
+        ids = self._tokenise(messages).ids
+        videos = ids.count(self._processor.video_token_id)
+        video = self._processor.visual_tokens(frames) + len(self._processor.action_tokens)
+        images = ids.count(self._processor.image_token_id) * (self._processor.image_tokens - 1)
+        length = len(ids) + videos * (video - 1) + images
+        return length if self.config.max_length is None else min(length, self.config.max_length)
 
 
-def _classes(labels: Mapping[str, int] | None) -> list[int]:
+def label_classes(labels: Mapping[str, int] | None) -> list[int]:
     """Verb, noun and action class, -1 for each that is missing."""
     unknown = set(labels or ()) - set(CLASSES)
     if unknown:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from huggingface_hub.dataclasses import strict
@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration, LlavaOnevisionModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.llava_onevision.modeling_llava_onevision import LlavaOnevisionModelOutputWithPast
 
 from llavaction.base.errors import InputError
 from llavaction.models.action_model import ActionTokenMixin
@@ -25,6 +26,16 @@ from llavaction.models.auto import register
 
 NewlinePosition = Literal["grid", "frame", "one_token", "none"]
 Pooling = Literal["bilinear", "average", "max"]
+
+_OTHERS_INPUTS = (
+    "image_sizes",
+    "image_sizes_videos",
+    "batch_num_images",
+    "vision_aspect_ratio",
+    "vision_feature_layer",
+    "vision_feature_select_strategy",
+)
+"""What the library's class takes as well and this one has no use for."""
 
 
 @strict
@@ -144,10 +155,11 @@ class LlavaVideoModel(LlavaOnevisionModel):
         pixel_values: torch.Tensor | None = None,
         pixel_values_videos: torch.Tensor | None = None,
         video_frame_counts: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
+        attention_mask: Any = None,
+        inputs_embeds: torch.Tensor | None = None,
         mm_encoder_outputs: dict[str, Any] | None = None,
         **inputs: Any,
-    ) -> Any:
+    ) -> LlavaOnevisionModelOutputWithPast:
         """Visual features into their places, then the language model.
 
         Args:
@@ -155,36 +167,66 @@ class LlavaVideoModel(LlavaOnevisionModel):
             pixel_values: [images, 3, side, side] or [images, 1, 3, side, side], still images.
             pixel_values_videos: [videos, frames, 3, side, side].
             video_frame_counts: int64 [videos], how many of the frames are real; None for all.
-            attention_mask: [rows, length].
+            attention_mask: [rows, length], counting what the cache holds; or what else the language model takes.
+            inputs_embeds: [rows, length, width], instead of ``input_ids``; visual features must be in it.
             mm_encoder_outputs: features computed before, by :meth:`get_image_features` and :meth:`get_video_features`.
             inputs: those of the language model.
         """
+        for name in _OTHERS_INPUTS:
+            inputs.pop(name, None)
+        if inputs_embeds is None:
+            inputs_embeds = self.get_input_embeddings()(input_ids)
         encoded = dict(mm_encoder_outputs or {})
         if pixel_values_videos is not None:
-            encoded["video"] = self.get_video_features(pixel_values_videos, video_frame_counts, return_dict=True)
+            encoded["video"] = self.get_video_features(pixel_values_videos, video_frame_counts)
         if pixel_values is not None:
-            encoded["image"] = self.get_image_features(pixel_values, return_dict=True)
-        kinds: tuple[Literal["video", "image"], ...] = ("video", "image")
-        for kind in kinds:
-            if encoded.get(kind) is not None and input_ids is not None:
-                features = encoded[kind].pooler_output
-                spans = self.spans(input_ids, attention_mask, [len(item) for item in features], kind)
-                kept = [item[: span.kept] for item, span in zip(features, spans, strict=True)]
-                encoded[kind] = _encoded(kept if kind == "image" else torch.cat(kept)[None])  # as the parent joins them
-        return super().forward(input_ids=input_ids, attention_mask=attention_mask, mm_encoder_outputs=encoded, **inputs)
+            encoded["image"] = self.get_image_features(pixel_values)
+        if input_ids is not None:
+            for kind in ("video", "image"):
+                inputs_embeds = self.with_features(inputs_embeds, input_ids, attention_mask, encoded.get(kind), kind)
+        if isinstance(attention_mask, torch.Tensor) and attention_mask.dim() == 2:
+            # published batches are padded with zeros; what is not attended to must not depend on the padding token
+            real = attention_mask[:, -inputs_embeds.shape[1] :].to(inputs_embeds)
+            inputs_embeds = inputs_embeds * real.unsqueeze(-1)
+        outputs = self.language_model(attention_mask=attention_mask, inputs_embeds=inputs_embeds, **inputs)
+        return LlavaOnevisionModelOutputWithPast(
+            last_hidden_state=outputs.last_hidden_state,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
 
-    def spans(
+    def with_features(
         self,
+        inputs_embeds: torch.Tensor,
         input_ids: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        lengths: Sequence[int],
-        kind: Literal["video", "image"] = "video",
-    ) -> list[Span]:
+        attention_mask: Any,
+        features: BaseModelOutputWithPooling | None,
+        kind: str,
+    ) -> torch.Tensor:
+        """Put the features of a batch's videos, or images, in the places of their tokens.
+
+        Raises:
+            InputError: tokens and features do not match, or there are tokens without any.
+        """
+        token = self.config.video_token_id if kind == "video" else self.config.image_token_id
+        if features is None:
+            if input_ids.shape[1] > 1 and bool((input_ids == token).any()):
+                raise InputError(f"{kind} tokens in the text but no {kind}", hint="hand over the pixels as well")
+            return inputs_embeds
+        found: Any = features.pooler_output
+        spans = self.spans(input_ids, attention_mask, [len(item) for item in found], kind)
+        kept = [item[: span.kept] for item, span in zip(found, spans, strict=True)]
+        places = (input_ids == token).unsqueeze(-1).to(inputs_embeds.device)
+        return inputs_embeds.masked_scatter(places, torch.cat(kept).to(inputs_embeds))
+
+    def spans(self, input_ids: torch.Tensor, attention_mask: Any, lengths: Sequence[int], kind: str) -> list[Span]:
         """Where the videos or images of a batch stand; see :func:`visual_spans`."""
         visual = input_ids == (self.config.video_token_id if kind == "video" else self.config.image_token_id)
         last = torch.full_like(input_ids[:, 0], input_ids.shape[1] - 1)
-        if attention_mask is not None and attention_mask.dim() == 2:
-            last = (attention_mask.to(last).cumsum(1).argmax(1)).to(input_ids.device)
+        if isinstance(attention_mask, torch.Tensor) and attention_mask.dim() == 2:
+            own = attention_mask[:, -input_ids.shape[1] :].to(last)  # a cache's tokens come before
+            last = own.cumsum(1).argmax(1)
         return visual_spans(visual, lengths, visual.gather(1, last[:, None])[:, 0], kind)
 
     def get_image_features(self, pixel_values: torch.Tensor, image_sizes: Any = None, **options: Any) -> Any:
@@ -248,7 +290,14 @@ class LlavaVideoModel(LlavaOnevisionModel):
         return counts
 
     def project(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Every patch through tower and projector: [frames, 3, side, side] to [frames, patches, width]."""
+        """Every patch through tower and projector: [frames, 3, side, side] to [frames, patches, width].
+
+        Raises:
+            InputError: the frames have another size.
+        """
+        side = cast(Any, self.config.vision_config).image_size
+        if pixels.shape[1:] != (3, side, side):
+            raise InputError(f"frames of {list(pixels.shape[1:])}", hint=f"this model's are [3, {side}, {side}]")
         # the encoder's output itself: the published model applies no norm after it
         hidden = self.vision_tower.embeddings(pixels.to(self.vision_tower.dtype))
         return self.multi_modal_projector(self.vision_tower.encoder(inputs_embeds=hidden).last_hidden_state)
@@ -312,7 +361,9 @@ class LlavaVideoForConditionalGeneration(ActionTokenMixin, LlavaOnevisionForCond
         elif encoded.get("video") is not None:
             lengths = [len(item) for item in encoded["video"].pooler_output]
         found: list[tuple[int, int, int]] = []
-        for span in self.model.spans(input_ids, inputs.get("attention_mask"), lengths):
+        # without a video, as in the steps of a generation, there is nothing to find
+        spans = self.model.spans(input_ids, inputs.get("attention_mask"), lengths, "video") if lengths else []
+        for span in spans:
             if span.kept == span.length:
                 places = (input_ids[span.row] == self.config.video_token_id).nonzero()[:, 0]
                 earlier = sum(row == span.row for row, _, _ in found)

@@ -136,7 +136,7 @@ class PublishedConfig(Strict):
             return None
         if self.action_types is None:
             raise InputError("vision_supervision is set, but not action_types")
-        if self.mm_patch_merge_type == "flat":
+        if self.mm_patch_merge_type == "flat" and self.vision_supervision != "newline":
             raise InputError("vision_supervision is set, but mm_patch_merge_type 'flat' leaves the action token out")
         verbs, nouns, actions = map(int, self.action_types.split(","))
         training = self.vision_token_training if self.vision_token_training in _TRAININGS else "all_layers"

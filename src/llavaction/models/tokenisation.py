@@ -54,7 +54,10 @@ class TokenisationConfig(Strict):
         description="which tokens are learnt: 'published' is the assistant's whole turn, its header included, and "
         "every line break and turn marker anywhere; 'answer' is the assistant's text and the marker that ends it",
     )
-    system: str = Field(default=SYSTEM, description="text before the first turn of a conversation that brings none")
+    system: str | None = Field(
+        default=SYSTEM,
+        description="text before the first turn of a conversation that brings none; None for no such turn",
+    )
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class ConversationTokeniser:
         turns = read_turns(conversation)
         if all(turn.role != "assistant" for turn in turns):
             raise InputError(f"a conversation of {len(turns)} turns in which no assistant answers")
-        if turns[0].role != "system":
+        if turns[0].role != "system" and self.config.system is not None:
             turns.insert(0, Turn("system", self.config.system))
         ids: list[int] = []
         labels: list[int] = []
