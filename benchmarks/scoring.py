@@ -28,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,7 @@ from llavaction.questions.schema import Option, Provenance, Question
 WRITTEN, SEVERAL, ORDERS = 10, 4, 5
 WRITING = f"write {WRITTEN} tokens"
 SIDE, PATCH = 384, 14
-OPERATIONS_PER_LAYER = 25
-"""Kernels that one layer of the text model launches, roughly."""
+OPERATIONS_PER_LAYER = 25  # kernels launched, roughly
 
 
 @dataclass(frozen=True)
@@ -230,11 +230,11 @@ def stages(backend: HuggingFaceBackend, shape: Shape, labels: Sequence[str], fra
         query = make_query(0, drawn[:5], count)
         length = len(backend.prepare(query).ids)
         steps = [behind(length + step, 1, 1) for step in range(WRITTEN - 1)]
-        yield Stage(WRITING + name, lambda q=query: write(backend, q), 1, [reading(query), *steps])
-        yield Stage("letters" + name, lambda q=query: backend.score_options([q]), 1, [reading(query)])
+        yield Stage(WRITING + name, partial(write, backend, query), 1, [reading(query), *steps])
+        yield Stage("letters" + name, partial(backend.score_options, [query]), 1, [reading(query)])
     query = make_query(0, drawn[:5], frames)
     prepared = backend.prepare(query)
-    yield Stage("reading the prompt", lambda: backend._forward([prepared], use_cache=True), 1, [reading(query)])
+    yield Stage("reading the prompt", partial(backend._forward, [prepared], use_cache=True), 1, [reading(query)])
     several = [make_query(n, drawn[5 * n : 5 * n + 5], frames) for n in range(SEVERAL)]
     orders = [make_query(0, drawn[turn:5] + drawn[:turn], frames) for turn in range(ORDERS)]
     rest = len(prepared.ids) - prepared.visual
@@ -243,14 +243,14 @@ def stages(backend: HuggingFaceBackend, shape: Shape, labels: Sequence[str], fra
         (f"letters, {ORDERS} orders", orders, 1, backend),
     ):
         work = [reading(query), behind(prepared.visual, len(asked) * rest, len(asked))]
-        yield Stage(name, lambda q=asked, w=who: w.score_options(q), questions, work)
+        yield Stage(name, partial(who.score_options, asked), questions, work)
     query = make_query(0, drawn[:5], frames, "open")
     length = len(backend.prepare(query).ids)
     for count in (5, 20, len(labels)):
         tree = token_tree(tuple((*ids, 0) for ids in backend.checkpoint.tokenizer(drawn[:count])["input_ids"]))
         nodes = len(tree.inner)
         work = [reading(query), behind(length, nodes, nodes, -(-nodes // backend.config.nodes_per_pass))]
-        yield Stage(f"{count} texts", lambda t=drawn[:count]: backend.score_texts([query], t), 1, work)
+        yield Stage(f"{count} texts", partial(backend.score_texts, [query], drawn[:count]), 1, work)
 
 
 def measure_peaks(device: torch.device, dtype: torch.dtype) -> Peaks:
@@ -335,8 +335,8 @@ def verdicts(rows: dict[str, Any], labels: int) -> list[dict[str, Any]]:
         met = value >= target if sign == ">=" else value <= target
         found.append({"claim": claim, "value": value, "median": median, "target": f"{sign} {target}", "met": met})
     used = rows["reading the prompt"]["bound_reached"]
-    claim = {"claim": "FLOP utilisation of reading the prompt", "value": used, "median": None, "target": ">= 0.45"}
-    return [*found, claim | {"met": used >= 0.45}]
+    last = {"claim": "FLOP utilisation of reading the prompt", "value": used, "median": None, "target": ">= 0.45"}
+    return [*found, last | {"met": used >= 0.45}]
 
 
 @click.command(help=__doc__.splitlines()[0] if __doc__ else None)

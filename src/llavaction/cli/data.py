@@ -1,4 +1,4 @@
-"""``llavaction data``: data that is made, not downloaded."""
+"""``llavaction data``: data that is made, not downloaded, and records to train on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from llavaction.base.records import write_records
+from llavaction.cli.curate import curate, export_records, import_records
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, set_option
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.kitchen_mini import KitchenMiniConfig, KitchenMiniSummary, generate
@@ -15,7 +16,11 @@ from llavaction.specialists.simulated import NoiseModel, simulate_predictions
 
 @click.group()
 def data() -> None:
-    """Make data: kitchen_mini, simulated specialists."""
+    """Make data: kitchen_mini, simulated specialists, training records."""
+
+
+for command in (curate, import_records, export_records):
+    data.add_command(command)
 
 
 @data.command("kitchen-mini")

@@ -13,8 +13,10 @@ from llavaction.base.registry import resolve, suggestion
 COMMANDS = {
     "benchmark": ("llavaction.cli.benchmark:benchmark", "Make and audit multiple-choice benchmarks."),
     "data": ("llavaction.cli.data:data", "Make data: kitchen_mini, simulated specialists."),
+    "specialist": ("llavaction.cli.specialist:specialist", "Train classifiers that propose actions; let them predict."),
     "eval": ("llavaction.cli.evaluate:evaluate", "Ask a model every question of a benchmark."),
     "ask": ("llavaction.cli.ask:ask", "Ask a model one question about one video."),
+    "train": ("llavaction.cli.train:train", "Train a model by a recipe."),
     "report": ("llavaction.cli.report:report", "Write report.html for one or several runs."),
     "compare": ("llavaction.cli.compare:compare", "Test whether one run is better than another."),
     "convert": ("llavaction.cli.convert:convert", "Convert checkpoints of the published format to ours, and back."),

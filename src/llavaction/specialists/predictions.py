@@ -31,6 +31,11 @@ class SpecialistPrediction(Record):
     segment_id: str
     actions: tuple[Action, ...] = Field(min_length=1, description="(verb class, noun class), best first")
     scores: tuple[float, ...] = Field(description="one per action, larger is better; descending")
+    fold: int | None = Field(
+        default=None,
+        ge=0,
+        description="of out-of-fold predictions: the part of the training videos it was held out with",
+    )
 
     @model_validator(mode="after")
     def _is_a_ranking(self) -> SpecialistPrediction:

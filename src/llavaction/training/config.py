@@ -99,8 +99,8 @@ class StageConfig(Part):
     group: int = Field(
         default=16,
         ge=0,
-        description="global batches whose records are sorted by length before they are cut into batches: more waste "
-        "less padding; 1 sorts only within a global batch, so that what is learnt in a step stays random; 0 never sorts",
+        description="global batches whose records are sorted by length before they are cut into batches: the more, the "
+        "less padding; 1 sorts only within a batch, so that what is learnt in a step stays random; 0 never sorts",
     )
     clip: float = Field(default=1.0, ge=0, description="largest norm of the gradient; 0 leaves it as it is")
     gradient_checkpointing: bool = Field(default=False, description="compute activations twice to save memory")
@@ -173,7 +173,7 @@ def accumulation(stage: StageConfig, world: int) -> int:
     at_once = stage.micro_batch * world
     if stage.global_batch % at_once:
         raise InputError(
-            f"global_batch {stage.global_batch} is no multiple of {stage.micro_batch} (micro_batch) x {world} processes",
+            f"global_batch {stage.global_batch} is no multiple of micro_batch {stage.micro_batch} x {world} processes",
             hint=f"{math.ceil(stage.global_batch / at_once) * at_once} would be",
         )
     return stage.global_batch // at_once

@@ -1,0 +1,92 @@
+"""``llavaction data curate | import | export``: records to train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from llavaction.base.errors import InputError
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, table
+from llavaction.curation.exports import EXPORTS, export
+from llavaction.curation.llava import read_llava
+from llavaction.curation.mixture import RECORDS
+from llavaction.curation.mixture import curate as curate_mixture
+from llavaction.curation.stream import write_stream
+from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.video.library import VideoLibrary
+from llavaction.video.probe import probe
+
+
+@click.command("curate")
+@click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files.")
+@click.option("--mixture", type=FILE, required=True, help="YAML: tasks with weights and caps; see recipes/mixtures/.")
+@click.option("--split", help="Split to make records of, in place of the mixture's.")
+@click.option(
+    "--predictions",
+    type=FILE,
+    multiple=True,
+    help="Out-of-fold predictions of a specialist; once a file where each fold has its own.",
+)
+@click.option("--output", type=FOLDER, required=True, help="The folder to write.")
+@as_json
+def curate(
+    annotations: Path, mixture: Path, split: str | None, predictions: tuple[Path, ...], output: Path, json_out: bool
+) -> None:
+    """Make training records of the segments of a split."""
+    dataset = EpicKitchens(annotations)
+    card = curate_mixture(dataset, mixture, output, split=split, predictions=predictions)
+    for remark in (*dataset.remarks, *card.notes):
+        click.echo(f"note: {remark}", err=True)
+    rows = [
+        [name, str(count), ", ".join(f"{lost} {why}" for why, lost in card.left_out.get(name, {}).items()) or "none"]
+        for name, count in card.counts.items()
+    ]
+    emit(
+        {"output": str(output), **card.model_dump(mode="json")},
+        f"{table(rows, ['task', 'records', 'segments left out'])}\n"
+        f"{sum(card.counts.values())} records written to {output}",
+        json_out,
+    )
+
+
+@click.command("import")
+@click.argument("file", type=FILE)
+@click.option("--output", type=FOLDER, required=True, help="The folder to write.")
+@click.option("--videos", type=FOLDER, help="Folder of videos, for records that do not say where their clip ends.")
+@as_json
+def import_records(file: Path, output: Path, videos: Path | None, json_out: bool) -> None:
+    """Turn LLaVA's conversation JSON (or JSON Lines) into training records."""
+    library = None if videos is None else VideoLibrary(videos)
+
+    def duration(video_id: str) -> float:
+        assert library is not None
+        path = library.path(video_id)
+        if not path.is_file():
+            raise InputError(f"the length of '{video_id}' is not known: it is kept in pieces")
+        return probe(path).duration
+
+    found = read_llava(file, None if library is None else duration)
+    for place, why in found.refused:
+        click.echo(f"note: record {place} of {file.name} left out: {why}", err=True)
+    write_stream(output / RECORDS, found.records)
+    emit(
+        {"output": str(output), "records": len(found.records), "left out": len(found.refused)},
+        f"{len(found.records)} records written to {output}, {len(found.refused)} left out",
+        json_out,
+    )
+
+
+@click.command("export")
+@click.argument("records", type=FILE)
+@click.option("--format", "style", required=True, help=f"One of {', '.join(EXPORTS)}.")
+@click.option("--output", type=FOLDER, required=True, help="The folder to write.")
+@click.option("--video", default="{video_id}.mp4", show_default=True, help="For llava: pattern of a video's path.")
+@as_json
+def export_records(records: Path, style: str, output: Path, video: str, json_out: bool) -> None:
+    """Write a records.jsonl as LLaVA, TRL, ms-swift or LLaMA-Factory read it."""
+    counts = export(records, output, style, video=video)
+    text = f"{counts['records']} records written to {output}"
+    if counts["clips"]:
+        text += f"; cut the {counts['clips']} clips listed in clips.jsonl into {output / 'clips'}"
+    emit({"output": str(output), **counts}, text, json_out)

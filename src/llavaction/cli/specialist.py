@@ -1,0 +1,121 @@
+"""``llavaction specialist``: train classifiers that propose actions, and let them predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, set_option, table
+from llavaction.specialists.accuracy import GROUPS
+from llavaction.specialists.challenge import SupervisionLevels
+from llavaction.specialists.config import SpecialistConfig
+from llavaction.specialists.runs import Source, predict_split, train_folds, train_split
+
+Command = Callable[..., None]
+
+
+def source_options(default_split: str) -> Callable[[Command], Command]:
+    """The options that name segments and their videos."""
+
+    def add(command: Command) -> Command:
+        for option in (
+            click.option("--workers", type=click.IntRange(min=0), default=1, show_default=True, help="Decoders."),
+            click.option("--split", default=default_split, show_default=True, help="Split of the annotations."),
+            click.option("--videos", type=FOLDER, required=True, help="Folder of the videos."),
+            click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files."),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.group()
+def specialist() -> None:
+    """Train specialists (verb, noun and action classifiers) and let them predict."""
+
+
+@specialist.command()
+@source_options("train")
+@click.option("--output", type=FOLDER, required=True, help="The specialist's folder; a stopped training is continued.")
+@set_option
+@as_json
+def train(output: Path, settings: tuple[str, ...], json_out: bool, **source: Any) -> None:
+    """Train a specialist on a split; --set architecture=videomae epochs=20 and the like."""
+    config = SpecialistConfig.from_mapping(mapping(settings))
+    result = train_split(Source(**source), config, output, log=_log)
+    text = (
+        f"specialist written to {output}: {result['segments']} segments, {result['seconds']:.0f} s\n{result['faults']}"
+    )
+    emit(result, text.rstrip(), json_out)
+
+
+@specialist.command()
+@click.argument("folder", type=FOLDER)
+@source_options("validation")
+@click.option("--output", type=FILE, required=True, help="The .jsonl file of predictions to write.")
+@click.option("--top-k", default=50, show_default=True, type=click.IntRange(min=1), help="Pairs kept per segment.")
+@click.option("--all-pairs", is_flag=True, help="Rank every verb with every noun, not the pairs met in training.")
+@click.option("--scores", type=FILE, help="Also write every class's score (.npz, the challenge's dict format).")
+@click.option("--challenge", type=FILE, help="Also write an EPIC-KITCHENS-100 submission (.zip or .json).")
+@set_option
+@as_json
+def predict(
+    folder: Path,
+    output: Path,
+    top_k: int,
+    all_pairs: bool,
+    scores: Path | None,
+    challenge: Path | None,
+    settings: tuple[str, ...],
+    json_out: bool,
+    **source: Any,
+) -> None:
+    """Predict a split and say how often it is right.
+
+    --set gives the submission's supervision levels: pretraining, labels, data.
+    """
+    levels = SupervisionLevels.from_mapping(mapping(settings))
+    result = predict_split(
+        folder,
+        Source(**source),
+        output,
+        top_k=top_k,
+        all_pairs=all_pairs,
+        scores=scores,
+        challenge=challenge,
+        levels=levels,
+        log=_log,
+    )
+    emit(result, f"{_accuracies(result)}\n{result['predicted']} predictions written to {output}", json_out)
+
+
+@specialist.command()
+@source_options("train")
+@click.option("--folds", default=5, show_default=True, type=click.IntRange(min=2), help="Parts, by video.")
+@click.option("--top-k", default=50, show_default=True, type=click.IntRange(min=1), help="Pairs kept per segment.")
+@click.option("--output", type=FOLDER, required=True, help="Folder of predictions.jsonl and the folds' specialists.")
+@set_option
+@as_json
+def folds(output: Path, folds: int, top_k: int, settings: tuple[str, ...], json_out: bool, **source: Any) -> None:
+    """Predict each part of a split by a specialist trained on the other parts."""
+    config = SpecialistConfig.from_mapping(mapping(settings))
+    result = train_folds(Source(**source), config, output, folds=folds, top_k=top_k, log=_log)
+    emit(result, f"{_accuracies(result)}\n{result['predicted']} predictions written to {result['output']}", json_out)
+
+
+def _accuracies(result: dict[str, Any]) -> str:
+    rows = []
+    for name in GROUPS:
+        for k in ("top-1", "top-5"):
+            found = result["accuracy"].get(name, {})
+            if any(k in part for part in found.values()):
+                rows.append([f"{name}, {k}", *(f"{part[k]:.1%}" if k in part else "-" for part in found.values())])
+    return "\n".join(filter(None, [table(rows, ["accuracy", "verb", "noun", "action"]), result["faults"]]))
+
+
+def _log(line: str) -> None:
+    click.echo(line, err=True)

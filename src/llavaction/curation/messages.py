@@ -1,0 +1,93 @@
+"""The messages formats that other trainers read.
+
+==================  =====================================================================================
+``trl``             ``messages`` whose contents are lists of parts, ``{"type": "video"}`` and ``"text"``, and
+                    the column ``videos`` (TRL, "Dataset formats and types", section "Vision datasets", which
+                    shows the same with ``images``; the video part also names its file, as the chat templates
+                    of transformers take it)
+``ms-swift``        ``messages`` with ``<video>`` in their texts and ``videos``, a list of paths
+                    (ms-swift, "Custom dataset", section "Multimodal")
+``llama-factory``   the same records; its ``dataset_info.json`` names the columns and the roles
+                    (LLaMA-Factory, ``data/README.md``, sections "Sharegpt format" and "Multimodal video")
+==================  =====================================================================================
+
+None of them has a word for a span of a video, so each clip is a file of its own. :func:`clip_name` says how it is
+called; ``clips.jsonl`` beside an export lists what is to be cut from which video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llavaction.actions.segments import Clip
+from llavaction.base.records import Record
+from llavaction.curation.records import VIDEO, Message, TrainingRecord
+
+
+class ClipFile(Record):
+    """A line of ``clips.jsonl``: which file holds which span of a video."""
+
+    file: str
+    clip: Clip
+
+
+def clip_name(clip: Clip) -> str:
+    """Name of the file of a clip, "P01_11_2.97_13.79.mp4"."""
+    return f"{clip.video_id}_{clip.start}_{clip.stop}.mp4"
+
+
+def to_trl(record: TrainingRecord, folder: str) -> dict[str, Any]:
+    """A record as TRL reads it; ``folder`` holds the clips."""
+    paths = _paths(record, folder)
+    return {
+        "messages": [{"role": said.role, "content": _parts(said, paths)} for said in record.messages],
+        "videos": paths,
+    }
+
+
+def to_swift(record: TrainingRecord, folder: str) -> dict[str, Any]:
+    """A record as ms-swift and LLaMA-Factory read it; ``folder`` holds the clips."""
+    made: dict[str, Any] = {"messages": [{"role": said.role, "content": said.content} for said in record.messages]}
+    if record.clip is not None:
+        made["videos"] = _paths(record, folder)
+    return made
+
+
+def llama_factory_entry(name: str, file: str) -> dict[str, Any]:
+    """What LLaMA-Factory's ``dataset_info.json`` has to say of an export."""
+    return {
+        name: {
+            "file_name": file,
+            "formatting": "sharegpt",
+            "columns": {"messages": "messages", "videos": "videos"},
+            "tags": {
+                "role_tag": "role",
+                "content_tag": "content",
+                "user_tag": "user",
+                "assistant_tag": "assistant",
+                "system_tag": "system",
+            },
+        }
+    }
+
+
+FORMATS: dict[str, Callable[[TrainingRecord, str], dict[str, Any]]] = {
+    "trl": to_trl,
+    "ms-swift": to_swift,
+    "llama-factory": to_swift,
+}
+"""Formats by name."""
+
+
+def _paths(record: TrainingRecord, folder: str) -> list[str]:
+    return [] if record.clip is None else [f"{folder}/{clip_name(record.clip)}"]
+
+
+def _parts(said: Message, paths: list[str]) -> list[dict[str, str]]:
+    before, video, after = said.content.partition(VIDEO)
+    parts = [{"type": "text", "text": before}] if before else []
+    if video:
+        parts.append({"type": "video", "video": paths[0]})
+        after = after.removeprefix("\n")
+    return [*parts, {"type": "text", "text": after}] if after else parts

@@ -1,0 +1,61 @@
+"""A specialist's predictions for training segments, each by a specialist that was not trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from llavaction.actions.segments import SegmentTable
+from llavaction.actions.vocabulary import ActionVocabulary
+from llavaction.base.errors import InputError
+from llavaction.specialists.predictions import Predictions, load_predictions
+
+
+def load_out_of_fold(
+    paths: Sequence[Path], table: SegmentTable, vocabulary: ActionVocabulary
+) -> tuple[Predictions, list[str]]:
+    """Join the predictions of several folds.
+
+    A specialist names the right class of what it was trained on, and its mistakes there are not those it makes in use:
+    distractors for training have to come from specialists that have not seen the segment.
+
+    Args:
+        paths: one file whose predictions name their fold, or one file a fold.
+        table: the segments; predictions for others are left out.
+        vocabulary: the classes that may be predicted.
+
+    Returns:
+        Predictions by segment id, and notes: nobody can tell from a single file without folds whether it is out of
+        fold.
+
+    Raises:
+        InputError: a file cannot be read, two files predict the same segment, or a class does not exist.
+    """
+    ids = [segment.segment_id for segment in table]
+    joined: Predictions = {}
+    origin: dict[str, Path] = {}
+    for path in paths:
+        for segment_id, prediction in load_predictions(path, ids, vocabulary.actions).items():
+            if segment_id not in table:
+                continue
+            if segment_id in joined:
+                raise InputError(
+                    f"predicts '{segment_id}', which {origin[segment_id].name} predicts too",
+                    file=path,
+                    hint="out-of-fold predictions have each segment once, in the file of the fold it was held out with",
+                )
+            for verb, noun in prediction.actions:
+                if verb not in vocabulary.verbs or noun not in vocabulary.nouns:
+                    raise InputError(
+                        f"predicts the unknown class (verb {verb}, noun {noun}) for '{segment_id}'",
+                        file=path,
+                        hint="are these predictions for this dataset?",
+                    )
+            joined[segment_id], origin[segment_id] = prediction, path
+    folds = {prediction.fold for prediction in joined.values()}
+    notes = []
+    if len(paths) == 1 and (None in folds or len(folds) < 2):
+        notes.append(
+            f"{paths[0].name} does not name folds: make sure that its specialist was not trained on these segments"
+        )
+    return joined, notes

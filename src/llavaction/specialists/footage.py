@@ -1,0 +1,145 @@
+"""The frames of a table of segments: decoded in worker processes, kept in memory where they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from llavaction.actions.segments import Segment
+from llavaction.base.errors import InputError
+from llavaction.base.progress import progress
+from llavaction.specialists.config import SpecialistConfig
+from llavaction.video.library import VideoLibrary
+
+DECODED_AT_ONCE = 16
+
+
+@dataclass
+class Faults:
+    """What was wrong with videos, by segment id.
+
+    Attributes:
+        skipped: no frame could be decoded; the segment is left out.
+        incomplete: other frames stand in for some that could not be.
+    """
+
+    skipped: dict[str, str] = field(default_factory=dict)
+    incomplete: dict[str, str] = field(default_factory=dict)
+
+    def summary(self, of: int) -> str:
+        """A sentence for a person; empty where nothing was wrong."""
+        parts = []
+        for what, found in (("left out", self.skipped), ("incomplete", self.incomplete)):
+            if found:
+                name, problem = next(iter(found.items()))
+                parts.append(f"{len(found)} of {of} segments {what} (first: {name}: {problem.splitlines()[0]})")
+        return "; ".join(parts)
+
+
+class Footage:
+    """Frames of segments as bytes [frames, height, width, 3], by their place in the table.
+
+    Args:
+        segments: the table.
+        videos: folder of the videos, in any layout that :class:`VideoLibrary` reads.
+        config: frames, size, and how much memory may be used for keeping them.
+        workers: processes that decode; 0 decodes here. The result does not depend on it.
+
+    Raises:
+        InputError: there is no such folder of videos, or it has none of the segments' videos.
+
+    Attributes:
+        segments: the table.
+        config: the settings.
+        faults: what was wrong so far.
+    """
+
+    def __init__(
+        self, segments: Sequence[Segment], videos: str | Path, config: SpecialistConfig, workers: int = 0
+    ) -> None:
+        self.segments, self.config, self.faults = list(segments), config, Faults()
+        self._library, self._workers = VideoLibrary(videos), workers
+        self._shape = (config.frames, config.height, config.width, 3)
+        names = {segment.video_id for segment in self.segments}
+        separate = [segment.segment_id for segment in self.segments]
+        if len(self._library.missing(names)) == len(names) and len(self._library.missing(separate)) == len(separate):
+            raise InputError(
+                f"has none of the {len(names)} videos of the segments", file=videos, hint="is it the right folder?"
+            )
+        keeps = len(self.segments) * int(np.prod(self._shape)) <= config.cache_gb * 1e9
+        self._kept: dict[int, Tensor] | None = {} if keeps else None
+
+    def batches(self, plan: Sequence[Sequence[int]], what: str = "") -> Iterator[tuple[list[int], Tensor]]:
+        """Batches of the given segments, without those that cannot be decoded.
+
+        Args:
+            plan: places of each batch's segments.
+            what: label of the progress bar.
+
+        Yields:
+            Places that could be decoded, and their frames [segments, frames, height, width, 3] as bytes. A batch
+            of which nothing is left is yielded too.
+        """
+        if self._kept is not None:
+            wanted = sorted({place for batch in plan for place in batch} - self._kept.keys())
+            if wanted:
+                chunks = [wanted[i : i + DECODED_AT_ONCE] for i in range(0, len(wanted), DECODED_AT_ONCE)]
+                for places, frames in progress(self._decoded(chunks), f"{what} (decoding)", total=len(chunks)):
+                    self._kept.update(zip(places, frames, strict=True))
+                nothing = torch.zeros((0, *self._shape), dtype=torch.uint8)
+                self._kept.update({place: nothing for place in wanted if place not in self._kept})
+            recalled = (self._recalled(batch, self._kept) for batch in plan)
+            yield from progress(recalled, what, total=len(plan))
+        else:
+            yield from progress(self._decoded(plan), what, total=len(plan))
+
+    def _recalled(self, batch: Sequence[int], kept: dict[int, Tensor]) -> tuple[list[int], Tensor]:
+        places = [place for place in batch if len(kept[place])]
+        return places, self._stack([kept[place] for place in places])
+
+    def _stack(self, clips: list[Tensor]) -> Tensor:
+        return torch.stack(clips) if clips else torch.zeros((0, *self._shape), dtype=torch.uint8)
+
+    def _decoded(self, plan: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Tensor]]:
+        loader: DataLoader[_Decoded] = DataLoader(
+            _Clips(self.segments, self._library, self._shape),
+            batch_sampler=[list(batch) for batch in plan],
+            num_workers=min(self._workers, len(plan)),
+            collate_fn=list,
+            generator=torch.Generator(),  # the global one is left alone
+        )
+        for batch in loader:
+            for item in batch:
+                name = self.segments[item.place].segment_id
+                if item.problem:
+                    (self.faults.skipped if item.frames is None else self.faults.incomplete)[name] = item.problem
+            good = [(item.place, item.frames) for item in batch if item.frames is not None]
+            yield [place for place, _ in good], self._stack([frames for _, frames in good])
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    place: int
+    frames: Tensor | None
+    problem: str
+
+
+class _Clips(Dataset[_Decoded]):
+    def __init__(self, segments: list[Segment], library: VideoLibrary, shape: tuple[int, ...]) -> None:
+        self._segments, self._library, self._shape = segments, library, shape
+
+    def __len__(self) -> int:
+        return len(self._segments)
+
+    def __getitem__(self, place: int) -> _Decoded:
+        segment = self._segments[place]
+        count, height, width, _ = self._shape
+        found = self._library.read(segment.clip, count, segment_id=segment.segment_id, size=(height, width))
+        problem = str(found.error) if found.error is not None else ""
+        return _Decoded(place, torch.from_numpy(found.images) if len(found) else None, problem)

@@ -1,0 +1,179 @@
+"""What the commands do: train on a split, predict a split, predict a training split fold by fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from llavaction.actions.segments import Segment
+from llavaction.base.errors import InputError
+from llavaction.base.records import write_json, write_records
+from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.specialists.accuracy import measure
+from llavaction.specialists.challenge import SupervisionLevels, write_challenge
+from llavaction.specialists.classifier import Specialist, fingerprint
+from llavaction.specialists.config import SpecialistConfig
+from llavaction.specialists.folds import FoldPlan, predict_folds
+from llavaction.specialists.footage import Footage
+from llavaction.specialists.labels import SpecialistLabels
+from llavaction.specialists.networks import with_checkpoint
+from llavaction.specialists.scores import score_segments
+from llavaction.specialists.training import train_specialist
+
+Log = Callable[[str], None]
+PREDICTIONS, FOLDS = "predictions.jsonl", "folds.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A split and where its videos are.
+
+    Attributes:
+        annotations: folder in the EPIC-KITCHENS-100 form.
+        videos: folder of the videos, in any layout.
+        split: which split.
+        workers: processes that decode.
+    """
+
+    annotations: Path
+    videos: Path
+    split: str
+    workers: int = 0
+
+    @cached_property
+    def dataset(self) -> EpicKitchens:
+        """The annotations."""
+        return EpicKitchens(self.annotations)
+
+    @cached_property
+    def segments(self) -> list[Segment]:
+        """The split's segments.
+
+        Raises:
+            InputError: a row has a class that is not in the class files.
+        """
+        segments = list(self.dataset.segments(self.split))
+        for remark in self.dataset.remarks:
+            if remark.refused and self.split in remark.file and "class file" in remark.what:
+                raise InputError(
+                    remark.what,
+                    file=self.dataset.folder / remark.file,
+                    line=remark.line,
+                    hint="a specialist's label set is closed: correct the row, or add the class to the class file",
+                )
+        return segments
+
+    @property
+    def labels(self) -> SpecialistLabels:
+        """What a specialist of this split tells apart."""
+        return SpecialistLabels.of_training(self.dataset.vocabulary, self.segments)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Where a specialist comes from."""
+        sources = self.dataset.sources(self.split)
+        return {"dataset": self.dataset.name, "licence": self.dataset.licence, "split": self.split, "sources": sources}
+
+    def footage(self, config: SpecialistConfig) -> Footage:
+        """The frames of the segments."""
+        return Footage(self.segments, self.videos, config, self.workers)
+
+
+def train_split(source: Source, config: SpecialistConfig, output: Path, *, log: Log) -> dict[str, Any]:
+    """Train a specialist on a split; see :func:`train_specialist`.
+
+    Returns:
+        Facts for a report: "output", "segments", "seconds", "loss" by epoch, "faults", "fingerprint".
+    """
+    footage = source.footage(with_checkpoint(config))
+    specialist = train_specialist(footage, source.labels, output, facts=source.facts, log=log)
+    facts = specialist.facts
+    return {
+        "output": str(output),
+        "segments": facts["segments"],
+        "seconds": facts["seconds"],
+        "loss": facts["loss"],
+        "left_out": facts["left_out"],
+        "faults": footage.faults.summary(len(footage.segments)),
+        "fingerprint": fingerprint(output),
+    }
+
+
+def predict_split(
+    folder: Path,
+    source: Source,
+    output: Path,
+    *,
+    top_k: int,
+    all_pairs: bool,
+    scores: Path | None,
+    challenge: Path | None,
+    levels: SupervisionLevels,
+    log: Log,
+) -> dict[str, Any]:
+    """Predict a split, write what is asked for and measure it.
+
+    Args:
+        folder: of the specialist.
+        source: the split.
+        output: file of predictions (JSON Lines) to write.
+        top_k: pairs kept per segment.
+        all_pairs: rank every verb with every noun instead of the pairs met in training.
+        scores: file for every class's score, see :meth:`SpecialistScores.save`.
+        challenge: file for a submission, see :func:`write_challenge`.
+        levels: declared with it.
+        log: is given a line now and then.
+
+    Raises:
+        InputError: the folder is no specialist's, or the dataset's classes are not its own.
+    """
+    specialist = Specialist.load(folder)
+    specialist.labels.check(source.dataset.vocabulary, str(source.annotations))
+    footage = source.footage(specialist.config)
+    found = score_segments(specialist, footage)
+    candidates = specialist.labels.pairs if all_pairs else specialist.labels.actions
+    predictions = list(found.rankings(candidates, top_k))
+    write_records(output, predictions)
+    if scores is not None:
+        found.save(scores)
+    if challenge is not None:
+        write_challenge(challenge, found, levels)
+        if len(predictions) < len(source.segments):
+            log(f"the submission lacks {len(source.segments) - len(predictions)} segments and will be refused")
+    return {
+        "output": str(output),
+        "specialist": fingerprint(folder),
+        "predicted": len(predictions),
+        "faults": footage.faults.summary(len(source.segments)),
+        "accuracy": measure(found, predictions, source.segments, source.dataset.groups(source.split)),
+    }
+
+
+def train_folds(
+    source: Source, config: SpecialistConfig, output: Path, *, folds: int, top_k: int, log: Log
+) -> dict[str, Any]:
+    """Write out-of-fold predictions of a split to ``predictions.jsonl``, and which video is in which fold.
+
+    Args:
+        source: the split.
+        config: of every fold's specialist.
+        output: the folder; a stopped call is continued by the next.
+        folds: how many.
+        top_k: pairs kept per segment.
+        log: is given a line now and then.
+    """
+    footage = source.footage(with_checkpoint(config))
+    plan = FoldPlan.draw(source.segments, folds, config.seed)
+    found, predictions = predict_folds(footage, source.labels, plan, output, top_k=top_k, facts=source.facts, log=log)
+    write_json(output / FOLDS, dict(sorted(plan.of_video.items())))
+    write_records(output / PREDICTIONS, predictions)
+    return {
+        "output": str(output / PREDICTIONS),
+        "folds": folds,
+        "predicted": len(predictions),
+        "faults": footage.faults.summary(len(source.segments)),
+        "accuracy": measure(found, predictions, source.segments, source.dataset.groups(source.split)),
+    }

@@ -1,0 +1,159 @@
+"""Scores of a specialist for a whole table, and the rankings of pairs made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from llavaction.actions.vocabulary import Action
+from llavaction.base.errors import InputError
+from llavaction.specialists.classifier import Specialist
+from llavaction.specialists.files import whole
+from llavaction.specialists.footage import Footage
+from llavaction.specialists.labels import SpecialistLabels
+from llavaction.specialists.predictions import SpecialistPrediction
+from llavaction.specialists.training import device
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SpecialistScores:
+    """Log probabilities of every class, for some segments.
+
+    Attributes:
+        labels: what the columns stand for.
+        segment_ids: one per row.
+        verbs: [segments, verbs].
+        nouns: [segments, nouns].
+        actions: [segments, actions met in training]; None without action head.
+        share: weight of the action head in a pair's score.
+    """
+
+    labels: SpecialistLabels
+    segment_ids: tuple[str, ...]
+    verbs: Floats
+    nouns: Floats
+    actions: Floats | None
+    share: float
+
+    @classmethod
+    def joined(cls, parts: Sequence[SpecialistScores]) -> SpecialistScores:
+        """Scores of several specialists with the same labels, one after the other."""
+        actions = [part.actions for part in parts if part.actions is not None]
+        return cls(
+            labels=parts[0].labels,
+            segment_ids=tuple(name for part in parts for name in part.segment_ids),
+            verbs=np.concatenate([part.verbs for part in parts]),
+            nouns=np.concatenate([part.nouns for part in parts]),
+            actions=np.concatenate(actions) if actions else None,
+            share=parts[0].share,
+        )
+
+    def pairs(self, candidates: Sequence[Action]) -> Iterator[Floats]:
+        """Scores of the given pairs [candidates], segment by segment.
+
+        (1 - share) · (log p(verb) + log p(noun)) + share · log p(action); a pair not met in training gets the lowest
+        log p(action) there is.
+
+        Args:
+            candidates: the pairs.
+
+        Raises:
+            InputError: a pair's verb or noun is not among the labels.
+        """
+        labels = self.labels
+        for verb, noun in candidates:
+            if verb not in labels.verb_columns or noun not in labels.noun_columns:
+                raise InputError(f"action class {(verb, noun)} is not of this specialist's verbs and nouns")
+        verbs = [labels.verb_columns[verb] for verb, _ in candidates]
+        nouns = [labels.noun_columns[noun] for _, noun in candidates]
+        met = np.array([labels.action_columns.get(pair, -1) for pair in candidates])
+        for row in range(len(self.segment_ids)):
+            parts = self.verbs[row, verbs] + self.nouns[row, nouns]
+            if self.actions is not None:
+                whole = np.where(met >= 0, self.actions[row, met], self.actions[row].min())
+                parts = (1 - self.share) * parts + self.share * whole
+            yield parts
+
+    def rankings(
+        self, candidates: Sequence[Action], top_k: int, fold: int | None = None
+    ) -> Iterator[SpecialistPrediction]:
+        """The ``top_k`` best pairs of every segment, best first; ties go to the candidate listed first.
+
+        Args:
+            candidates: the pairs to rank.
+            top_k: how many to keep.
+            fold: what the predictions say of their fold.
+
+        Raises:
+            InputError: ``top_k`` is less than 1, or a candidate's verb or noun is not among the labels.
+        """
+        if top_k < 1:
+            raise InputError(f"at least 1 candidate must be kept, found {top_k}")
+        for name, scores in zip(self.segment_ids, self.pairs(candidates), strict=True):
+            lowest = np.partition(scores, -top_k)[-top_k] if top_k < len(scores) else scores.min()
+            near = np.flatnonzero(scores >= lowest)
+            best = near[np.argsort(-scores[near], kind="stable")][:top_k]
+            yield SpecialistPrediction(
+                segment_id=name,
+                actions=tuple(candidates[i] for i in best),
+                scores=tuple(round(float(scores[i]), 5) for i in best),
+                fold=fold,
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write all verb and noun scores in the challenge's dict format (``.npz``: verb_output, noun_output,
+        narration_id; columns are class ids, those of no class hold the lowest float).
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        path = Path(path)
+        arrays: dict[str, Any] = {"narration_id": np.array(self.segment_ids)}
+        for key, scores, names in (
+            ("verb_output", self.verbs, self.labels.verbs),
+            ("noun_output", self.nouns, self.labels.nouns),
+        ):
+            ids = [name.id for name in names]
+            arrays[key] = np.full((len(scores), max(ids) + 1), np.finfo(np.float32).min, dtype=np.float32)
+            arrays[key][:, ids] = scores
+        with whole(path) as part, part.open("wb") as stream:
+            np.savez_compressed(stream, **arrays)
+
+
+def score_segments(
+    specialist: Specialist, footage: Footage, places: Sequence[int] | None = None, batch_size: int = 32
+) -> SpecialistScores:
+    """Run a specialist on segments; those that cannot be decoded are left out (``footage.faults`` names them).
+
+    Args:
+        specialist: trained.
+        footage: the segments' frames, of the specialist's own frames and size.
+        places: which segments; all by default.
+        batch_size: segments at once; changes memory and speed, and scores in their last digits only.
+
+    Raises:
+        InputError: nothing could be decoded.
+    """
+    places = list(range(len(footage.segments))) if places is None else list(places)
+    plan = [places[i : i + batch_size] for i in range(0, len(places), batch_size)]
+    names: list[str] = []
+    columns: list[list[Floats]] = []
+    specialist.eval().to(device())
+    with torch.inference_mode():
+        for found, frames in footage.batches(plan, "specialist"):
+            if found:
+                names += [footage.segments[place].segment_id for place in found]
+                columns.append([head.log_softmax(-1).cpu().numpy() for head in specialist(frames.to(device()))])
+    if not names:
+        raise InputError("no segment could be decoded", hint=footage.faults.summary(len(places)))
+    verbs, nouns, *actions = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    share = specialist.config.action_share
+    return SpecialistScores(specialist.labels, tuple(names), verbs, nouns, actions[0] if actions else None, share)

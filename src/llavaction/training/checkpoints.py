@@ -1,0 +1,61 @@
+"""Checkpoints that are either complete or not there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from transformers.trainer import TRAINER_STATE_NAME
+
+from llavaction.base.errors import InputError
+
+UNFINISHED = ".unfinished"
+"""Folder in which a checkpoint is written before it is moved to its place."""
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints of a stage, by step."""
+    found = {}
+    for path in folder.glob("checkpoint-*"):
+        number = re.fullmatch(r"checkpoint-(\d+)", path.name)
+        if number and (path / TRAINER_STATE_NAME).is_file():
+            found[int(number[1])] = path
+    return [found[step] for step in sorted(found)]
+
+
+def publish(folder: Path, step: int, keep: int) -> None:
+    """Move the finished checkpoint of a step to its place, then delete all but the newest ``keep``."""
+    source, target = folder / UNFINISHED / f"checkpoint-{step}", folder / f"checkpoint-{step}"
+    for path in source.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+    if not target.exists():
+        source.rename(target)
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def kept_intact(folder: Path, step: int) -> Iterator[None]:
+    """Tell what a failed attempt to write the checkpoint of a step leaves behind, and clean up after it.
+
+    Raises:
+        InputError: the attempt failed.
+    """
+    try:
+        yield
+    except Exception as error:  # what a full disk raises depends on the library that writes
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+        there = checkpoints(folder)
+        rest = f"{there[-1].name} is intact, the same command goes on from it" if there else "there is none before it"
+        raise InputError(
+            f"the checkpoint of step {step} cannot be written: {str(error) or type(error).__name__}",
+            file=folder,
+            hint=f"make room on the disk; {rest}",
+        ) from error

@@ -1,0 +1,270 @@
+"""From records to model inputs: clips are read in worker processes, what cannot be read is left out and counted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from llavaction.backends.chat import Chat
+from llavaction.backends.families import Family, Prepared, VideoFamily, family_of
+from llavaction.base.errors import InputError
+from llavaction.base.seeding import hashed_rng
+from llavaction.curation.records import TrainingRecord
+from llavaction.models.action_token import action_settings
+from llavaction.models.checkpoint import Checkpoint
+from llavaction.models.collator import Collator, CollatorConfig, TrainingItem, label_classes
+from llavaction.models.processor import LlavaVideoProcessor, padded
+from llavaction.models.tokenisation import (
+    END,
+    IGNORED,
+    START,
+    SYSTEM,
+    VIDEO,
+    ConversationTokeniser,
+    TokenisationConfig,
+)
+from llavaction.training.config import StageConfig
+from llavaction.training.mixture import Mixture
+from llavaction.training.schedule import Draw
+from llavaction.video.library import VideoLibrary
+
+SKIPPED, RECORDS = "skipped", "records"
+"""What a batch says of itself: the records left out of it with the reason, and how many it was to have."""
+
+_PROBE = "what is asked"
+_PICTURE = (270, 480)
+"""Height and width by which the length of a clip is estimated where it depends on the picture's size."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A record that could not be used."""
+
+    record_id: str
+    reason: str
+
+
+class RowMaker(Protocol):
+    """Lays out items and batches them; see :class:`llavaction.models.collator.Collator`."""
+
+    def lay_out(self, item: TrainingItem) -> Any:
+        """One item, not padded."""
+        ...
+
+    def batch(self, rows: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """Items as model inputs with ``labels``."""
+        ...
+
+    def length(self, messages: Sequence[Mapping[str, Any]], frames: int) -> int:
+        """Tokens of an item before its video is read."""
+        ...
+
+
+class ClipDataset(Dataset[TrainingItem | Skipped]):
+    """Records with their clips read.
+
+    Args:
+        mixture: the records.
+        library: their videos; None where no record shows any.
+        jitter: seed of the random choice of frames, or None to take the middle of every part of a clip.
+    """
+
+    def __init__(self, mixture: Mixture, library: VideoLibrary | None, jitter: int | None = None) -> None:
+        self._mixture, self._library, self._jitter = mixture, library, jitter
+
+    def __len__(self) -> int:
+        return self._mixture.pass_length
+
+    def __getitem__(self, draw: Draw) -> TrainingItem | Skipped:
+        """A record at its turn; one whose clip cannot be read says why."""
+        record, count = self._mixture.records[draw.record], self._mixture.frames[draw.record]
+        messages = [message.model_dump() for message in record.messages]
+        labels = None if record.labels is None else record.labels.model_dump()
+        if record.clip is None or self._library is None:
+            return TrainingItem(messages, labels=labels)
+        rng = None if self._jitter is None else hashed_rng("jitter", self._jitter, record.record_id, draw.turn)
+        try:
+            frames = self._library.read(record.clip, count, segment_id=_segment(record), jitter=rng)
+        except Exception as error:  # a decoder may raise anything on a damaged file
+            return Skipped(record.record_id, f"{type(error).__name__}: {error}")
+        if not len(frames.images):
+            return Skipped(record.record_id, str(frames.error or "no frame can be decoded"))
+        times = np.maximum(np.asarray(frames.times, dtype=np.float64) - record.clip.start, 0.0)
+        return TrainingItem(messages, [frames.images], labels=labels, times=[times])
+
+
+class BatchMaker:
+    """The collate function: what is bad is left out, an empty batch gets a row in which there is nothing to learn.
+
+    Args:
+        rows: of the model's family.
+        tokenizer: for the row of an empty batch.
+    """
+
+    def __init__(self, rows: RowMaker, tokenizer: Any) -> None:
+        self._rows = rows
+        self._ids = tokenizer("\n", add_special_tokens=False)["input_ids"][:1] * 2
+
+    def __call__(self, found: Sequence[TrainingItem | Skipped]) -> dict[str, Any]:
+        """A batch of model inputs, with ``SKIPPED`` and ``RECORDS``."""
+        rows, skipped = [], []
+        for number, item in enumerate(found):
+            if isinstance(item, Skipped):
+                skipped.append(item)
+                continue
+            try:
+                rows.append(self._rows.lay_out(item))
+            except InputError as error:
+                skipped.append(Skipped(f"number {number} of its batch", error.problem))
+        ids = torch.tensor([self._ids])
+        empty = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.full_like(ids, IGNORED)}
+        made: dict[str, Any] = self._rows.batch(rows) if rows else empty
+        return made | {SKIPPED: skipped, RECORDS: len(found)}
+
+
+class FamilyRows:
+    """Rows for any family of the backends that sees videos: what it is taught is what it is later asked.
+
+    Args:
+        family, chat: of the model.
+        config: how conversations are written; rows are padded on the right.
+    """
+
+    def __init__(self, family: VideoFamily, chat: Chat, config: CollatorConfig) -> None:
+        self._family, self._max_length = family, config.max_length
+        tokenizer = family.checkpoint.tokenizer
+        opening = chat.render(_PROBE, ("video",))
+        self._gap = opening.partition(family.placeholder)[2].partition(_PROBE)[0]
+        values = config.tokenisation.model_dump() | {"system": _system(opening)}
+        self._tokenise = ConversationTokeniser(tokenizer, {}, TokenisationConfig.from_mapping(values))
+        self._reserved = [token for token in (*family.visual_tokens, *family.action_tokens) if token != VIDEO]
+        self._visual = set(tokenizer.convert_tokens_to_ids([*family.visual_tokens, *family.action_tokens]))
+        self._labelled = action_settings(family.checkpoint.config) is not None
+        pad = tokenizer.pad_token_id
+        self._pad = 0 if pad is None else int(pad)
+        self._video_lengths: dict[int, int] = {}
+
+    def lay_out(self, item: TrainingItem) -> tuple[Prepared, tuple[int, ...], list[int]]:
+        """The row, its labels and its classes.
+
+        Raises:
+            InputError: the messages hold a token of the model's own, or the row's video does not fit into the limit.
+        """
+        seen = self._family.see(item.videos[0], item.times[0]) if item.videos else None
+        text = "" if seen is None else seen.text + "".join(self._family.action_tokens)
+        example = self._tokenise(self._written(item.messages, text))
+        ids, labels = list(example.ids), list(example.labels)
+        if self._max_length is not None and len(ids) > self._max_length:
+            if self._visual.intersection(ids[self._max_length :]):
+                raise InputError(f"its video does not fit into {self._max_length} tokens", hint="take fewer frames")
+            ids, labels = ids[: self._max_length], labels[: self._max_length]
+        tensors, visual, group = ({}, 0, None) if seen is None else (seen.tensors, seen.visual, seen.group)
+        return Prepared(tuple(ids), tensors, visual, group), tuple(labels), label_classes(item.labels)
+
+    def batch(self, rows: Sequence[tuple[Prepared, tuple[int, ...], list[int]]]) -> dict[str, torch.Tensor]:
+        """Rows as one batch.
+
+        Raises:
+            InputError: the family cannot see clips of unequal length together.
+        """
+        prepared = [row for row, _, _ in rows]
+        groups = {row.group for row in prepared if row.tensors}
+        if len(groups) > 1:
+            raise InputError(
+                f"clips of {sorted(groups, key=str)} frames cannot share a batch in this family of models",
+                hint="give all records the same number of frames, or set micro_batch to 1",
+            )
+        length = max(len(row.ids) for row in prepared)
+        ids = torch.tensor([padded(row.ids, self._pad, length, "right") for row in prepared])
+        mask = torch.tensor([padded([1] * len(row.ids), 0, length, "right") for row in prepared])
+        made = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "labels": torch.tensor([padded(labels, IGNORED, length, "right") for _, labels, _ in rows]),
+            **self._family.collate(prepared),
+            **self._family.extras(ids, mask),
+        }
+        if self._labelled:
+            made["action_labels"] = torch.tensor([classes for _, _, classes in rows])
+        return made
+
+    def length(self, messages: Sequence[Mapping[str, Any]], frames: int) -> int:
+        """Tokens of an item; an estimate where the tokens of a clip depend on the size of its pictures."""
+        length = len(self._tokenise(self._written(messages, "")).ids)
+        if frames:
+            if frames not in self._video_lengths:
+                seen = self._family.see(np.zeros((frames, *_PICTURE, 3), np.uint8), np.arange(frames, dtype=np.float64))
+                written = seen.text + self._gap
+                tokens = self._family.checkpoint.tokenizer(written, add_special_tokens=False)["input_ids"]
+                self._video_lengths[frames] = len(tokens) + len(self._family.action_tokens)
+            length += self._video_lengths[frames]
+        return length if self._max_length is None else min(length, self._max_length)
+
+    def _written(self, messages: Sequence[Mapping[str, Any]], video: str) -> list[dict[str, str]]:
+        """The messages with the video where they say so, and after it what the chat template puts there."""
+        written = video + self._gap if video else ""
+        found = []
+        for message in messages:
+            content = str(message["content"])
+            for token in self._reserved:
+                if token in content:
+                    raise InputError(f"its text contains '{token}'", hint="the model reads it as a picture")
+            found.append({"role": str(message["role"]), "content": re.sub(f"{VIDEO}\n?", lambda _: written, content)})
+        return found
+
+
+def rows_for(checkpoint: Checkpoint, model: Any, stage: StageConfig) -> RowMaker:
+    """What makes the rows of a model.
+
+    Raises:
+        InputError: the model's family sees no videos, or its chat format is not that of the training.
+    """
+    settings = TokenisationConfig(supervise=stage.supervise, system=SYSTEM)
+    config = CollatorConfig(tokenisation=settings, max_length=stage.max_length)
+    if checkpoint.config.model_type == "llava_video":
+        processor = LlavaVideoProcessor.for_config(
+            checkpoint.config, checkpoint.tokenizer, image_settings=checkpoint.image_settings
+        )
+        return Collator(processor, config)
+    chat = Chat(checkpoint)
+    family: Family = family_of(checkpoint, chat, model)
+    if not isinstance(family, VideoFamily):
+        raise InputError(
+            f"models of type '{checkpoint.config.model_type}' have no adapter that sees videos: they cannot be trained",
+            file=checkpoint.folder,
+        )
+    return FamilyRows(family, chat, config)
+
+
+def lengths_of(mixture: Mixture, rows: RowMaker) -> list[int]:
+    """Tokens of every record.
+
+    Raises:
+        InputError: names the record whose messages cannot be written.
+    """
+    found = []
+    for record, frames in zip(mixture.records, mixture.frames, strict=True):
+        try:
+            found.append(rows.length([message.model_dump() for message in record.messages], frames))
+        except InputError as error:
+            raise InputError(f"record '{record.record_id}': {error.problem}", hint=error.hint) from error
+    return found
+
+
+def _system(opening: str) -> str | None:
+    """What a chat template says before the first turn of the user; None for nothing."""
+    before = opening.partition(f"{START}user")[0]
+    header = f"{START}system\n"
+    return before.removeprefix(header).removesuffix("\n").removesuffix(END) if before.startswith(header) else None
+
+
+def _segment(record: TrainingRecord) -> str | None:
+    """The segment a record was made from, for videos that are kept as one file per segment."""
+    name = record.provenance.get("segment_id")
+    return name if isinstance(name, str) else None

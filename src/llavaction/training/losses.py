@@ -1,0 +1,85 @@
+"""Losses that do not depend on how a global batch is cut up.
+
+Every mean is taken over the global batch: the text's over all of its learnt tokens, the heads' over its labelled
+videos, the distillation's over its videos. So accumulated gradients, those of several processes and those of one large
+batch are equal. (The published code takes the text's mean within each micro-batch, which weighs the tokens of short
+answers more; with one micro-batch per step both are the same.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn import functional
+
+from llavaction.models.tokenisation import IGNORED
+
+PIECES = ("lm_loss", "action_loss", "distillation_loss")
+"""What the loss is put together from, as named in the log."""
+
+
+class Counts(NamedTuple):
+    """What the means of a batch are taken over.
+
+    Attributes:
+        tokens: learnt tokens.
+        labelled: videos with a label.
+        videos: videos with an action token.
+    """
+
+    tokens: int
+    labelled: int
+    videos: int
+
+
+def count(core: Any, inputs: Mapping[str, torch.Tensor]) -> Counts:
+    """The counts of one micro-batch.
+
+    Args:
+        core: the model, without wrappers.
+        inputs: its inputs, with ``labels``, and ``action_labels`` where it has an action token.
+    """
+    tokens = int((inputs["labels"][:, 1:] != IGNORED).sum())
+    labels = inputs.get("action_labels")
+    if labels is None or getattr(core, "action", None) is None:
+        return Counts(tokens, 0, 0)
+    rest = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "action_labels")}
+    found = core.action_positions(inputs["input_ids"], **rest)
+    return Counts(tokens, int((found.labels(labels) >= 0).any(1).sum()), len(found.rows))
+
+
+def with_few_logits(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The same inputs, asking for logits only where some row of the batch learns the next token.
+
+    Visual tokens are the bulk of a row and are never learnt; at the size of a vocabulary their logits would take most
+    of the memory of a step.
+    """
+    targets = functional.pad(inputs["labels"][:, 1:], (0, 1), value=IGNORED)
+    columns = (targets != IGNORED).any(0).nonzero()[:, 0]
+    if not len(columns):
+        columns = columns.new_zeros(1)
+    kept = targets[:, columns].contiguous()
+    labels = functional.pad(kept, (1, 0), value=IGNORED)  # the same once more, in the form of labels not yet shifted
+    return inputs | {"labels": labels, "shift_labels": kept, "logits_to_keep": columns}
+
+
+def combine(outputs: Any, own: Counts, whole: Counts, action: Any) -> dict[str, torch.Tensor]:
+    """The share of a micro-batch in every piece of the global batch's loss, and in their weighted sum as "loss".
+
+    Args:
+        outputs: of the model, which was told ``num_items_in_batch=whole.tokens``: its text loss is a share already.
+        own: counts of the micro-batch.
+        whole: of the global batch.
+        action: the action token's settings, or None.
+    """
+    if action is None or "action_loss" not in outputs:
+        text = outputs["loss"]
+        return {"loss": text, "lm_loss": text.detach()}
+    text = outputs["lm_loss"]
+    heads = outputs["action_loss"] * (own.labelled / max(whole.labelled, 1))
+    distillation = outputs["distillation_loss"] * (own.videos / max(whole.videos, 1))
+    total = text + action.head_weight * heads.to(text) + action.distillation_weight * distillation.to(text)
+    pieces = zip(PIECES, (text, heads, distillation), strict=True)
+    return {"loss": total, **{name: value.detach() for name, value in pieces}}

@@ -1,0 +1,158 @@
+"""The log of a training: loss pieces, speed, FLOP utilisation and what was skipped; metrics.jsonl and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.records import write_text
+from llavaction.training.inputs import Skipped
+from llavaction.training.losses import PIECES
+
+HOPELESS = 64
+"""So many records none of which could be read end a training."""
+METRICS = "metrics.jsonl"
+_SUMS = (*PIECES, "rows", "tokens", "places", "flops", "skipped", "records")
+
+
+class Meter:
+    """Adds up what happens between two lines of the log, in one process.
+
+    Args:
+        peak: operations per second at best of one process.
+        world: processes.
+    """
+
+    def __init__(self, peak: float, world: int) -> None:
+        self._peak, self._world = peak, world
+        self._sums = dict.fromkeys(_SUMS, 0.0)
+        self._since = time.perf_counter()
+        self._skipped = self._records = 0.0
+        self.first_skipped: Skipped | None = None
+
+    def add(self, **values: float) -> None:
+        """Add to the sums."""
+        for name, value in values.items():
+            self._sums[name] += value
+
+    def note(self, skipped: Sequence[Skipped], records: int) -> None:
+        """Count the records of a micro-batch and those left out of it; the first of these is shown."""
+        self.add(skipped=len(skipped), records=records)
+        if skipped and self.first_skipped is None:
+            self.first_skipped = skipped[0]
+            print(f"skipped record {skipped[0].record_id}: {skipped[0].reason}", file=sys.stderr)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done here, evaluating or saving, does not count as time of training."""
+        begin = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - begin
+
+    def drain(self, steps: int, reduce: Any) -> dict[str, float]:
+        """The line of the log for the last ``steps`` steps, and a fresh start. Every process must call it.
+
+        Args:
+            steps: at least 1.
+            reduce: sums a tensor over the processes.
+
+        Raises:
+            LlavactionError: no record could be used so far.
+        """
+        elapsed = time.perf_counter() - self._since
+        values = reduce(torch.tensor([self._sums[name] for name in _SUMS], dtype=torch.float64)).tolist()
+        total = dict(zip(_SUMS, values, strict=True))
+        self._sums, self._since = dict.fromkeys(_SUMS, 0.0), time.perf_counter()
+        self._skipped += total["skipped"]
+        self._records += total["records"]
+        if self._records >= HOPELESS and self._skipped == self._records:
+            first = f"; the first: {self.first_skipped.reason}" if self.first_skipped else ""
+            raise LlavactionError(f"none of the first {self._records:.0f} records could be used{first}")
+        return {
+            **{name: total[name] / steps for name in PIECES},
+            "samples_per_second": total["rows"] / elapsed,
+            "tokens_per_second": total["tokens"] / elapsed,
+            "flop_utilisation": total["flops"] / elapsed / (self._peak * self._world),
+            "padding": 1 - total["tokens"] / max(total["places"], 1),
+            "skipped": self._skipped,
+            "world_size": self._world,
+        }
+
+
+class MetricsWriter(TrainerCallback):
+    """Writes every line of the log to ``metrics.jsonl``, TensorBoard and standard error.
+
+    Lines of steps after the checkpoint from which a training goes on are taken back: those steps are done again.
+
+    Args:
+        folder: of the run.
+        stage: its name is in every line.
+        facts: said once, in the first line.
+    """
+
+    def __init__(self, folder: Path, stage: str, facts: Mapping[str, Any]) -> None:
+        self._path, self._stage, self._facts = folder / METRICS, stage, dict(facts)
+        self._board_folder = folder / "tensorboard" / stage
+        self._board: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """Take back what will be done again, and say what is trained."""
+        if not state.is_world_process_zero:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        lines = read_metrics(self._path)
+        kept = [line for line in lines if line["stage"] != self._stage or line["step"] <= state.global_step]
+        write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._board = SummaryWriter(str(self._board_folder), purge_step=state.global_step + 1)
+        if not state.global_step:
+            self._write({"step": 0, **self._facts})
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **rest: Any) -> None:
+        """Write one line."""
+        if not state.is_world_process_zero or not logs:
+            return
+        values = {name: value for name, value in logs.items() if name not in ("epoch", "total_flos")}
+        self._write({"step": state.global_step, **values})
+        for name, value in values.items():
+            if self._board is not None:
+                self._board.add_scalar(name, value, state.global_step)
+        if "loss" in values:
+            pieces = " ".join(f"{name.removesuffix('_loss')} {values[name]:.3f}" for name in PIECES if values.get(name))
+            print(
+                f"{self._stage} {state.global_step}/{state.max_steps}: loss {values['loss']:.4f} ({pieces}), "
+                f"{values['tokens_per_second']:,.0f} tokens/s, {values['flop_utilisation']:.0%} of peak, "
+                f"{values['skipped']:.0f} skipped",
+                file=sys.stderr,
+            )
+        elif "eval_accuracy" in values:
+            print(f"{self._stage} {state.global_step}: accuracy {values['eval_accuracy']:.1%}", file=sys.stderr)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """Close the board."""
+        if self._board is not None:
+            self._board.close()
+
+    def _write(self, values: Mapping[str, Any]) -> None:
+        try:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"stage": self._stage, **values}) + "\n")
+        except OSError as error:
+            raise InputError(f"cannot be written: {error.strerror or error}", file=self._path) from error
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log; one that was cut short by a kill is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]

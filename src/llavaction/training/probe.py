@@ -1,0 +1,94 @@
+"""Multiple-choice accuracy of a model in training: option letters, one forward pass a question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from llavaction.backends.chat import Chat
+from llavaction.backends.families import Prepared, family_of
+from llavaction.models.checkpoint import Checkpoint
+from llavaction.questions.prompts import PromptStyle, multiple_choice_prompt
+from llavaction.questions.schema import Question
+from llavaction.video.library import VideoLibrary
+
+
+class Tally(NamedTuple):
+    """Outcomes: right answers, and questions that could not be asked, among all."""
+
+    right: int
+    failed: int
+    asked: int
+
+
+class Probe:
+    """Asks questions of the model as it is.
+
+    Args:
+        checkpoint: of the model.
+        core: the model.
+        questions: what to ask.
+        library: their videos.
+        frames: frames per clip.
+        prompt: how a question is put.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        core: Any,
+        questions: Sequence[Question],
+        library: VideoLibrary,
+        *,
+        frames: int,
+        prompt: PromptStyle,
+    ) -> None:
+        chat = Chat(checkpoint)
+        self._family, self._letters = family_of(checkpoint, chat, core), chat.letter_tokens()
+        self.questions, self._library = questions, library
+        self._frames, self._prompt = frames, prompt
+
+    def __call__(self, model: Any, rank: int = 0, world: int = 1) -> Tally:
+        """Ask every ``world``-th question from number ``rank`` on; one whose video cannot be read counts as wrong."""
+        right = failed = 0
+        own = self.questions[rank::world]
+        training = model.training
+        model.eval()
+        for question in own:
+            prepared = self._prepare(question)
+            if prepared is None:
+                failed += 1
+                continue
+            with torch.no_grad():
+                logits = model(**self._inputs(prepared, model.device), logits_to_keep=1).logits[0, -1]
+            letters = list(self._letters.ids[: len(question.options)])
+            right += int(logits[letters].argmax()) == question.answer
+        model.train(training)
+        return Tally(right, failed, len(own))
+
+    def _prepare(self, question: Question) -> Prepared | None:
+        try:
+            frames = self._library.read(question.clip, self._frames, segment_id=question.question_id)
+        except Exception:  # a decoder may raise anything on a damaged file
+            return None
+        if not len(frames.images):
+            return None
+        times = np.maximum(np.asarray(frames.times, dtype=np.float64) - question.clip.start, 0.0)
+        text = multiple_choice_prompt(question, self._prompt)
+        return self._family.prepare(text, frames.images, times).followed_by(self._letters.lead)
+
+    def _inputs(self, prepared: Prepared, device: torch.device) -> dict[str, torch.Tensor]:
+        ids = torch.tensor([prepared.ids])
+        mask = torch.ones_like(ids)
+        made = {"input_ids": ids, "attention_mask": mask, **prepared.tensors, **self._family.extras(ids, mask)}
+        return {name: value.to(device) for name, value in made.items()}
+
+
+def spread(questions: Sequence[Question], limit: int | None) -> list[Question]:
+    """``limit`` questions at even distances."""
+    if limit is None or limit >= len(questions):
+        return list(questions)
+    return [questions[round(place)] for place in np.linspace(0, len(questions) - 1, limit)]

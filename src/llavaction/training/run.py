@@ -1,0 +1,245 @@
+"""A whole training: its stages one after the other, each from where it was interrupted."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+import yaml
+from accelerate import PartialState
+from transformers import TrainingArguments
+
+from llavaction.base.errors import InputError
+from llavaction.base.records import write_json, write_text
+from llavaction.models.checkpoint import fingerprint
+from llavaction.questions.schema import Benchmark
+from llavaction.training.checkpoints import UNFINISHED, checkpoints
+from llavaction.training.config import StageConfig, TrainConfig, accumulation
+from llavaction.training.flops import FlopCounter, peak
+from llavaction.training.inputs import BatchMaker, ClipDataset, lengths_of, rows_for
+from llavaction.training.meter import METRICS, Meter, MetricsWriter, read_metrics
+from llavaction.training.mixture import load_mixture
+from llavaction.training.probe import Probe, spread
+from llavaction.training.schedule import Schedule, steps_of
+from llavaction.training.trainee import Trainee, make_trainee, save_trainee, start_folder
+from llavaction.training.trainer import ActionTrainer
+from llavaction.video.library import VideoLibrary
+
+MODEL = "model"
+"""Folder of a finished stage's model; the last stage's lies in the run folder itself."""
+
+_FREE = ("output", "workers", "device", "world_size", "log_steps", "save_steps", "keep_checkpoints", "evaluation")
+"""Settings that may change when a training goes on."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished training.
+
+    Attributes:
+        model: the trained model's folder.
+        metrics: the lines of the log.
+        is_main: whether this is the first of several processes.
+    """
+
+    model: Path
+    metrics: list[dict[str, Any]]
+    is_main: bool = True
+
+    @property
+    def final_loss(self) -> float | None:
+        """The last loss in the log."""
+        return self._last("loss")
+
+    @property
+    def accuracy(self) -> float | None:
+        """The last accuracy in the log."""
+        return self._last("eval_accuracy")
+
+    def _last(self, name: str) -> float | None:
+        return next((line[name] for line in reversed(self.metrics) if name in line), None)
+
+
+def train(config: TrainConfig) -> TrainResult:
+    """Train, or go on with a training that was interrupted; a finished one is left as it is.
+
+    Started by ``torchrun``, every process calls it.
+
+    Raises:
+        InputError: the output folder belongs to another training, the number of processes is not the one asked for, or
+            model, records, videos or settings are not as they have to be.
+        LlavactionError: none of the videos can be read.
+    """
+    processes = PartialState(cpu=config.device == "cpu")
+    world, first = processes.num_processes, processes.is_main_process
+    if config.world_size not in (None, world):
+        raise InputError(
+            f"started with {world} processes, world_size is {config.world_size}",
+            hint=f"torchrun --nproc_per_node {config.world_size} -m llavaction.cli.main train ...",
+        )
+    stages = config.resolved()
+    for stage in stages:
+        accumulation(stage, world)
+    with processes.main_process_first():
+        _claim(config, write=first)
+        folder = start_folder(config.model, config.output, config.seed)
+    for number, stage in enumerate(stages, start=1):
+        home = config.output / stage.name
+        result = config.output / MODEL if number == len(stages) else home / MODEL
+        if not result.is_dir():
+            _train_stage(config, stage, folder, home, result)
+        folder = result
+    return TrainResult(folder, read_metrics(config.output / METRICS), first)
+
+
+def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Path, result: Path) -> None:
+    """One stage from the checkpoint folder ``start`` to the folder ``result``."""
+    processes = PartialState()
+    attention = None if config.attention == "auto" else config.attention
+    trainee = make_trainee(start, stage, seed=config.seed, attention=attention)
+    library = None if stage.videos is None else VideoLibrary(stage.videos, fps=stage.video_fps)
+    mixture = load_mixture(stage, library, config.seed, trainee.sizes)
+    rows = rows_for(trainee.checkpoint, trainee.core, stage)
+    schedule = Schedule(
+        mixture,
+        lengths_of(mixture, rows),
+        stage.steps or steps_of(stage.epochs, mixture.pass_length, stage.global_batch),
+        stage.global_batch,
+        stage.micro_batch,
+        stage.group,
+        config.seed,
+    )
+    args = _arguments(config, stage, home, schedule.steps, processes.num_processes)
+    at_best = peak(args.device, stage.precision)
+    flops = FlopCounter(trainee.model, trainee.core.config, adapters=stage.lora is not None)
+    missing = dict(mixture.missing)
+    facts = {
+        "steps": schedule.steps,
+        "records": len(mixture.records),
+        "missing_records": sum(missing.values()),
+        "missing_videos": sorted(missing)[:10],
+        "peak_flops": at_best,
+        "world_size": processes.num_processes,
+        "trained_parameters": sum(p.numel() for p in trainee.model.parameters() if p.requires_grad),
+    }
+    if processes.is_main_process:
+        shutil.rmtree(home / UNFINISHED, ignore_errors=True)
+    trainer = ActionTrainer(
+        trainee,
+        stage,
+        args,
+        data=ClipDataset(mixture, library, jitter=config.seed if stage.jitter else None),
+        batches=BatchMaker(rows, trainee.checkpoint.tokenizer),
+        schedule=schedule,
+        meter=Meter(at_best, processes.num_processes),
+        flops=flops,
+        probe=_probe(stage, trainee, library),
+        callbacks=[MetricsWriter(config.output, stage.name, facts)],
+    )
+    there = checkpoints(home)
+    trainer.train(resume_from_checkpoint=str(there[-1]) if there else None)
+    if processes.is_main_process:
+        save_trainee(trainee, result)
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.free_memory()
+
+
+def _arguments(config: TrainConfig, stage: StageConfig, home: Path, steps: int, world: int) -> TrainingArguments:
+    checkpointing = {"use_reentrant": False} if stage.gradient_checkpointing else None
+    rates = [rate for rate in stage.learning_rates.model_dump().values() if rate is not None]
+    return TrainingArguments(
+        output_dir=str(home),
+        per_device_train_batch_size=stage.micro_batch,
+        gradient_accumulation_steps=accumulation(stage, world),
+        max_steps=steps,
+        learning_rate=max(rates),
+        lr_scheduler_type="constant_with_warmup" if stage.schedule == "constant" else stage.schedule,
+        warmup_steps=math.ceil(stage.warm_up * steps),
+        max_grad_norm=stage.clip,
+        activation_checkpointing=stage.gradient_checkpointing,
+        activation_checkpointing_kwargs=checkpointing,
+        bf16=stage.precision == "bfloat16",
+        seed=config.seed,
+        logging_steps=stage.log_steps,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=stage.save_steps,
+        eval_strategy="no" if stage.evaluation is None else "steps",
+        eval_steps=None if stage.evaluation is None else stage.evaluation.every,
+        dataloader_num_workers=config.workers,
+        remove_unused_columns=False,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=config.device == "cpu",
+        ddp_find_unused_parameters=True,  # a micro-batch without video does not use the tower
+        deepspeed=None if config.deepspeed is None else str(config.deepspeed),
+        fsdp=None if config.fsdp is None else "full_shard",
+        fsdp_config=config.fsdp,
+    )
+
+
+def _probe(stage: StageConfig, trainee: Trainee, library: VideoLibrary | None) -> Probe | None:
+    settings = stage.evaluation
+    if settings is None:
+        return None
+    videos = library if settings.videos is None else VideoLibrary(settings.videos, fps=stage.video_fps)
+    if videos is None:
+        raise InputError("evaluation needs videos", hint="evaluation.videos=FOLDER")
+    questions = spread(Benchmark.load(settings.benchmark).questions, settings.limit)
+    core, frames = trainee.core, stage.frames
+    return Probe(trainee.checkpoint, core, questions, videos, frames=frames, prompt=settings.prompt)
+
+
+def _claim(config: TrainConfig, *, write: bool) -> None:
+    """Make sure that the output folder is this training's, and say in it what it is."""
+    path = config.output / "config.yaml"
+    if path.is_file():
+        try:
+            there = TrainConfig.from_mapping(yaml.safe_load(path.read_text(encoding="utf-8")), file=path)
+        except (yaml.YAMLError, TypeError):
+            raise InputError("is not the configuration of a training", file=path, hint="give another output") from None
+        changed = _differences(_essence(there), _essence(config))
+        if changed:
+            raise InputError(
+                f"holds a training of other settings ({'; '.join(changed[:5])})",
+                file=config.output,
+                hint="give another output folder, or the settings in its config.yaml",
+            )
+    if write:
+        values = config.model_dump(mode="json")
+        write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+        write_json(config.output / "environment.json", _environment(config))
+
+
+def _essence(config: TrainConfig) -> dict[str, Any]:
+    """What decides the outcome."""
+    own = config.model_dump(mode="json", include={"model", "seed"})
+    stages = [stage.model_dump(mode="json", exclude=set(_FREE)) for stage in config.resolved()]
+    return {**own, **{f"{stage['name']}.{key}": value for stage in stages for key, value in stage.items()}}
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    changed = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
+    return [f"{key}: {there.get(key)!r} there, {here.get(key)!r} asked for" for key in changed]
+
+
+def _environment(config: TrainConfig) -> dict[str, Any]:
+    model = Path(config.model)
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "transformers": transformers.__version__,
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "model": fingerprint(model) if model.is_dir() else config.model,
+    }

@@ -1,0 +1,92 @@
+"""The commands of curation, on a generated kitchen_mini."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from llavaction.base.errors import InputError
+from llavaction.base.records import read_records, write_records
+from llavaction.cli.data import data
+from llavaction.curation.records import TrainingRecord
+from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
+from llavaction.video.library import VideoLibrary
+from llavaction.video.probe import probe
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes/mixtures"
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(data, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mini")
+    settings = {"width": 64, "height": 48, "train_videos": 6, "validation_videos": 2, "test_videos": 0}
+    generate(folder, seed=0, workers=1, settings=KitchenMiniConfig.from_mapping(settings))
+    return folder
+
+
+def _annotations(mini: Path) -> Path:
+    return next(mini.rglob("EPIC_100_train.csv")).parent
+
+
+def test_curate_export_import(mini: Path, tmp_path: Path) -> None:
+    annotations = _annotations(mini)
+    foretold = tmp_path / "p.jsonl"
+    call("simulate-specialist", "--annotations", annotations, "--split", "train", "--output", foretold)
+    out = tmp_path / "out"
+    mixture = RECIPES / "kitchen-mini.yaml"
+    done = call(
+        "curate", "--annotations", annotations, "--split", "train", "--mixture", mixture, "--predictions", foretold,
+        "--output", out,
+    )  # fmt: skip
+    assert "hard_action_recognition" in done.stdout
+    assert "does not name folds" in done.stderr
+    records = list(read_records(out / "records.jsonl", TrainingRecord))
+    assert f"{len(records)} records written" in done.stdout
+    assert json.loads((out / "card.json").read_text())["licence"] == EpicKitchens(annotations).licence
+
+    library = VideoLibrary(mini)
+    lengths = {name: probe(library.path(name)).duration for name in {record.clip.video_id for record in records}}
+    assert all(record.clip.stop <= lengths[record.clip.video_id] + 0.011 for record in records)
+
+    call("export", out / "records.jsonl", "--format", "llava", "--output", tmp_path / "llava")
+    done = call("import", tmp_path / "llava/llava.json", "--output", tmp_path / "again", "--json")
+    assert json.loads(done.stdout)["records"] == len(records)
+    assert (tmp_path / "again/records.jsonl").read_bytes() == (out / "records.jsonl").read_bytes()
+    done = call("export", out / "records.jsonl", "--format", "ms-swift", "--output", tmp_path / "swift")
+    assert "clips listed in clips.jsonl" in done.stdout
+
+
+def test_the_length_of_a_whole_video_is_looked_up(mini: Path, tmp_path: Path) -> None:
+    library = VideoLibrary(mini)
+    name = library.video_ids[0]
+    talk = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "That."}]
+    entries = [{"id": str(i), "video": f"{v}.mp4", "conversations": talk} for i, v in enumerate((name, "nowhere"))]
+    (tmp_path / "x.json").write_text(json.dumps(entries))
+    done = call("import", tmp_path / "x.json", "--videos", mini, "--output", tmp_path / "out")
+    assert "1 records written" in done.stdout
+    assert "record 2 of x.json left out" in done.stderr
+    (record,) = read_records(tmp_path / "out/records.jsonl", TrainingRecord)
+    assert record.clip.duration == pytest.approx(probe(library.path(name)).duration)
+    with pytest.raises(InputError, match="does not say where the clip"):
+        call("import", tmp_path / "x.json", "--output", tmp_path / "out")
+
+
+def test_predictions_that_are_not_enough(mini: Path, tmp_path: Path) -> None:
+    annotations = _annotations(mini)
+    arguments = ("curate", "--annotations", annotations, "--output", tmp_path / "out", "--mixture")
+    with pytest.raises(InputError, match="needs out-of-fold predictions"):
+        call(*arguments, RECIPES / "kitchen-mini.yaml")
+    call("simulate-specialist", "--annotations", annotations, "--split", "validation", "--output", tmp_path / "p.jsonl")
+    with pytest.raises(InputError, match="no prediction for"):
+        call(*arguments, RECIPES / "kitchen-mini.yaml", "--predictions", tmp_path / "p.jsonl")
+    write_records(tmp_path / "empty.jsonl", [])
+    done = call(*arguments, RECIPES / "kitchen-mini-random.yaml", "--json")
+    assert json.loads(done.stdout)["counts"]["hard_action_recognition"] > 30

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from llavaction.base.errors import LlavactionError
+from llavaction.cli.main import cli
+from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
+from llavaction.specialists.predictions import load_predictions
+
+SETTINGS = ("epochs=1", "channels=8", "frames=4", "height=24", "width=32")
+
+
+@pytest.fixture(scope="module")
+def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kitchen")
+    settings = KitchenMiniConfig(width=64, height=48, fps=6, train_videos=6, validation_videos=3, test_videos=0)
+    generate(folder, settings=settings, workers=1)
+    return folder
+
+
+def call(*arguments: str | Path) -> dict[str, object]:
+    done = CliRunner(catch_exceptions=False).invoke(cli, [*map(str, arguments), "--json"], standalone_mode=False)
+    return json.loads(done.stdout)
+
+
+def options(kitchen: Path, split: str) -> list[str | Path]:
+    return ["--annotations", kitchen / "annotations", "--videos", kitchen / "videos", "--split", split]
+
+
+def settings(*values: str) -> list[str]:
+    return [part for value in values for part in ("--set", value)]
+
+
+def test_train_predict_and_folds(kitchen: Path, tmp_path: Path):
+    made = call("specialist", "train", *options(kitchen, "train"), "--output", tmp_path / "s", *settings(*SETTINGS))
+    dataset = EpicKitchens(kitchen / "annotations")
+    assert made["segments"] == len(dataset.segments("train"))
+    assert len(made["loss"]) == 1
+    outputs = ["--output", tmp_path / "p.jsonl", "--scores", tmp_path / "s.npz", "--challenge", tmp_path / "c.zip"]
+    done = call(
+        "specialist", "predict", tmp_path / "s", *options(kitchen, "validation"), *outputs, "--top-k", "7",
+        *settings("pretraining=1"),
+    )  # fmt: skip
+    assert done["specialist"] == made["fingerprint"]
+    segments = list(dataset.segments("validation"))
+    overall = done["accuracy"]["overall"]
+    assert overall["action"]["segments"] == len(segments) == done["predicted"]
+    assert set(done["accuracy"]) == {"overall", "unseen participants", "tail"}
+    ids, actions = [segment.segment_id for segment in segments], dataset.vocabulary.actions
+    ours, official, dense = (load_predictions(tmp_path / f, ids, actions) for f in ("p.jsonl", "c.zip", "s.npz"))
+    assert set(ours) == set(official) == set(dense) == set(ids)
+    share = sum(segment.action in ours[segment.segment_id].actions[:5] for segment in segments) / len(segments)
+    assert overall["action"]["top-5"] == pytest.approx(share, abs=1e-6)
+    met = {segment.action for segment in dataset.segments("train")}
+    assert all(len(p.actions) == 7 and set(p.actions) <= met for p in ours.values())
+    pairs = call(
+        "specialist", "predict", tmp_path / "s", *options(kitchen, "validation"), "--output", tmp_path / "q.jsonl",
+        "--all-pairs", "--top-k", "1000",
+    )  # fmt: skip
+    assert pairs["predicted"] == len(segments)
+    everything = load_predictions(tmp_path / "q.jsonl", ids, actions)
+    classes = len(dataset.verbs) * len(dataset.nouns)
+    assert {len(prediction.actions) for prediction in everything.values()} == {min(classes, 1000)}
+    found = call(
+        "specialist", "folds", *options(kitchen, "train"), "--output", tmp_path / "f", "--folds", "2",
+        *settings(*SETTINGS),
+    )  # fmt: skip
+    assert found["predicted"] == made["segments"]
+    train = [segment.segment_id for segment in dataset.segments("train")]
+    folded = load_predictions(found["output"], train, actions)
+    dealt = json.loads((tmp_path / "f" / "folds.json").read_text())
+    assert all(folded[s.segment_id].fold == dealt[s.video_id] for s in dataset.segments("train"))
+
+
+def test_what_a_person_sees(kitchen: Path, tmp_path: Path):
+    arguments = ["specialist", "train", *options(kitchen, "train"), "--output", tmp_path, *settings(*SETTINGS)]
+    done = CliRunner(catch_exceptions=False).invoke(cli, list(map(str, arguments)), standalone_mode=False)
+    assert "specialist written to" in done.stdout
+    assert "epoch 1 of 1: loss" in done.stderr
+    arguments = ["specialist", "predict", tmp_path, *options(kitchen, "validation"), "--output", tmp_path / "p.jsonl"]
+    done = CliRunner(catch_exceptions=False).invoke(cli, list(map(str, arguments)), standalone_mode=False)
+    rows = [line.split("  ")[0] for line in done.stdout.splitlines()]
+    assert rows[0] == "accuracy"
+    assert {"overall, top-1", "overall, top-5", "tail, top-1", "unseen participants, top-1"} <= set(rows)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"), [("epoch=3", "did you mean 'epochs'"), ("channels=9", "multiple of 8")]
+)
+def test_settings_are_checked_before_anything_is_done(kitchen: Path, tmp_path: Path, setting: str, message: str):
+    arguments = ["specialist", "train", *options(kitchen, "train"), "--output", tmp_path / "s", "--set", setting]
+    with pytest.raises(LlavactionError, match=message):
+        CliRunner(catch_exceptions=False).invoke(cli, list(map(str, arguments)), standalone_mode=False)
+    assert not (tmp_path / "s").exists()

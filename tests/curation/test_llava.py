@@ -1,0 +1,156 @@
+"""LLaVA's conversation JSON, there and back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kitchen_days import predictions
+
+from llavaction.base.errors import InputError
+from llavaction.base.records import read_records, write_records
+from llavaction.curation.exports import EXPORTS, export
+from llavaction.curation.llava import from_llava, read_llava, to_llava, video_id
+from llavaction.curation.messages import ClipFile
+from llavaction.curation.mixture import curate
+from llavaction.curation.records import TrainingRecord
+from llavaction.datasets.epic_kitchens import EpicKitchens
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes/mixtures"
+TALK = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "That."}]
+
+
+@pytest.fixture(scope="module")
+def records(kitchen: EpicKitchens, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("records")
+    write_records(folder / "p.jsonl", predictions(kitchen).values())
+    curate(kitchen, RECIPES / "kitchen-mini.yaml", folder, predictions=[folder / "p.jsonl"])
+    return folder / "records.jsonl"
+
+
+def test_every_record_there_and_back(records: Path, tmp_path: Path) -> None:
+    counts = export(records, tmp_path, "llava", video="{video_id}.MP4")
+    ours = list(read_records(records, TrainingRecord))
+    theirs = json.loads((tmp_path / "llava.json").read_text())
+    assert counts["records"] == len(ours) == len(theirs) > 1000
+    first = theirs[0]
+    assert first["video"] == f"{ours[0].clip.video_id}.MP4"
+    assert [turn["from"] for turn in first["conversations"]] == ["human", "gpt"]
+    assert first["conversations"][0]["value"].startswith("<image>\nWhich action does the video show?\nA. ")
+    assert float(first["start_timestamp"]) == ours[0].clip.start
+    assert first["verb_id"] == ours[0].labels.verb
+    assert read_llava(tmp_path / "llava.json").records == ours
+    lines = "".join(json.dumps(entry) + "\n" for entry in theirs)
+    (tmp_path / "llava.jsonl").write_text(lines)
+    assert read_llava(tmp_path / "llava.jsonl").records == ours
+
+
+def test_the_published_records(shared: Path) -> None:
+    for entry in json.loads((shared / "golden/text/temporal.json").read_text())["seed0"]["first40"]:
+        record = from_llava(entry)
+        assert record.task == "temporal_detection"
+        assert record.clip.video_id == entry["video"].split("-")[1]
+        assert record.clip.stop == float(entry["end_timestamp"])
+        assert record.messages[0].content == f"<video>\n{entry['conversations'][0]['value']}"
+        assert record.labels.action == entry["action_id"]
+
+
+def test_text_alone_and_system_turns(tmp_path: Path) -> None:
+    turns = [{"from": "system", "value": "Be brief."}, *TALK[:1], *TALK[1:]]
+    turns[1] = {"from": "human", "value": "What?"}
+    record = from_llava({"id": "t", "conversations": turns})
+    assert record.clip is None
+    assert [message.role for message in record.messages] == ["system", "user", "assistant"]
+    assert from_llava(to_llava(record)) == record
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ([], "no list of 'conversations'"),
+        ({"image": "a.jpg", "conversations": TALK}, "about a picture"),
+        ({"video": "v.mp4", "conversations": TALK}, "does not say where the clip in 'v.mp4' ends"),
+        ({"video": ["v.mp4"], "conversations": TALK}, "expected one path"),
+        ({"video": "v", "start_timestamp": "1", "end_timestamp": "x", "conversations": TALK}, "not a number"),
+        ({"video": "v", "start_timestamp": "3", "end_timestamp": "2", "conversations": TALK}, "greater than start"),
+        ({"conversations": TALK}, "stands 1 times in the messages of a record with no clip"),
+        ({"video": "v", "end_timestamp": 2, "conversations": TALK[:1]}, "messages"),
+        ({"video": "v", "end_timestamp": 2, "conversations": [{"from": "robot", "value": "x"}]}, "a turn is"),
+        ({"video": "v", "end_timestamp": 2, "conversations": TALK, "verb_id": "take"}, "verb"),
+    ],
+)
+def test_records_that_cannot_be_used_are_named(tmp_path: Path, entry: Any, message: str) -> None:
+    good = {"id": "g", "video": "a/v.mp4", "end_timestamp": 2, "conversations": TALK}
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps([good, entry]))
+    found = read_llava(path)
+    assert [record.record_id for record in found.records] == ["g"]
+    assert [place for place, _ in found.refused] == [2]
+    assert message in found.refused[0][1]
+    path.write_text(json.dumps([entry]))
+    with pytest.raises(InputError, match=r"holds no usable record; the first: "):
+        read_llava(path)
+
+
+def test_lengths_and_ids_that_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps([{"id": "a", "video": "v.mp4", "conversations": TALK}] * 2))
+    found = read_llava(path, {"v": 12.5}.__getitem__).records
+    assert [record.record_id for record in found] == ["a", "a:2"]
+    assert (found[0].clip.start, found[0].clip.stop) == (0.0, 12.5)
+    path.write_text("{}")
+    with pytest.raises(InputError, match="expected a list"):
+        read_llava(path)
+    with pytest.raises(InputError, match="no such file"):
+        read_llava(tmp_path / "nowhere.jsonl")
+    (tmp_path / "bad.jsonl").write_text("{}\n{\n")
+    with pytest.raises(InputError, match=r"bad.jsonl:2: not JSON"):
+        read_llava(tmp_path / "bad.jsonl")
+
+
+def test_ids_of_videos() -> None:
+    assert video_id("P01/P01-P01_11.MP4") == video_id("P01-P01_11") == video_id("P01_11.mp4") == "P01_11"
+    assert video_id("a/b-c.d") == "b-c.d"
+
+
+def test_their_placeholder_in_our_text() -> None:
+    record = from_llava({"id": "g", "video": "v", "end_timestamp": 2, "conversations": TALK})
+    turns = (record.messages[0], record.messages[1].model_copy(update={"content": "an <image>"}))
+    with pytest.raises(InputError, match="record 'g' says '<image>'"):
+        to_llava(record.model_copy(update={"messages": turns}))
+
+
+@pytest.mark.parametrize("style", ["ms-swift", "llama-factory", "trl"])
+def test_messages_hold_the_same_texts_and_clips(records: Path, tmp_path: Path, style: str) -> None:
+    counts = export(records, tmp_path, style)
+    ours = list(read_records(records, TrainingRecord))
+    theirs = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    clips = {entry.file: entry.clip for entry in read_records(tmp_path / "clips.jsonl", ClipFile)}
+    assert counts == {"records": len(ours), "clips": len(clips)}
+    assert len(clips) == len({record.clip.model_dump_json() for record in ours})
+    for mine, other in zip(ours, theirs, strict=True):
+        (file,) = other["videos"]
+        assert clips[file] == mine.clip
+        assert [message["role"] for message in other["messages"]] == ["user", "assistant"]
+        contents = [message["content"] for message in other["messages"]]
+        if style == "trl":
+            assert contents[0][0] == {"type": "video", "video": file}
+            contents = [
+                "".join("<video>\n" if part["type"] == "video" else part["text"] for part in parts)
+                for parts in contents
+            ]
+        assert contents == [message.content for message in mine.messages]
+    description = tmp_path / "dataset_info.json"
+    assert description.exists() == (style == "llama-factory")
+    if description.exists():
+        entry = json.loads(description.read_text())["llavaction"]
+        assert entry["columns"]["videos"] in theirs[0]
+        assert (tmp_path / entry["file_name"]).is_file()
+
+
+def test_an_unknown_format(records: Path, tmp_path: Path) -> None:
+    assert len(EXPORTS) == 4
+    with pytest.raises(InputError, match="did you mean 'ms-swift'"):
+        export(records, tmp_path, "mswift")

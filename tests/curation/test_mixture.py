@@ -1,0 +1,173 @@
+"""Mixtures: the right amount of each, the same on every run, and clear errors."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from kitchen_days import day, material, predictions
+
+from llavaction.base.errors import InputError
+from llavaction.base.records import file_sha256, read_records, write_records
+from llavaction.curation.mixture import curate, load_mixture, take_share
+from llavaction.curation.narration import DirectNarration, DirectNarrationSettings
+from llavaction.curation.out_of_fold import load_out_of_fold
+from llavaction.curation.records import TrainingRecord
+from llavaction.datasets.epic_kitchens import EpicKitchens
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes/mixtures"
+
+
+def _write(path: Path, **values: object) -> Path:
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+@pytest.fixture
+def foretold(kitchen: EpicKitchens, tmp_path: Path) -> Path:
+    path = tmp_path / "predictions.jsonl"
+    write_records(path, predictions(kitchen).values())
+    return path
+
+
+@pytest.mark.parametrize("recipe", sorted(path.name for path in RECIPES.glob("*.yaml")))
+def test_every_recipe(kitchen: EpicKitchens, foretold: Path, tmp_path: Path, recipe: str) -> None:
+    card = curate(kitchen, RECIPES / recipe, tmp_path / "out", predictions=[foretold])
+    records = list(read_records(tmp_path / "out/records.jsonl", TrainingRecord))
+    counts = Counter(record.record_id.split(":")[0] for record in records)
+    assert counts == card.counts
+    assert len({record.record_id for record in records}) == len(records)
+    segments = len(kitchen.segments("train"))
+    for settings in card.tasks:
+        lost = sum(count for why, count in card.left_out.get(settings["name"], {}).items() if why != "weight or cap")
+        assert counts[settings["name"]] == round(settings["weight"] * (segments - lost))
+    saved = json.loads((tmp_path / "out/card.json").read_text())
+    assert saved["counts"] == dict(counts)
+    assert saved["sources"][recipe] == file_sha256(RECIPES / recipe)
+    assert saved["sources"]["predictions.jsonl"] == file_sha256(foretold)
+    assert saved["sources"]["EPIC_100_train.csv"] == file_sha256(kitchen.folder / "EPIC_100_train.csv")
+    assert saved["licence"] == kitchen.licence
+    assert saved["notes"] == []
+
+
+def test_the_order_of_the_annotations_has_no_effect(kitchen: EpicKitchens, foretold: Path, tmp_path: Path) -> None:
+    other = day(tmp_path / "annotations")
+    file = other.folder / "EPIC_100_train.csv"
+    header, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([header, *reversed(rows)]) + "\n")
+    mixture = RECIPES / "kitchen-mini.yaml"
+    curate(kitchen, mixture, tmp_path / "a", predictions=[foretold])
+    curate(kitchen, mixture, tmp_path / "b", predictions=[foretold])
+    assert (tmp_path / "a/records.jsonl").read_bytes() == (tmp_path / "b/records.jsonl").read_bytes()
+    curate(EpicKitchens(other.folder), mixture, tmp_path / "c", predictions=[foretold])
+    straight, turned = (
+        {record.record_id: record for record in read_records(tmp_path / name / "records.jsonl", TrainingRecord)}
+        for name in ("a", "c")
+    )
+    assert straight == turned
+    assert len(straight) > 1000
+
+
+def test_the_seed_changes_the_draws_and_not_the_amounts(kitchen: EpicKitchens, foretold: Path, tmp_path: Path) -> None:
+    files = []
+    for seed in (0, 1):
+        tasks = [{"task": "hard_action_recognition", "weight": 0.5}]
+        mixture = _write(tmp_path / f"{seed}.yaml", seed=seed, tasks=tasks)
+        curate(kitchen, mixture, tmp_path / str(seed), predictions=[foretold])
+        files.append({r.record_id for r in read_records(tmp_path / f"{seed}/records.jsonl", TrainingRecord)})
+    assert len(files[0]) == len(files[1]) == round(len(kitchen.segments("train")) / 2)
+    assert 0.3 < len(files[0] & files[1]) / len(files[0]) < 0.7
+
+
+@pytest.mark.parametrize(("weight", "cap", "wanted"), [(2.5, None, 615), (2.5, 300, 300), (0.1, None, 25), (1, 7, 7)])
+def test_weights_and_caps(kitchen: EpicKitchens, weight: float, cap: int | None, wanted: int) -> None:
+    assert len(kitchen.segments("train")) == 246
+    settings = DirectNarrationSettings(task="direct_narration", name="n", weight=weight, cap=cap)
+    share = take_share(DirectNarration(settings, material(kitchen)))
+    assert len(share.turns) == len({(s.segment_id, turn) for s, turn in share.turns}) == wanted
+    per_segment = Counter(segment.segment_id for segment, _ in share.turns)
+    assert max(per_segment.values()) - (min(per_segment.values()) if len(per_segment) == 246 else 0) <= 1
+    assert share.left_out.get("weight or cap", 0) == 246 - len(per_segment)
+    places = [list(kitchen.segments("train")).index(segment) for segment, _ in share.turns]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "the mixture is empty"),
+        ({"tasks": []}, "the mixture is empty"),
+        ({"tasks": [{"task": "direct_naration"}]}, "did you mean 'direct_narration'"),
+        ({"tasks": [{"task": "caption", "wieght": 2}]}, "did you mean 'weight'"),
+        ({"tasks": [{"task": "hard_action_recognition", "optoins": 3}]}, "did you mean 'options'"),
+        ({"tasks": [{"task": "caption", "cap": 0}]}, "cap: Input should be greater than 0"),
+        ({"tasks": [{"task": "caption", "weight": 0}]}, "weight: Input should be greater than 0"),
+        ({"sede": 1, "tasks": [{"task": "caption"}]}, "did you mean 'seed'"),
+        ({"tasks": [{"task": "caption"}, {"task": "caption"}]}, "two tasks are called 'caption'"),
+        ({"tasks": [{}]}, "unknown task 'None'"),
+        ({"tasks": ["caption"]}, "not a valid MixtureConfig"),
+    ],
+)
+def test_mixtures_that_are_not(tmp_path: Path, values: dict[str, object], message: str) -> None:
+    path = _write(tmp_path / "m.yaml", **values)
+    with pytest.raises(InputError) as error:
+        load_mixture(path)
+    assert message in str(error.value)
+    assert str(error.value).startswith(str(path))
+
+
+def test_other_files_that_are_no_mixtures(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such mixture"):
+        load_mixture(tmp_path / "m.yaml")
+    (tmp_path / "m.yaml").write_text("tasks: [")
+    with pytest.raises(InputError, match="not readable as YAML"):
+        load_mixture(tmp_path / "m.yaml")
+
+
+def test_a_mixture_that_leaves_nothing(kitchen: EpicKitchens, tmp_path: Path) -> None:
+    tasks = [{"task": "hard_action_recognition", "options": 20, "miner": "random", "pool": 19}]
+    mixture = _write(tmp_path / "m.yaml", tasks=[{"task": "direct_narration", "weight": 0.001}])
+    with pytest.raises(InputError, match=r"no record can be made of split 'train'.*'weight or cap': 246"):
+        curate(kitchen, mixture, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    card = curate(kitchen, _write(mixture, tasks=tasks), tmp_path / "out")
+    assert sum(card.counts.values()) + sum(card.left_out.get("hard_action_recognition", {}).values()) == 246
+
+
+def test_out_of_fold_files_are_joined(kitchen: EpicKitchens, tmp_path: Path) -> None:
+    table, vocabulary = kitchen.segments("train"), kitchen.vocabulary
+    known = predictions(kitchen)
+    paths = [tmp_path / f"{fold}.jsonl" for fold in range(3)]
+    for fold, path in enumerate(paths):
+        write_records(path, [p.model_copy(update={"fold": None}) for p in known.values() if p.fold == fold])
+    joined, notes = load_out_of_fold(paths, table, vocabulary)
+    assert set(joined) == set(known)
+    assert notes == []
+    _, notes = load_out_of_fold(paths[:1], table, vocabulary)
+    assert "does not name folds" in notes[0]
+    write_records(paths[2], [next(iter(known.values()))])
+    with pytest.raises(InputError, match=r"predicts 'P09_01_0', which 0.jsonl predicts too"):
+        load_out_of_fold(paths, table, vocabulary)
+    wrong = known["P09_01_0"].model_copy(update={"actions": ((77, 0),), "scores": (0.0,)})
+    write_records(paths[2], [wrong])
+    with pytest.raises(InputError, match=r"unknown class \(verb 77, noun 0\) for 'P09_01_0'"):
+        load_out_of_fold(paths[2:], table, vocabulary)
+
+
+def test_a_full_disk_loses_nothing(kitchen: EpicKitchens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixture = _write(tmp_path / "m.yaml", tasks=[{"task": "caption"}])
+    curate(kitchen, mixture, tmp_path / "out")
+    before = (tmp_path / "out/records.jsonl").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="cannot be written: No space left on device"):
+        curate(kitchen, mixture, tmp_path / "out")
+    assert (tmp_path / "out/records.jsonl").read_bytes() == before
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["records.jsonl"]

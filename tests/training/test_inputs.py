@@ -1,0 +1,131 @@
+"""Rows and batches: what is learnt is what is later asked, and bad records are left out and counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from kitchenette import clip_record, settings, text_record
+
+from llavaction.backends.chat import Chat
+from llavaction.backends.families import family_of
+from llavaction.base.errors import InputError
+from llavaction.models.collator import TrainingItem
+from llavaction.models.tokenisation import IGNORED
+from llavaction.training.config import TrainConfig
+from llavaction.training.inputs import RECORDS, SKIPPED, BatchMaker, ClipDataset, Skipped, lengths_of, rows_for
+from llavaction.training.mixture import Mixture
+from llavaction.training.schedule import Draw
+from llavaction.training.trainee import Trainee, make_trainee, start_folder
+from llavaction.video.library import VideoLibrary
+
+HEADS = {"supervision": "three_tokens", "verbs": 3, "nouns": 3, "actions": 3}
+FAMILIES = {"llava_video": None, "llava_onevision": HEADS, "qwen2_5_vl": HEADS, "qwen3_vl": HEADS, "internvl": None}
+
+
+def trainee_of(family: str, home: Path, folder: Path, **values: Any) -> tuple[Trainee, Any]:
+    changes = {"action": FAMILIES[family], **values}
+    stage = TrainConfig.from_mapping(settings(home, **changes)).resolved()[0]
+    trainee = make_trainee(start_folder(f"tiny:{family}", folder, 0), stage, seed=0)
+    return trainee, rows_for(trainee.checkpoint, trainee.core, stage)
+
+
+def dataset(home: Path, *records: Any, frames: int = 3, jitter: int | None = None) -> ClipDataset:
+    counts = [frames if record.clip else 0 for record in records]
+    return ClipDataset(Mixture(records, counts, [(0, len(records), 1.0)]), VideoLibrary(home / "videos"), jitter)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_learnt_is_what_is_asked(family: str, home: Path, tmp_path: Path) -> None:
+    trainee, rows = trainee_of(family, home, tmp_path, supervise="answer")
+    item = dataset(home, clip_record(1))[Draw(0, 0)]
+    assert isinstance(item, TrainingItem)
+    batch = rows.batch([rows.lay_out(item)])
+    chat = Chat(trainee.checkpoint)
+    asked = family_of(trainee.checkpoint, chat, trainee.core).prepare("Which colour?", item.videos[0], item.times[0])
+    ids, learnt = batch["input_ids"][0].tolist(), batch["labels"][0] != IGNORED
+    assert tuple(ids[: len(asked.ids)]) == asked.ids  # up to the answer, to the last token
+    tokenizer = trainee.checkpoint.tokenizer
+    assert tokenizer.decode(batch["labels"][0][learnt]) == "green<|im_end|>"
+    assert int(learnt.nonzero()[0, 0]) == len(asked.ids)
+    for name, value in asked.tensors.items():
+        assert torch.equal(batch[name], value)
+    if trainee.action is not None:
+        assert batch["action_labels"].tolist() == [[1, 2, 1]]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_row_is_the_same_in_company(family: str, home: Path, tmp_path: Path) -> None:
+    trainee, rows = trainee_of(family, home, tmp_path)
+    records = [clip_record(0), text_record(7), clip_record(1, words=5)]
+    laid = [rows.lay_out(item) for item in map(dataset(home, *records).__getitem__, [Draw(n, 0) for n in range(3)])]
+    together = rows.batch(laid)
+    mixture = Mixture(records, [3, 0, 3], [])
+    lengths = together["attention_mask"].sum(1).tolist()
+    if not family.startswith("qwen"):  # whose clips take as many tokens as their pictures' size asks for
+        assert lengths_of(mixture, rows) == lengths
+    found = []
+    with torch.no_grad():
+        for number, item in enumerate(laid):
+            alone = rows.batch([item])
+            assert torch.equal(together["input_ids"][number, : lengths[number]], alone["input_ids"][0])
+            assert torch.equal(together["labels"][number, : lengths[number]], alone["labels"][0])
+            logits = trainee.core.eval()(**alone).logits[0]
+            found.append((logits - trainee.core(**together).logits[number, : lengths[number]]).abs().max())
+    assert max(found) < 1e-4
+    assert (together["labels"][together["attention_mask"] == 0] == IGNORED).all()
+
+
+def test_limits_and_texts_that_will_not_do(home: Path, tmp_path: Path) -> None:
+    item = dataset(home, clip_record(1, words=30))[Draw(0, 0)]
+    for family in ("llava_video", "qwen2_5_vl"):
+        _, rows = trainee_of(family, home, tmp_path / family)
+        whole = rows.batch([rows.lay_out(item)])["input_ids"][0]
+        length = len(whole) - 20
+        _, cut = trainee_of(family, home, tmp_path / family, max_length=length)
+        assert torch.equal(cut.batch([cut.lay_out(item)])["input_ids"][0], whole[:length])
+        assert lengths_of(Mixture([clip_record(1, words=30)], [3], []), cut) == [length]
+        reserved = {"llava_video": "<|action|>", "qwen2_5_vl": "<|video_pad|>"}[family]
+        talk = ({"role": "user", "content": reserved}, {"role": "assistant", "content": "a"})
+        with pytest.raises(InputError, match=r"contains '<\|"):
+            rows.lay_out(TrainingItem(talk))
+    _, short = trainee_of("qwen2_5_vl", home, tmp_path / "qwen2_5_vl", max_length=8)
+    with pytest.raises(InputError, match="its video does not fit into 8 tokens"):
+        short.lay_out(item)
+
+
+def test_bad_records_are_left_out_and_counted(home: Path, tmp_path: Path) -> None:
+    trainee, rows = trainee_of("llava_video", home, tmp_path)
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "red.mp4").write_bytes(b"this is no video")
+    (folder / "green.mp4").write_bytes((home / "videos" / "green.mp4").read_bytes())
+    records = [clip_record(0), clip_record(1)]
+    data = ClipDataset(Mixture(records, [3, 3], []), VideoLibrary(folder))
+    bad, good = data[Draw(0, 0)], data[Draw(1, 0)]
+    assert isinstance(bad, Skipped) and bad.record_id == "clip-0" and "red.mp4" in bad.reason
+    make = BatchMaker(rows, trainee.checkpoint.tokenizer)
+    batch = make([bad, good])
+    assert batch[RECORDS] == 2 and batch[SKIPPED] == [bad] and len(batch["input_ids"]) == 1
+    unwritable = TrainingItem([{"role": "user", "content": "<|action|>"}, {"role": "assistant", "content": "a"}])
+    empty = make([bad, unwritable])
+    assert empty[RECORDS] == len(empty[SKIPPED]) == 2
+    assert (empty["labels"] == IGNORED).all() and "pixel_values_videos" not in empty
+
+
+def test_jitter_is_a_matter_of_record_and_turn(home: Path) -> None:
+    record = clip_record(0)
+    still, moved = dataset(home, record), dataset(home, record, jitter=1)
+
+    def times(data: ClipDataset, turn: int) -> np.ndarray:
+        item = data[Draw(0, turn)]
+        assert isinstance(item, TrainingItem)
+        return item.times[0]
+
+    assert np.array_equal(times(still, 0), times(still, 1))
+    assert np.array_equal(times(moved, 2), times(dataset(home, record, jitter=1), 2))
+    turns = [tuple(times(moved, turn)) for turn in range(8)]
+    assert len(set(turns)) > 3

@@ -1,0 +1,263 @@
+"""Whole trainings on a toy: resumed exactly, merged exactly, never losing more than the steps since a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from kitchenette import clip_record, settings, write_mixture
+from safetensors.torch import load_file
+
+from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.records import write_records
+from llavaction.models.checkpoint import load_model, open_checkpoint
+from llavaction.training.checkpoints import checkpoints
+from llavaction.training.config import TrainConfig
+from llavaction.training.meter import read_metrics
+from llavaction.training.run import train
+from llavaction.training.trainee import make_trainee, merge_adapters, start_folder
+from llavaction.training.trainer import ActionTrainer
+
+LORA = {"rank": 4, "alpha": 8.0, "dropout": 0.1}
+HEADS = {"verbs": 3, "nouns": 3, "actions": 3}
+
+
+def run(home: Path, output: Path, **values: Any) -> list[dict[str, Any]]:
+    return train(TrainConfig.from_mapping(settings(home, str(output), **values))).metrics
+
+
+def losses(lines: list[dict[str, Any]]) -> dict[int, tuple[float, ...]]:
+    names = ("loss", "lm_loss", "action_loss", "grad_norm", "learning_rate")
+    return {line["step"]: tuple(line[name] for name in names) for line in lines if "loss" in line}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model" / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("family", "values"),
+    [
+        ("llava_video", {"workers": 1, "jitter": True}),
+        ("llava_video", {"lora": LORA, "gradient_checkpointing": True}),
+        ("qwen3_vl", {"action": HEADS}),
+        ("internvl", {}),  # whose weights have other names on disk
+    ],
+)
+def test_resumed_training_equals_an_unbroken_one(
+    family: str, values: dict[str, Any], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"model": f"tiny:{family}", "steps": 5, **values}
+    unbroken = run(home, tmp_path / "unbroken", **values)
+    forward = ActionTrainer.compute_loss
+
+    def stopped(self: ActionTrainer, *args: Any, **rest: Any) -> Any:
+        if self.state.global_step == 3:
+            raise KeyboardInterrupt
+        return forward(self, *args, **rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ActionTrainer, "compute_loss", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(home, tmp_path / "broken", **values)
+    before = read_metrics(tmp_path / "broken" / "metrics.jsonl")
+    assert max(losses(before)) == 3
+    assert [path.name for path in checkpoints(tmp_path / "broken" / "train")] == ["checkpoint-2"]
+    resumed = run(home, tmp_path / "broken", **values)
+    assert losses(resumed) == losses(unbroken)
+    assert [line["step"] for line in resumed if "loss" in line] == [1, 2, 3, 4, 5]  # step 3 is not there twice
+    first, second = weights(tmp_path / "unbroken"), weights(tmp_path / "broken")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    start = load_file(tmp_path / "broken" / "start" / "model.safetensors")
+    assert any(not torch.equal(start[name], first[name]) for name in start)
+
+
+def test_what_is_logged_and_left_behind(home: Path, tmp_path: Path) -> None:
+    evaluation = {"benchmark": str(home / "benchmark"), "every": 2, "limit": 5}
+    lines = run(home, tmp_path / "run", evaluation=evaluation, keep_checkpoints=1)
+    assert lines[0]["records"] == 16 and lines[0]["steps"] == 4 and lines[0]["peak_flops"] > 1e8
+    steps = [line for line in lines if "loss" in line]
+    for line in steps:
+        assert line["tokens_per_second"] > 0 and 0 < line["flop_utilisation"] < 1 and 0 <= line["padding"] < 0.5
+        assert line["skipped"] == 0 and line["world_size"] == 1
+        assert line["loss"] == pytest.approx(line["lm_loss"] + 0.1 * line["action_loss"], abs=1e-5)
+    asked = [line for line in lines if "eval_accuracy" in line]
+    assert [line["step"] for line in asked] == [2, 4]
+    assert all(line["eval_questions"] == 5 and line["eval_failed"] == 0 for line in asked)
+    assert [path.name for path in checkpoints(tmp_path / "run" / "train")] == ["checkpoint-4"]
+    assert list((tmp_path / "run" / "tensorboard" / "train").iterdir())
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["steps"] == 4
+    backend = HuggingFaceBackend(HuggingFaceConfig(path=tmp_path / "run" / "model", frames=2))
+    assert backend.model.config.action["verbs"] == 7
+    assert json.loads((tmp_path / "run" / "model" / "config.json").read_text()).get("use_cache", True)
+    again = run(home, tmp_path / "run", evaluation=evaluation, keep_checkpoints=1)
+    assert again == lines  # nothing is done twice
+    with pytest.raises(InputError, match=r"training of other settings .*train\.steps: 4 there, 6 asked for"):
+        run(home, tmp_path / "run", steps=6)
+
+
+def test_it_learns(home: Path, tmp_path: Path) -> None:
+    write_records(tmp_path / "records.jsonl", [clip_record(number) for number in range(3)])
+    records = [{"path": str(tmp_path / "records.jsonl")}]
+    lines = run(
+        home, tmp_path / "run", records=records, steps=25, global_batch=6, micro_batch=6, supervise="answer",
+        schedule="constant", learning_rates=dict.fromkeys(("tower", "projector", "language", "action"), 3e-3),
+        save_steps=100, log_steps=1,
+    )  # fmt: skip
+    found = [line for line in lines if "loss" in line]
+    assert found[0]["lm_loss"] > 4 and found[-1]["lm_loss"] < 0.6
+    assert found[-1]["action_loss"] < 0.7 * found[0]["action_loss"]
+
+
+@pytest.mark.parametrize("family", ["llava_video", "qwen2_5_vl"])
+def test_adapters_merge_to_a_model_with_the_same_outputs(family: str, home: Path, tmp_path: Path) -> None:
+    heads = None if family == "llava_video" else HEADS
+    rates = dict.fromkeys(("tower", "projector", "language", "action"), 3e-2)
+    values = {"lora": LORA, "action": heads, "model": f"tiny:{family}", "learning_rates": rates}
+    run(home, tmp_path / "run", **values)
+    config = TrainConfig.from_mapping(settings(home, str(tmp_path / "run"), **values))
+    trainee = make_trainee(tmp_path / "run" / "start", config.resolved()[0], seed=0)
+    checkpoint = checkpoints(tmp_path / "run" / "train")[-1]
+    assert not (checkpoint / "model.safetensors").exists()  # adapters alone are kept
+    trainee.model.load_adapter(str(checkpoint), "default", is_trainable=False)
+    made = open_checkpoint(tmp_path / "run" / "model")
+    merged = load_model(made, device=torch.device("cpu"), dtype=torch.float32)
+    plain = load_model(open_checkpoint(tmp_path / "run" / "start"), device=torch.device("cpu"), dtype=torch.float32)
+    ids = torch.tensor([[5, 6, 7, *merged.action.token_ids, 8]])
+    with torch.no_grad():
+        wanted = trainee.model.eval()(input_ids=ids, output_hidden_states=True)
+        got = merged(input_ids=ids, output_hidden_states=True)
+        before = plain(input_ids=ids[:, [0, 1, 2, -1]])
+    assert got.logits.shape == wanted.logits.shape
+    torch.testing.assert_close(got.logits, wanted.logits, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(got.verb_logits, wanted.verb_logits, atol=1e-4, rtol=1e-4)
+    assert (got.logits[:, :3] - before.logits[:, :3]).abs().max() > 1e-2  # the adapters did learn
+    assert merge_adapters(plain) is plain
+
+
+def test_frozen_parts_stay_and_precision_is_that_of_what_learns(home: Path, tmp_path: Path) -> None:
+    rates = {"tower": None, "projector": 1e-2, "language": None, "action": 1e-2}
+    lines = run(home, tmp_path / "run", learning_rates=rates, precision="bfloat16")
+    assert all(line["loss"] == line["loss"] for line in lines if "loss" in line)
+    before, after = load_file(tmp_path / "run" / "start" / "model.safetensors"), weights(tmp_path / "run")
+    changed = {name for name in after if not torch.equal(after[name], before[name].to(torch.bfloat16))}
+    assert changed and all("projector" in n or "newline" in n or "head.weight" in n or "action" in n for n in changed)
+    assert not any("lm_head" in name for name in changed)
+    stage = TrainConfig.from_mapping(settings(home, learning_rates=rates, precision="bfloat16")).resolved()[0]
+    trainee = make_trainee(start_folder("tiny:llava_video", tmp_path, 0), stage, seed=0)
+    for parameter in trainee.model.parameters():
+        assert parameter.dtype == (torch.float32 if parameter.requires_grad else torch.bfloat16)
+
+
+def test_stages_follow_each_other(home: Path, tmp_path: Path) -> None:
+    align = {"name": "align", "steps": 2, "learning_rates": {"tower": None, "language": None, "action": None}}
+    lines = run(home, tmp_path / "run", stages=[align, {"name": "mixture", "steps": 2}])
+    assert [(line["stage"], line["step"]) for line in lines if "loss" in line] == [
+        ("align", 1), ("align", 2), ("mixture", 1), ("mixture", 2)
+    ]  # fmt: skip
+    first, last = load_file(tmp_path / "run" / "align" / "model" / "model.safetensors"), weights(tmp_path / "run")
+    start = load_file(tmp_path / "run" / "start" / "model.safetensors")
+    name = "model.language_model.layers.0.mlp.up_proj.weight"
+    assert torch.equal(start[name], first[name]) and not torch.equal(first[name], last[name])
+    (tmp_path / "run" / "model" / "config.json").unlink()
+    shutil.rmtree(tmp_path / "run" / "model")
+    again = run(home, tmp_path / "run", stages=[align, {"name": "mixture", "steps": 2}])
+    assert losses(again) == losses(lines)  # the first stage is not trained again
+    assert all(torch.equal(value, last[key]) for key, value in weights(tmp_path / "run").items())
+
+
+def test_unreadable_videos_are_skipped_and_counted(home: Path, tmp_path: Path) -> None:
+    videos = Path(shutil.copytree(home / "videos", tmp_path / "videos"))
+    (videos / "red.mp4").write_bytes(b"broken")
+    write_mixture(tmp_path / "records.jsonl", clips=12, texts=0)
+    records = [{"path": str(tmp_path / "records.jsonl")}]
+    values = {"videos": str(videos), "records": records, "steps": 3, "micro_batch": 1}
+    lines = run(home, tmp_path / "run", **values)
+    assert [line["skipped"] for line in lines if "loss" in line][-1] == 4  # a third of one pass
+    assert all(line["loss"] > 0 for line in lines if "loss" in line)
+    for name in ("green", "blue"):
+        (videos / f"{name}.mp4").write_bytes(b"broken")
+    with pytest.raises(LlavactionError, match=r"none of the first 64 records could be used; the first: .*mp4"):
+        run(home, tmp_path / "other", **{**values, "steps": 20})
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save, written = torch.save, []
+
+    def full(value: Any, file: Any, *rest: Any, **more: Any) -> None:
+        written.append(file)
+        if "checkpoint-4" in str(file) and "optimizer" in str(file):
+            Path(file).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        save(value, file, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(InputError, match=r"checkpoint of step 4 cannot be written: .*No space left") as caught:
+            run(home, tmp_path / "run")
+    assert written and "checkpoint-2 is intact" in str(caught.value)
+    assert [path.name for path in (tmp_path / "run" / "train").iterdir()] == ["checkpoint-2"]
+    assert losses(run(home, tmp_path / "run")) == losses(run(home, tmp_path / "unbroken"))
+
+
+def test_a_half_written_checkpoint_is_not_resumed_from(tmp_path: Path) -> None:
+    for name in ("checkpoint-3", "checkpoint-12", ".unfinished/checkpoint-20"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "trainer_state.json").write_text("{}")
+    (tmp_path / "checkpoint-40").mkdir()
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-3", "checkpoint-12"]
+
+
+def test_a_kill_at_any_time_loses_only_the_steps_since_the_last_checkpoint(home: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    values = {
+        "steps": 400,
+        "save_steps": 3,
+        "learning_rates": dict.fromkeys(("tower", "projector", "language", "action"), 1e-4),
+    }
+    recipe.write_text(yaml.safe_dump(settings(home, str(tmp_path / "killed"), **values)))
+    command = [sys.executable, "-m", "llavaction.cli.main", "train", "--config", str(recipe)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    log = tmp_path / "killed" / "metrics.jsonl"
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit and max(losses(read_metrics(log)), default=0) < 8:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reached = max(losses(read_metrics(log)))
+    kept = checkpoints(tmp_path / "killed" / "train")
+    last = int(kept[-1].name.rpartition("-")[2])
+    assert 8 <= reached < 400 and reached - 4 <= last <= reached
+    for folder in kept:
+        assert json.loads((folder / "trainer_state.json").read_text())["global_step"] > 0
+    stop = last + 2
+    monkey = {**values, "steps": 400}
+    original = ActionTrainer.compute_loss
+
+    def stopped(self: ActionTrainer, *args: Any, **rest: Any) -> Any:
+        if self.state.global_step == stop:
+            raise KeyboardInterrupt
+        return original(self, *args, **rest)
+
+    ActionTrainer.compute_loss = stopped  # type: ignore[method-assign]
+    try:
+        for name in ("killed", "unbroken"):
+            with pytest.raises(KeyboardInterrupt):
+                run(home, tmp_path / name, **monkey)
+    finally:
+        ActionTrainer.compute_loss = original  # type: ignore[method-assign]
+    resumed = losses(read_metrics(log))
+    assert max(resumed) == stop
+    assert resumed == losses(read_metrics(tmp_path / "unbroken" / "metrics.jsonl"))
