@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo smoke test lint bench clean
 
 install: $(VENV)/.installed
 
@@ -14,6 +14,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: install
 	$(BIN)/llavaction demo --output runs/demo
+
+smoke: install
+	rm -rf runs/smoke
+	$(BIN)/llavaction data kitchen-mini --output runs/smoke/kitchen_mini --set train_videos=6 --set validation_videos=3 --set test_videos=0
+	$(BIN)/llavaction benchmark build --annotations runs/smoke/kitchen_mini/annotations --split validation --output runs/smoke/benchmark
+	$(BIN)/llavaction data curate --annotations runs/smoke/kitchen_mini/annotations --mixture recipes/mixtures/kitchen-mini-smoke.yaml --output runs/smoke/records
+	$(BIN)/llavaction train --config recipes/kitchen-mini-smoke.yaml
 
 test: install
 	$(BIN)/python -m pytest -n 2

@@ -180,9 +180,9 @@ def write_checkpoint(folder: Path, shape: Shape, labels: Sequence[str], device: 
         model.save_pretrained(folder)
 
 
-def make_question(number: int, texts: Sequence[str]) -> Question:
-    """A question whose options are the given texts."""
-    return Question(
+def make_query(number: int, texts: Sequence[str], frames: int, style: Any = "letters") -> Query:
+    """A question whose options are the given texts, about frames of noise."""
+    question = Question(
         question_id=f"q{number}",
         clip=Clip(video_id="V", start=0.0, stop=2.0),
         question="What is the person doing?" + " And why?" * (number % 3),
@@ -190,11 +190,6 @@ def make_question(number: int, texts: Sequence[str]) -> Question:
         answer=0,
         provenance=Provenance(miner="random", text_pool="clean"),
     )
-
-
-def make_query(number: int, texts: Sequence[str], frames: int, style: Any = "letters") -> Query:
-    """The question with frames of noise."""
-    question = make_question(number, texts)
     images = hashed_rng("scoring benchmark", frames).integers(0, 256, (frames, SIDE, SIDE, 3), dtype=np.uint8)
     return Query(question, multiple_choice_prompt(question, style), images)
 

@@ -22,7 +22,7 @@ from llavaction.models.processor import LlavaVideoProcessor
 from llavaction.models.tiny import write_tiny
 
 Make = Callable[..., HuggingFaceBackend]
-ACTION = {"supervision": "one_token", "token_ids": [514], "verbs": 7, "nouns": 11, "actions": 23}
+ACTION = {"supervision": "one_token", "token_ids": [514], "verbs": 14, "nouns": 22, "actions": 150}
 OPENING = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -12,6 +12,7 @@ from llavaction.base.errors import InputError
 from llavaction.cli.options import FOLDER, as_json, emit, mapping, set_option
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.evaluation.runner import RunConfig, RunResult, run
+from llavaction.questions.prompts import PromptStyle
 from llavaction.questions.schema import Benchmark
 from llavaction.video.library import VideoLibrary
 
@@ -26,7 +27,8 @@ from llavaction.video.library import VideoLibrary
 @click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted.")
 @click.option("--decision", type=click.Choice(["likelihood", "generation"]), default="likelihood", show_default=True)
 @click.option("--parsing", type=click.Choice(["robust", "published"]), default="robust", show_default=True)
-@click.option("--prompt", type=click.Choice(["letters", "published"]), default="letters", show_default=True)
+@click.option("--prompt", type=click.Choice(get_args(PromptStyle)), default="letters", show_default=True)
+@click.option("--option-orders", type=int, default=1, show_default=True, help="Orders of its options to ask in.")
 @click.option("--limit", type=int, help="Ask only this many questions, the same for every backend.")
 @click.option("--batch-size", type=int, default=4, show_default=True)
 @click.option("--workers", type=int, default=2, show_default=True, help="Threads that decode ahead.")

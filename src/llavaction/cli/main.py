@@ -12,7 +12,7 @@ from llavaction.base.registry import resolve, suggestion
 
 COMMANDS = {
     "benchmark": ("llavaction.cli.benchmark:benchmark", "Make and audit multiple-choice benchmarks."),
-    "data": ("llavaction.cli.data:data", "Make data: kitchen_mini, simulated specialists."),
+    "data": ("llavaction.cli.data:data", "Make data: kitchen_mini, simulated specialists, training records."),
     "specialist": ("llavaction.cli.specialist:specialist", "Train classifiers that propose actions; let them predict."),
     "eval": ("llavaction.cli.evaluate:evaluate", "Ask a model every question of a benchmark."),
     "ask": ("llavaction.cli.ask:ask", "Ask a model one question about one video."),
