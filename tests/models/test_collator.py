@@ -96,7 +96,7 @@ def test_losses_do_not_depend_on_padding_side_or_company(processor: LlavaVideoPr
         with torch.no_grad():
             outputs = model(**made, position_ids=positions)
         losses[side] = [float(outputs[name]) for name in ("loss", "lm_loss", "action_loss")]
-        assert outputs.verb_logits.shape == (3, 7)
+        assert outputs.verb_logits.shape == (3, 14)
     assert losses["left"] == pytest.approx(losses["right"], abs=1e-4)
     alone = [Collator(processor)([item]) for item in ITEMS]
     total, count = 0.0, 0

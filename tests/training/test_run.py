@@ -99,7 +99,7 @@ def test_what_is_logged_and_left_behind(home: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "run" / "tensorboard" / "train").iterdir())
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["steps"] == 4
     backend = HuggingFaceBackend(HuggingFaceConfig(path=tmp_path / "run" / "model", frames=2))
-    assert backend.model.config.action["verbs"] == 7
+    assert backend.model.config.action["verbs"] == 14
     assert json.loads((tmp_path / "run" / "model" / "config.json").read_text()).get("use_cache", True)
     again = run(home, tmp_path / "run", evaluation=evaluation, keep_checkpoints=1)
     assert again == lines  # nothing is done twice
