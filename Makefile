@@ -34,6 +34,7 @@ lint: install
 bench: install
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/training.py
 
 clean:
 	rm -rf $(VENV) runs
