@@ -8,7 +8,7 @@
 ``ms-swift``        ``messages`` with ``<video>`` in their texts and ``videos``, a list of paths
                     (ms-swift, "Custom dataset", section "Multimodal")
 ``llama-factory``   the same records; its ``dataset_info.json`` names the columns and the roles
-                    (LLaMA-Factory, ``data/README.md``, sections "Sharegpt format" and "Multimodal video")
+                    (LLaMA-Factory, ``data/README.md``, section "OpenAI Format"; videos by column)
 ==================  =====================================================================================
 
 None of them has a word for a span of a video, so each clip is a file of its own. :func:`clip_name` says how it is
