@@ -154,7 +154,7 @@ def test_out_of_fold_files_are_joined(kitchen: EpicKitchens, tmp_path: Path) -> 
         load_out_of_fold(paths, table, vocabulary)
     wrong = known["P09_01_0"].model_copy(update={"actions": ((77, 0),), "scores": (0.0,)})
     write_records(paths[2], [wrong])
-    with pytest.raises(InputError, match=r"unknown class \(verb 77, noun 0\) for 'P09_01_0'"):
+    with pytest.raises(InputError, match=r"predicts verb 77 with noun 0 for 'P09_01_0'"):
         load_out_of_fold(paths[2:], table, vocabulary)
 
 

@@ -11,7 +11,6 @@ from kitchen_days import material
 from llavaction.actions.segments import Clip
 from llavaction.base.registry import resolve
 from llavaction.curation.caption import DOUBLE, REQUESTS, SINGLE
-from llavaction.curation.narration import OPEN_PROMPT
 from llavaction.curation.open_qa import QUESTIONS
 from llavaction.curation.tasks import TASKS, Task
 from llavaction.datasets.epic_kitchens import EpicKitchens
@@ -35,7 +34,7 @@ def test_the_open_prompt_is_that_of_the_benchmarks() -> None:
         answer=0,
         provenance=Provenance(miner="m", text_pool="clean"),
     )
-    assert multiple_choice_prompt(question, "open") == OPEN_PROMPT
+    assert multiple_choice_prompt(question, "open") == f"{QUESTION}\nAnswer in a few words."
 
 
 def test_direct_narration(kitchen: EpicKitchens) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -13,6 +11,7 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from llavaction.base.errors import InputError
+from llavaction.base.files import write_lines
 from llavaction.base.registry import suggestion
 
 
@@ -60,10 +59,12 @@ def _explain(error: ValidationError, cls: type[BaseModel]) -> str:
 
 
 def write_records(path: str | Path, records: Iterable[Record]) -> int:
-    """Write a whole file at once (the old one stays until the new one is complete) and return the count."""
-    lines = [to_line(record) for record in records]
-    write_text(path, "".join(lines))
-    return len(lines)
+    """Write JSON Lines record by record and return the count; the old file stays until the new one is complete.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    return write_lines(path, map(to_line, records))
 
 
 def to_line(record: Record) -> str:
@@ -124,21 +125,8 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, whole or not at all (a temporary neighbour is renamed over it)."""
-    path = Path(path)
-    neighbour = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with neighbour.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        neighbour.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror or error}", file=path) from error
-    finally:
-        with contextlib.suppress(OSError):
-            neighbour.unlink()
+    """Write a text file, whole or not at all."""
+    write_lines(path, [text])
 
 
 def file_sha256(path: str | Path) -> str:

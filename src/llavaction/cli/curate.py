@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from llavaction.base.errors import InputError
+from llavaction.base.records import write_records
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, table
 from llavaction.curation.exports import EXPORTS, export
 from llavaction.curation.llava import read_llava
 from llavaction.curation.mixture import RECORDS
 from llavaction.curation.mixture import curate as curate_mixture
-from llavaction.curation.stream import write_stream
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.video.library import VideoLibrary
 from llavaction.video.probe import probe
@@ -69,7 +69,7 @@ def import_records(file: Path, output: Path, videos: Path | None, json_out: bool
     found = read_llava(file, None if library is None else duration)
     for place, why in found.refused:
         click.echo(f"note: record {place} of {file.name} left out: {why}", err=True)
-    write_stream(output / RECORDS, found.records)
+    write_records(output / RECORDS, found.records)
     emit(
         {"output": str(output), "records": len(found.records), "left out": len(found.refused)},
         f"{len(found.records)} records written to {output}, {len(found.refused)} left out",

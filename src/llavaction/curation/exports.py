@@ -9,12 +9,12 @@ from typing import Any
 
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
-from llavaction.base.records import read_records, write_json
+from llavaction.base.files import write_lines
+from llavaction.base.records import read_records, write_json, write_records
 from llavaction.base.registry import suggestion
 from llavaction.curation.llava import to_llava
 from llavaction.curation.messages import FORMATS, ClipFile, clip_name, llama_factory_entry
 from llavaction.curation.records import TrainingRecord
-from llavaction.curation.stream import write_lines, write_stream
 
 EXPORTS = ("llava", *FORMATS)
 """Names of the formats: LLaVA's JSON, and those of other trainers."""
@@ -53,7 +53,7 @@ def export(records: str | Path, output: str | Path, style: str, *, video: str = 
             yield f"{_line(FORMATS[style](record, CLIPS))}\n"
 
     count = write_lines(folder / "train.jsonl", written())
-    write_stream(folder / "clips.jsonl", (ClipFile(file=f"{CLIPS}/{name}", clip=clip) for name, clip in clips.items()))
+    write_records(folder / "clips.jsonl", (ClipFile(file=f"{CLIPS}/{name}", clip=clip) for name, clip in clips.items()))
     if style == "llama-factory":
         write_json(folder / "dataset_info.json", llama_factory_entry("llavaction", "train.jsonl"))
     return {"records": count, "clips": len(clips)}

@@ -16,13 +16,12 @@ from llavaction import __version__
 from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
 from llavaction.base.progress import progress
-from llavaction.base.records import Record, Strict, file_sha256, write_json
+from llavaction.base.records import Record, Strict, file_sha256, write_json, write_records
 from llavaction.base.registry import resolve
 from llavaction.base.seeding import hashed_seed
 from llavaction.curation.material import Material
 from llavaction.curation.out_of_fold import load_out_of_fold
 from llavaction.curation.records import TrainingRecord
-from llavaction.curation.stream import write_stream
 from llavaction.curation.tasks import TASKS, Task, TaskSettings
 from llavaction.datasets.epic_kitchens import EpicKitchens
 
@@ -138,7 +137,7 @@ def curate(
         raise InputError(f"the mixture is empty: no record can be made of split '{split}' ({reasons})", file=mixture)
     folder = Path(output)
     (folder / CARD).unlink(missing_ok=True)
-    write_stream(folder / RECORDS, (record for share in shares for record in records_of(share)))
+    write_records(folder / RECORDS, (record for share in shares for record in records_of(share)))
     card = MixtureCard(
         name=f"{dataset.name} {Path(mixture).stem}",
         split=split,

@@ -11,10 +11,7 @@ from llavaction.actions.segments import Segment
 from llavaction.curation.material import Wording
 from llavaction.curation.tasks import Conversation, Task, TaskSettings
 from llavaction.questions.builder import QUESTION
-from llavaction.questions.prompts import Perspective, format_task_related_prompt
-
-OPEN_PROMPT = f"{QUESTION}\nAnswer in a few words."
-"""The prompt style ``open`` of our benchmarks."""
+from llavaction.questions.prompts import Perspective, format_task_related_prompt, open_prompt
 
 
 class DirectNarrationSettings(TaskSettings):
@@ -35,7 +32,7 @@ class DirectNarration(Task):
         return "no narration" if self.settings.answer == "narration" and not segment.narration else None
 
     def converse(self, segment: Segment, rng: np.random.Generator) -> Conversation:
-        prompt = OPEN_PROMPT
+        prompt = open_prompt(QUESTION)
         if self.settings.prompt == "published_open":
             prompt = format_task_related_prompt("", "direct_narration", perspective=self.settings.perspective)
         return Conversation(prompt, self.material.words(segment, self.settings.answer))

@@ -8,7 +8,7 @@ from pathlib import Path
 from llavaction.actions.segments import SegmentTable
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.base.errors import InputError
-from llavaction.specialists.predictions import Predictions, load_predictions
+from llavaction.specialists.predictions import Predictions, check_classes, load_predictions
 
 
 def load_out_of_fold(
@@ -35,7 +35,9 @@ def load_out_of_fold(
     joined: Predictions = {}
     origin: dict[str, Path] = {}
     for path in paths:
-        for segment_id, prediction in load_predictions(path, ids, vocabulary.actions).items():
+        found = load_predictions(path, ids, vocabulary.actions)
+        check_classes({name: item for name, item in found.items() if name in table}, vocabulary, path)
+        for segment_id, prediction in found.items():
             if segment_id not in table:
                 continue
             if segment_id in joined:
@@ -44,13 +46,6 @@ def load_out_of_fold(
                     file=path,
                     hint="out-of-fold predictions have each segment once, in the file of the fold it was held out with",
                 )
-            for verb, noun in prediction.actions:
-                if verb not in vocabulary.verbs or noun not in vocabulary.nouns:
-                    raise InputError(
-                        f"predicts the unknown class (verb {verb}, noun {noun}) for '{segment_id}'",
-                        file=path,
-                        hint="are these predictions for this dataset?",
-                    )
             joined[segment_id], origin[segment_id] = prediction, path
     folds = {prediction.fold for prediction in joined.values()}
     notes = []

@@ -41,6 +41,12 @@ class TrainingRecord(Record):
     )
     provenance: Mapping[str, Any] = Field(default_factory=dict, description="segment, miner, seed and the like")
 
+    @property
+    def segment_id(self) -> str | None:
+        """The segment it was made from, by which videos kept as one file per segment are found."""
+        name = self.provenance.get("segment_id")
+        return name if isinstance(name, str) else None
+
     @model_validator(mode="after")
     def _is_a_conversation(self) -> TrainingRecord:
         spoken = [message.role for message in self.messages if message.role != "system"]

@@ -92,7 +92,7 @@ class Task(ABC):
                 Message(role="assistant", content=made.answer),
             ),
             labels=self.material.labels(segment) if self.settings.labels and made.labelled else None,
-            provenance={"segment": segment.segment_id, "seed": self.material.seed, **made.provenance},
+            provenance={"segment_id": segment.segment_id, "seed": self.material.seed, **made.provenance},
         )
 
 

@@ -33,7 +33,7 @@ from llavaction.questions.schema import (
     Question,
 )
 from llavaction.questions.texts import make_texts
-from llavaction.specialists.predictions import Predictions, load_predictions
+from llavaction.specialists.predictions import Predictions, check_classes, load_predictions
 
 QUESTION = "Which action does the video show?"
 """The question every benchmark of ours asks; prompts wrap it."""
@@ -72,7 +72,7 @@ def build_benchmark(dataset: EpicKitchens, config: BuildConfig, workers: int = 1
     if config.predictions is not None:
         ids = [segment.segment_id for segment in table]
         predictions = load_predictions(config.predictions, ids, vocabulary.actions)
-        _check_classes(predictions, dataset, config.predictions)
+        check_classes(predictions, dataset.vocabulary, config.predictions)
     truth = TruthFilter(table, vocabulary)
     task = MiningTask(list(table), classes, truth, config.options - 1, config.seed, predictions, config.settings)
     miner = make_miner(config.miner, task)
@@ -157,17 +157,6 @@ def _question(segment: Segment, actions: Sequence[Action], texts: Sequence[str],
             miner=config.miner, rank=tuple(int(i) - 1 for i in order), text_pool=config.text, seed=config.seed
         ),
     )
-
-
-def _check_classes(predictions: Predictions, dataset: EpicKitchens, path: Path) -> None:
-    for prediction in predictions.values():
-        for verb, noun in prediction.actions:
-            if verb not in dataset.verbs or noun not in dataset.nouns:
-                raise InputError(
-                    f"predicts verb {verb} with noun {noun} for '{prediction.segment_id}', which the class files lack",
-                    file=path,
-                    hint="are these predictions for this dataset?",
-                )
 
 
 def _sources(dataset: EpicKitchens, config: BuildConfig) -> dict[str, str]:

@@ -117,10 +117,15 @@ def multiple_choice_prompt(
     if style == "published":
         return format_task_related_prompt(question.lettered_options, "mc_", perspective=perspective)
     if style == "open":
-        return f"{question.question}\nAnswer in a few words."
+        return open_prompt(question.question)
     if style == "published_open":
         return format_task_related_prompt(question.question, "direct_narration", perspective=perspective)
     raise InputError(f"unknown prompt style '{style}'", hint=suggestion(style, get_args(PromptStyle)))
+
+
+def open_prompt(question: str) -> str:
+    """The user text of a question that is answered in free words."""
+    return f"{question}\nAnswer in a few words."
 
 
 def format_task_related_prompt(

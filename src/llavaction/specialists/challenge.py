@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import Field
 
 from llavaction.base.errors import InputError
+from llavaction.base.files import whole
 from llavaction.base.records import Strict
-from llavaction.specialists.files import whole
 from llavaction.specialists.labels import ClassName
 from llavaction.specialists.predictions import TOP
 from llavaction.specialists.scores import Floats, SpecialistScores

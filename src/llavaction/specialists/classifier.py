@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from llavaction.base.errors import InputError
+from llavaction.base.files import whole
 from llavaction.base.records import file_sha256, read_json, write_json
 from llavaction.base.seeding import hashed_seed
 from llavaction.specialists.config import SpecialistConfig
-from llavaction.specialists.files import whole
 from llavaction.specialists.labels import SpecialistLabels
 from llavaction.specialists.networks import FrameDifferenceCnn, VideoMae, build_network, open_videomae, with_checkpoint
 
@@ -137,7 +137,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], notes: dict[str, str] 
     Raises:
         InputError: the file cannot be written (the old one, if any, stays).
     """
-    with whole(path) as part:
+    with whole(path, SafetensorError) as part:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata=notes)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from llavaction.actions.vocabulary import Action
+from llavaction.actions.vocabulary import Action, ActionVocabulary
 from llavaction.base.errors import InputError
 from llavaction.base.records import Record, read_records
 
@@ -76,6 +76,22 @@ def load_predictions(path: str | Path, segment_ids: Sequence[str], actions: Sequ
             f"'{path.suffix}' is not a known kind of predictions file", file=path, hint=f"known: {', '.join(_READERS)}"
         )
     return reader(path, segment_ids, actions)
+
+
+def check_classes(predictions: Predictions, vocabulary: ActionVocabulary, path: Path) -> None:
+    """Refuse predictions of classes that the dataset does not have.
+
+    Raises:
+        InputError: names the first such class and its segment.
+    """
+    for prediction in predictions.values():
+        for verb, noun in prediction.actions:
+            if verb not in vocabulary.verbs or noun not in vocabulary.nouns:
+                raise InputError(
+                    f"predicts verb {verb} with noun {noun} for '{prediction.segment_id}', which the class files lack",
+                    file=path,
+                    hint="are these predictions for this dataset?",
+                )
 
 
 def pair_scores(

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from llavaction.actions.vocabulary import Action
 from llavaction.base.errors import InputError
+from llavaction.base.files import whole
 from llavaction.specialists.classifier import Specialist
-from llavaction.specialists.files import whole
 from llavaction.specialists.footage import Footage
 from llavaction.specialists.labels import SpecialistLabels
 from llavaction.specialists.predictions import SpecialistPrediction

@@ -15,7 +15,6 @@ from llavaction.backends.chat import Chat
 from llavaction.backends.families import Family, Prepared, VideoFamily, family_of
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
-from llavaction.curation.records import TrainingRecord
 from llavaction.models.action_token import action_settings
 from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.collator import Collator, CollatorConfig, TrainingItem, label_classes
@@ -90,7 +89,7 @@ class ClipDataset(Dataset[TrainingItem | Skipped]):
             return TrainingItem(messages, labels=labels)
         rng = None if self._jitter is None else hashed_rng("jitter", self._jitter, record.record_id, draw.turn)
         try:
-            frames = self._library.read(record.clip, count, segment_id=_segment(record), jitter=rng)
+            frames = self._library.read(record.clip, count, segment_id=record.segment_id, jitter=rng)
         except Exception as error:  # a decoder may raise anything on a damaged file
             return Skipped(record.record_id, f"{type(error).__name__}: {error}")
         if not len(frames.images):
@@ -262,9 +261,3 @@ def _system(opening: str) -> str | None:
     before = opening.partition(f"{START}user")[0]
     header = f"{START}system\n"
     return before.removeprefix(header).removesuffix("\n").removesuffix(END) if before.startswith(header) else None
-
-
-def _segment(record: TrainingRecord) -> str | None:
-    """The segment a record was made from, for videos that are kept as one file per segment."""
-    name = record.provenance.get("segment_id")
-    return name if isinstance(name, str) else None

@@ -78,11 +78,11 @@ def load_mixture(stage: StageConfig, library: VideoLibrary | None, seed: int, si
     missing: dict[str, int] = {}
     for config in stage.records:
         own = _capped(_read(config, library, sizes), config, seed)
-        ids = {record.clip.video_id for record in own if record.clip is not None}
+        ids = {name for record in own if record.clip for name in (record.clip.video_id, record.segment_id) if name}
         absent = set() if library is None else set(library.missing(ids))
         first = len(records)
         for record in own:
-            if record.clip is not None and record.clip.video_id in absent:
+            if record.clip is not None and record.clip.video_id in absent and record.segment_id in {None, *absent}:
                 missing[record.clip.video_id] = missing.get(record.clip.video_id, 0) + 1
                 continue
             records.append(record)
