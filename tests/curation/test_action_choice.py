@@ -142,6 +142,21 @@ def test_segments_without_a_prediction(kitchen: EpicKitchens) -> None:
         _task(material(kitchen, predictions=None))
 
 
+def test_a_label_stands_in_for_the_clip(kitchen: EpicKitchens) -> None:
+    made = material(kitchen)
+    for segment in made.table:
+        seen, told = (_task(made, stand_in=stand_in).record(segment, 0) for stand_in in (False, True))
+        assert told.messages == seen.messages
+        assert (told.clip, told.labels) == (None, None)
+        options = told.messages[0].content.splitlines()[2:-1]
+        assert options["ABCDE".index(told.messages[1].content)][3:] == told.words
+        if segment.segment_id == "P09_01_1":
+            assert told.words == "cut onion"  # whatever was narrated
+    settings = {"task": "prior_actions", "name": "p", "stand_in": True}
+    with pytest.raises(InputError, match="task 'p' needs the clip itself"):
+        ActionChoiceAfterPrior(ActionChoiceAfterPriorSettings.from_mapping(settings), made)
+
+
 def test_too_many_options(kitchen: EpicKitchens) -> None:
     known = {name: p.model_copy(update={"actions": p.actions[:3]}) for name, p in predictions(kitchen).items()}
     task = _task(material(kitchen, predictions=known))

@@ -128,7 +128,7 @@ def test_messages_hold_the_same_texts_and_clips(records: Path, tmp_path: Path, s
     ours = list(read_records(records, TrainingRecord))
     theirs = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
     clips = {entry.file: entry.clip for entry in read_records(tmp_path / "clips.jsonl", ClipFile)}
-    assert counts == {"records": len(ours), "clips": len(clips)}
+    assert counts == {"records": len(ours), "left_out": 0, "clips": len(clips)}
     assert len(clips) == len({record.clip.model_dump_json() for record in ours})
     for mine, other in zip(ours, theirs, strict=True):
         (file,) = other["videos"]
@@ -148,6 +148,20 @@ def test_messages_hold_the_same_texts_and_clips(records: Path, tmp_path: Path, s
         entry = json.loads(description.read_text())["llavaction"]
         assert entry["columns"]["videos"] in theirs[0]
         assert (tmp_path / entry["file_name"]).is_file()
+
+
+@pytest.mark.parametrize("style", EXPORTS)
+def test_records_with_words_are_left_out_and_counted(records: Path, tmp_path: Path, style: str) -> None:
+    first, second, third = list(read_records(records, TrainingRecord))[:3]
+    told = second.model_copy(update={"clip": None, "words": "cut onion", "labels": None})
+    write_records(tmp_path / "r.jsonl", [first, told, third])
+    counts = export(tmp_path / "r.jsonl", tmp_path / "out", style)
+    assert (counts["records"], counts["left_out"]) == (2, 1)
+    text = (tmp_path / "out" / ("llava.json" if style == "llava" else "train.jsonl")).read_text()
+    entries = json.loads(text) if style == "llava" else [json.loads(line) for line in text.splitlines()]
+    assert len(entries) == 2
+    with pytest.raises(InputError, match="words in place of a clip"):
+        to_llava(told)
 
 
 def test_an_unknown_format(records: Path, tmp_path: Path) -> None:

@@ -72,6 +72,19 @@ def test_the_order_of_the_annotations_has_no_effect(kitchen: EpicKitchens, foret
     assert len(straight) > 1000
 
 
+def test_two_entries_of_one_task(kitchen: EpicKitchens, tmp_path: Path) -> None:
+    tasks = [
+        {"task": "part_choice", "part": "verb", "options": 3},
+        {"task": "part_choice", "name": "objects", "part": "noun", "options": 4},
+        {"task": "part_choice", "name": "told", "part": "noun", "options": 4, "stand_in": True},
+    ]
+    card = curate(kitchen, _write(tmp_path / "m.yaml", tasks=tasks), tmp_path / "out")
+    records = list(read_records(tmp_path / "out/records.jsonl", TrainingRecord))
+    assert set(card.counts) == {"part_choice", "objects", "told"}
+    assert len({record.record_id for record in records}) == len(records) == sum(card.counts.values()) > 600
+    assert Counter(record.words is not None for record in records)[True] == card.counts["told"]
+
+
 def test_the_seed_changes_the_draws_and_not_the_amounts(kitchen: EpicKitchens, foretold: Path, tmp_path: Path) -> None:
     files = []
     for seed in (0, 1):

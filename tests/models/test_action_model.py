@@ -17,6 +17,7 @@ from llavaction.models.action_backbones import add_action_token
 from llavaction.models.action_model import initialise_action_parts
 from llavaction.models.action_token import TRAINED_WHOLE, ActionPositions, ActionTokenConfig, TokenEmbedding
 from llavaction.models.tiny import write_tiny
+from llavaction.training.losses import count
 
 BACKBONES = ("llava_onevision", "qwen2_5_vl", "qwen3_vl")
 MODES = ("all_layers", "last_layer", "first_layer", "normal_distillation", "reverse_distillation")
@@ -270,6 +271,86 @@ def test_labels_that_do_not_suit_are_refused() -> None:
         model(**inputs, action_labels=torch.zeros(1, 3, dtype=torch.long))
     with pytest.raises(InputError, match="noun label 6, but its head has 6 classes"):
         model(**inputs, action_labels=torch.tensor([[1, 6, 1], [0, 0, 0]]))
+
+
+@pytest.mark.parametrize("supervision", ["one_token", "three_tokens"])
+def test_words_are_added_to_the_action_token(supervision: str) -> None:
+    model = small_model(action=action_values(supervision))
+    tokens = list(model.action.token_ids)
+    inputs = batch_of([[5, 6, *tokens, 7, 8]], [])
+    words = torch.tensor([[20, 21, -1]])
+    table = model.get_input_embeddings()
+    with torch.no_grad():
+        outputs = model(**inputs, action_words=words, output_hidden_states=True)
+        vectors = table(inputs["input_ids"]).clone()
+        vectors[0, 2] = table.action_token.weight[0] + table.weight[20] + table.weight[21]
+        by_hand = model(attention_mask=inputs["attention_mask"], labels=inputs["labels"], inputs_embeds=vectors)
+        silent = model(**inputs)
+        none = model(**inputs, action_words=torch.full((1, 3), -1))
+    torch.testing.assert_close(outputs.logits, by_hand.logits, atol=1e-5, rtol=0)
+    torch.testing.assert_close(outputs.hidden_states[0], vectors)
+    assert outputs.verb_logits.shape == (1, SIZES["verbs"])
+    assert torch.equal(none.logits, silent.logits)
+    assert (outputs.logits[0, 2:] - silent.logits[0, 2:]).abs().max() > 0.1
+    assert torch.equal(outputs.logits[0, :2], silent.logits[0, :2])
+
+
+def test_gradients_reach_the_words() -> None:
+    model = small_model(action=action_values())
+    inputs = batch_of([[5, 6, *model.action.token_ids, 7, 8]], [])
+    table = model.get_input_embeddings()
+    for words, reached in (([[20, 21, -1]], True), ([[-1, -1, -1]], False)):
+        model.zero_grad()
+        model(**inputs, action_words=torch.tensor(words), action_labels=torch.full((1, 3), -1)).loss.backward()
+        assert [bool(table.weight.grad[word].any()) for word in (20, 21, 22)] == [reached, reached, False]
+        assert not table.weight.grad[0].any()
+        assert not model.verb_head.weight.grad.any()
+        assert table.action_token.weight.grad.any()
+    model.zero_grad()
+    model(**inputs, action_words=torch.tensor([[20, 20, -1]])).loss.backward()
+    twice = table.weight.grad[20]
+    torch.testing.assert_close(twice, 2 * table.action_token.weight.grad[0])
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_rows_with_words_keep_company_with_videos(left: bool) -> None:
+    model = small_model(action=action_values())
+    rows = [
+        row_of(model.config, [1, 2], 2, [3]),
+        [5, *model.action.token_ids, 6, 7],
+        [8, 9],
+        [4, 4, *model.action.token_ids, 10],
+    ]
+    words = torch.tensor([[-1, -1], [20, 21], [-1, -1], [22, -1]])
+    batch = batch_of(rows, [small_video(2, 1)], left)
+
+    def states(inputs: dict[str, torch.Tensor], own: torch.Tensor) -> torch.Tensor:
+        positions = (inputs["attention_mask"].cumsum(-1) - 1).clamp_min(0)
+        with torch.no_grad():
+            return model(**inputs, action_words=own, position_ids=positions, output_hidden_states=True).logits
+
+    together = states(batch, words)
+    assert count(model, batch | {"action_words": words, "action_labels": torch.full((4, 3), -1)}).videos == 3
+    for number, row in enumerate(rows):
+        alone = states(batch_of([row], [small_video(2, 1)] if number == 0 else []), words[number : number + 1])
+        own = together[number][batch["attention_mask"][number] == 1]
+        torch.testing.assert_close(own, alone[0], atol=1e-4, rtol=0)
+
+
+def test_words_that_do_not_suit_are_refused(folders: dict[str, Path]) -> None:
+    words = torch.tensor([[20, 21]])
+    inputs = batch_of([[1, 2, 3]], [])
+    for action in (None, action_values("newline")):
+        with pytest.raises(InputError, match="action_words for a model without an action token"):
+            small_model(action=action)(**inputs, action_words=words)
+    model = small_model(action=action_values())
+    with pytest.raises(InputError, match="row 0 has action_words but no action token"):
+        model(**inputs, action_words=words)
+    with pytest.raises(InputError, match=r"action_words of \[2, 2\] for 1 rows"):
+        model(**inputs, action_words=words.repeat(2, 1))
+    other, _ = joined(folders["llava_onevision"])
+    with pytest.raises(InputError, match="'llava_onevision_action' cannot take action_words"):
+        other(**inputs, action_words=words)
 
 
 def test_nothing_to_learn_is_a_loss_of_zero() -> None:

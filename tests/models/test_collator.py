@@ -125,6 +125,59 @@ def test_long_rows_are_cut_with_their_labels(processor: LlavaVideoProcessor, mod
             assert torch.isfinite(model(**made).loss)
 
 
+def test_words_in_place_of_a_video(processor: LlavaVideoProcessor, model: Any) -> None:
+    told = [
+        TrainingItem(talk("<video>\nWhat?\nA. take plate\nB. pan", "A"), words="take plate"),
+        TrainingItem(talk("<video>\nWhat?", "pan"), words="pan"),
+    ]
+    tokenizer = processor.tokenizer
+    (ids,) = (tokenizer(" take plate", add_special_tokens=False)["input_ids"],)
+    collate = Collator(processor)
+    made = collate([ITEMS[0], told[0], ITEMS[1], told[1]])
+    width = made["action_words"].shape[1]
+    short = tokenizer(" pan", add_special_tokens=False)["input_ids"]
+    assert width == max(len(ids), len(short))
+    expected = [[], ids, [], short]
+    assert made["action_words"].tolist() == [own + [-1] * (width - len(own)) for own in expected]
+    assert made["action_labels"].tolist() == [[1, 2, 3], *[[-1] * 3] * 3]
+    assert len(made["pixel_values_videos"]) == 1
+    rows = made["input_ids"].tolist()
+    (action,) = processor.action_token_ids
+    assert [row.count(action) for row in rows] == [1, 1, 0, 1]
+    assert [row.count(processor.video_token_id) > 0 for row in rows] == [True, False, False, False]
+    lengths = made["attention_mask"].sum(1).tolist()
+    assert [collate.length(item.messages, 0, item.words) for item in told] == [lengths[1], lengths[3]]
+    assert tokenizer.decode(rows[1][: lengths[1]]) == _text(told[0]).replace("<video>", "<|action|>")
+    assert (made["labels"][made["input_ids"] == action] == IGNORED).all()
+    text = ",".join(map(str, rows[1]))
+    assert ",".join(map(str, ids)) in text  # the option's text is the same tokens
+    assert "action_words" not in collate(ITEMS)
+    with torch.no_grad():
+        outputs, alone = model(**made), model(**collate(told[:1]))
+    assert outputs.verb_logits.shape[0] == 3
+    assert torch.allclose(outputs.logits[1, : lengths[1]], alone.logits[0], atol=1e-4)
+    place = rows[1].index(action)
+    cut = Collator(processor, CollatorConfig(max_length=place))
+    assert "action_words" not in cut(told[:1])
+    assert cut.length(told[0].messages, 0, told[0].words) == place
+
+
+def test_words_that_will_not_do(processor: LlavaVideoProcessor) -> None:
+    plain = LlavaVideoProcessor(processor.image_processor, processor.tokenizer)
+    asked = talk("<video>\nWhat?", "a")
+    for taught, bad, message in (
+        (processor, TrainingItem(asked, words=" "), "are empty"),
+        (processor, TrainingItem(asked, [clip(1, 1)], words="pan"), "a video and words that stand in for it"),
+        (processor, TrainingItem(talk("What?", "a"), words="pan"), "has 0 '<video>' placeholders, but 1"),
+        (processor, TrainingItem(asked, words="<|action|>"), r"the text contains '<\|action\|>'"),
+        (plain, TrainingItem(asked, words="pan"), "the model has no action token to add them to"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Collator(taught)([bad])
+    with pytest.raises(InputError, match="no action token"):
+        Collator(plain).length(asked, 0, "pan")
+
+
 def test_items_that_will_not_do(processor: LlavaVideoProcessor) -> None:
     good = ITEMS[1]
     for bad, message in (

@@ -16,8 +16,10 @@ from llavaction.base.errors import InputError
 from llavaction.models.collator import TrainingItem
 from llavaction.models.tokenisation import IGNORED
 from llavaction.training.config import TrainConfig
+from llavaction.training.flops import FlopCounter
 from llavaction.training.inputs import RECORDS, SKIPPED, BatchMaker, ClipDataset, Skipped, lengths_of, rows_for
-from llavaction.training.mixture import Mixture
+from llavaction.training.losses import count, with_few_logits
+from llavaction.training.mixture import Mixture, frames_of
 from llavaction.training.schedule import Draw
 from llavaction.training.trainee import Trainee, make_trainee, start_folder
 from llavaction.video.library import VideoLibrary
@@ -27,9 +29,10 @@ FAMILIES = {"llava_video": None, "llava_onevision": HEADS, "qwen2_5_vl": HEADS, 
 
 
 def trainee_of(family: str, home: Path, folder: Path, **values: Any) -> tuple[Trainee, Any]:
-    changes = {"action": FAMILIES[family], **values}
-    stage = TrainConfig.from_mapping(settings(home, **changes)).resolved()[0]
-    trainee = make_trainee(start_folder(f"tiny:{family}", folder, 0), stage, seed=0)
+    changes = {"model": f"tiny:{family}", "action": FAMILIES[family], **values}
+    config = TrainConfig.from_mapping(settings(home, str(folder), **changes))
+    stage = config.resolved()[0]
+    trainee = make_trainee(start_folder(config), stage, seed=0)
     return trainee, rows_for(trainee.checkpoint, trainee.core, stage)
 
 
@@ -114,6 +117,29 @@ def test_bad_records_are_left_out_and_counted(home: Path, tmp_path: Path) -> Non
     empty = make([bad, unwritable])
     assert empty[RECORDS] == len(empty[SKIPPED]) == 2
     assert (empty["labels"] == IGNORED).all() and "pixel_values_videos" not in empty
+
+
+def test_words_in_place_of_a_clip(home: Path, tmp_path: Path) -> None:
+    values = clip_record(1).model_dump() | {"record_id": "told", "clip": None, "labels": None, "words": "green"}
+    record = type(clip_record(1)).from_mapping(values)
+    data = dataset(home, record, clip_record(0))
+    item = data[Draw(0, 0)]
+    assert isinstance(item, TrainingItem)
+    assert (item.words, item.labels, len(item.videos)) == ("green", None, 0)
+    assert frames_of(record, 4, None) == 0
+    trainee, rows = trainee_of("llava_video", home, tmp_path / "llava_video")
+    batch = BatchMaker(rows, trainee.checkpoint.tokenizer)([item, data[Draw(1, 0)]])
+    assert batch.pop(SKIPPED) == [] and batch.pop(RECORDS) == 2
+    assert lengths_of(Mixture([record], [0], []), rows) == batch["attention_mask"].sum(1).tolist()[:1]
+    own = count(trainee.core, batch)
+    assert (own.labelled, own.videos) == (1, 2)
+    assert torch.isfinite(trainee.core(**with_few_logits(batch), num_items_in_batch=own.tokens).loss)
+    assert FlopCounter(trainee.core, trainee.core.config, adapters=False)(batch, own.tokens) > 0
+    _, others = trainee_of("qwen2_5_vl", home, tmp_path / "qwen2_5_vl")
+    with pytest.raises(InputError, match="cannot learn from words that stand in for a clip"):
+        others.lay_out(item)
+    with pytest.raises(InputError, match="record 'told': models of type 'qwen2_5_vl"):
+        lengths_of(Mixture([record], [0], []), others)
 
 
 def test_jitter_is_a_matter_of_record_and_turn(home: Path) -> None:

@@ -130,7 +130,15 @@ def test_every_parameter_gets_the_rate_of_its_part(home: Path, tmp_path: Path) -
         heads = None if family == "llava_video" else {"verbs": 3, "nouns": 3, "actions": 3}
         values = settings(home, learning_rates=rates, weight_decay=0.1, action=heads)
         stage = TrainConfig.from_mapping(values).resolved()[0]
-        trainee = make_trainee(start_folder(f"tiny:{family}", tmp_path / family, 0), stage, seed=0)
+        trainee = make_trainee(
+            start_folder(
+                TrainConfig.from_mapping(
+                    {"model": f"tiny:{family}", "output": tmp_path / family, "records": [{"path": "none"}]}
+                )
+            ),
+            stage,
+            seed=0,
+        )
         groups = parameter_groups(trainee.model, stage)
         by_part: dict[str, int] = {}
         for group in groups:

@@ -155,7 +155,13 @@ def test_frozen_parts_stay_and_precision_is_that_of_what_learns(home: Path, tmp_
     assert changed and all("projector" in n or "newline" in n or "head.weight" in n or "action" in n for n in changed)
     assert not any("lm_head" in name for name in changed)
     stage = TrainConfig.from_mapping(settings(home, learning_rates=rates, precision="bfloat16")).resolved()[0]
-    trainee = make_trainee(start_folder("tiny:llava_video", tmp_path, 0), stage, seed=0)
+    trainee = make_trainee(
+        start_folder(
+            TrainConfig.from_mapping({"model": "tiny:llava_video", "output": tmp_path, "records": [{"path": "none"}]})
+        ),
+        stage,
+        seed=0,
+    )
     for parameter in trainee.model.parameters():
         assert parameter.dtype == (torch.float32 if parameter.requires_grad else torch.bfloat16)
 

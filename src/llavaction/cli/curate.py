@@ -87,6 +87,8 @@ def export_records(records: Path, style: str, output: Path, video: str, json_out
     """Write a records.jsonl as LLaVA, TRL, ms-swift or LLaMA-Factory read it."""
     counts = export(records, output, style, video=video)
     text = f"{counts['records']} records written to {output}"
+    if counts["left_out"]:
+        text += f"; {counts['left_out']} left out, in which words stand in for the clip"
     if counts["clips"]:
         text += f"; cut the {counts['clips']} clips listed in clips.jsonl into {output / 'clips'}"
     emit({"output": str(output), **counts}, text, json_out)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from llavaction.base.errors import InputError
+from llavaction.base.records import read_json, write_json
 from llavaction.cli.options import FILE, as_json, emit, mapping
+
+PREPARED = "prepared.json"
+"""Which of a recipe's commands have been run, in its output folder."""
 
 
 @click.command()
@@ -22,9 +29,32 @@ def train(config: Path, settings: tuple[str, ...], json_out: bool) -> None:
     from llavaction.training.config import load_config
     from llavaction.training.run import train as run
 
-    result = run(load_config(config, list(mapping(settings).items())))
+    recipe = load_config(config, list(mapping(settings).items()))
+    prepare(recipe.prepare, recipe.output / PREPARED)
+    result = run(recipe)
     if result.is_main:
         report = {"model": str(result.model), "final_loss": result.final_loss, "accuracy": result.accuracy}
         accuracy = "" if result.accuracy is None else f", accuracy {result.accuracy:.1%}"
         loss = "" if result.final_loss is None else f", last loss {result.final_loss:.4f}"
         emit(report, f"trained: {result.model}{loss}{accuracy}", json_out)
+
+
+def prepare(commands: Sequence[str], done_file: Path) -> None:
+    """Run the llavaction commands that make what a recipe reads, those of an earlier call not again.
+
+    Raises:
+        InputError: a command is none, or one that fails says why.
+    """
+    from llavaction.cli.main import cli
+
+    done = list(read_json(done_file)) if done_file.is_file() else []
+    for number, command in enumerate(commands):
+        if done[number : number + 1] == [command]:
+            continue
+        click.echo(f"llavaction {command}", err=True)
+        try:
+            cli(args=shlex.split(command), standalone_mode=False)
+        except click.UsageError as error:
+            raise InputError(f"prepare: 'llavaction {command}': {error.format_message()}") from error
+        done = [*done[:number], command]
+        write_json(done_file, done)

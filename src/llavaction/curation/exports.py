@@ -33,7 +33,8 @@ def export(records: str | Path, output: str | Path, style: str, *, video: str = 
         video: for ``llava``: pattern of a video's path.
 
     Returns:
-        How many records were written, and how many clips the trainer needs as files.
+        How many records were written, how many were left out because words stand in for their clip (no other trainer
+        can add them to an action token), and how many clips the trainer needs as files.
 
     Raises:
         InputError: no such format, or the file is missing or damaged.
@@ -41,13 +42,24 @@ def export(records: str | Path, output: str | Path, style: str, *, video: str = 
     if style not in EXPORTS:
         raise InputError(f"unknown format '{style}'", hint=suggestion(style, EXPORTS))
     folder = Path(output)
+    left_out = 0
+
+    def exportable() -> Iterator[TrainingRecord]:
+        nonlocal left_out
+        for record in read_records(records, TrainingRecord):
+            if record.words is None:
+                yield record
+            else:
+                left_out += 1
+
     if style == "llava":
-        lines = (_line(to_llava(record, video)) for record in read_records(records, TrainingRecord))
-        return {"records": write_lines(folder / "llava.json", _as_list(lines)) - 1, "clips": 0}
+        lines = (_line(to_llava(record, video)) for record in exportable())
+        count = write_lines(folder / "llava.json", _as_list(lines)) - 1
+        return {"records": count, "left_out": left_out, "clips": 0}
     clips: dict[str, Clip] = {}
 
     def written() -> Iterator[str]:
-        for record in read_records(records, TrainingRecord):
+        for record in exportable():
             if record.clip is not None:
                 clips[clip_name(record.clip)] = record.clip
             yield f"{_line(FORMATS[style](record, CLIPS))}\n"
@@ -56,7 +68,7 @@ def export(records: str | Path, output: str | Path, style: str, *, video: str = 
     write_records(folder / "clips.jsonl", (ClipFile(file=f"{CLIPS}/{name}", clip=clip) for name, clip in clips.items()))
     if style == "llama-factory":
         write_json(folder / "dataset_info.json", llama_factory_entry("llavaction", "train.jsonl"))
-    return {"records": count, "clips": len(clips)}
+    return {"records": count, "left_out": left_out, "clips": len(clips)}
 
 
 def _as_list(lines: Iterator[str]) -> Iterator[str]:

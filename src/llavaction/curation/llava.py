@@ -38,8 +38,10 @@ def to_llava(record: TrainingRecord, video: str = "{video_id}.mp4") -> dict[str,
         video: pattern of the video's path, "{video_id}" in it.
 
     Raises:
-        InputError: the text itself contains their placeholder.
+        InputError: the text itself contains their placeholder, or words stand in for the clip.
     """
+    if record.words is not None:
+        raise InputError(f"record '{record.record_id}' has words in place of a clip, which LLaVA has no form for")
     turns = []
     for message in record.messages:
         if IMAGE in message.content:

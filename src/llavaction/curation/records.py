@@ -18,7 +18,7 @@ class Message(Strict):
     """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
-    content: str = Field(min_length=1, description="text; '<video>' stands for the record's clip")
+    content: str = Field(min_length=1, description="text; '<video>' stands for the record's clip, or its words")
 
 
 class ActionLabels(Strict):
@@ -35,6 +35,11 @@ class TrainingRecord(Record):
     record_id: str
     task: str = Field(description="what made it, such as 'hard_action_recognition'")
     clip: Clip | None = Field(default=None, description="what is seen; None for text alone")
+    words: str | None = Field(
+        default=None,
+        description="text that stands in for the clip: the vectors of its tokens are added to the action token's, and "
+        "no picture is seen",
+    )
     messages: tuple[Message, ...] = Field(min_length=2)
     labels: ActionLabels | None = Field(
         default=None, description="what the action heads learn from it; None for nothing"
@@ -52,9 +57,13 @@ class TrainingRecord(Record):
         spoken = [message.role for message in self.messages if message.role != "system"]
         if spoken[:1] != ["user"] or spoken[-1:] != ["assistant"]:
             raise ValueError(f"a conversation goes from a user to an assistant, these are {spoken}")
+        if self.words is not None:
+            if self.clip is not None:
+                raise ValueError("a record has a clip or words that stand in for it, not both")
+            if not self.words.strip():
+                raise ValueError("words that stand in for a clip must not be empty")
         seen = sum(message.content.count(VIDEO) for message in self.messages)
-        if seen != (self.clip is not None):
-            raise ValueError(
-                f"'{VIDEO}' stands {seen} times in the messages of a record with {'a' if self.clip else 'no'} clip"
-            )
+        if seen != (self.clip is not None or self.words is not None):
+            shown = "a clip" if self.clip else "words" if self.words else "no clip"
+            raise ValueError(f"'{VIDEO}' stands {seen} times in the messages of a record with {shown}")
         return self

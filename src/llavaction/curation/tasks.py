@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from llavaction.actions.segments import Clip, Segment
+from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
 from llavaction.curation.material import Material
 from llavaction.curation.records import VIDEO, Message, TrainingRecord
@@ -22,6 +23,7 @@ TASKS = {
     "temporal_detection": "llavaction.curation.temporal_detection:TemporalDetection",
     "caption": "llavaction.curation.caption:Caption",
     "open_qa": "llavaction.curation.open_qa:OpenQA",
+    "part_choice": "llavaction.curation.part_choice:PartChoice",
 }
 """Tasks by name."""
 
@@ -38,6 +40,11 @@ class TaskSettings(Strict):
     )
     cap: int | None = Field(None, gt=0, description="most records of this task; None for no limit")
     labels: bool = Field(True, description="whether the action heads learn from these records too")
+    stand_in: bool = Field(
+        False,
+        description="make text-only rows in which the class label stands in for the clip on the action token, and from "
+        "which the heads learn nothing; see TrainingRecord.words",
+    )
 
 
 @dataclass(frozen=True)
@@ -65,11 +72,23 @@ class Task(ABC):
     Args:
         settings: of ``settings_class``.
         material: what the records are made from.
+
+    Attributes:
+        label_suffices: whether a segment's class label says enough to answer, so that it may stand in for the clip.
+
+    Raises:
+        InputError: the label is to stand in for the clip, and does not suffice.
     """
 
     settings_class: ClassVar[type[TaskSettings]] = TaskSettings
+    label_suffices: ClassVar[bool] = False
 
     def __init__(self, settings: Any, material: Material) -> None:
+        if settings.stand_in and not self.label_suffices:
+            raise InputError(
+                f"task '{settings.name or settings.task}' needs the clip itself: a class label cannot stand in for it",
+                hint="leave 'stand_in' out of its settings",
+            )
         self.settings, self.material = settings, material
 
     def refusal(self, segment: Segment) -> str | None:
@@ -83,15 +102,18 @@ class Task(ABC):
     def record(self, segment: Segment, turn: int) -> TrainingRecord:
         """The record number ``turn`` (from 0) of a segment."""
         made = self.converse(segment, self.material.rng(self.settings.name, segment, turn))
+        stand_in = self.settings.stand_in
+        labelled = self.settings.labels and made.labelled and not stand_in
         return TrainingRecord(
             record_id=f"{self.settings.name}:{segment.segment_id}:{turn}",
             task=self.settings.task,
-            clip=made.clip or segment.clip,
+            clip=None if stand_in else made.clip or segment.clip,
+            words=self.material.words(segment, "label") if stand_in else None,
             messages=(
                 Message(role="user", content=f"{VIDEO}\n{made.prompt}"),
                 Message(role="assistant", content=made.answer),
             ),
-            labels=self.material.labels(segment) if self.settings.labels and made.labelled else None,
+            labels=self.material.labels(segment) if labelled else None,
             provenance={"segment_id": segment.segment_id, "seed": self.material.seed, **made.provenance},
         )
 

@@ -18,7 +18,8 @@ class ActionTokenMixin:
 
     The backbone's configuration needs a field ``action``, the fields of ``ActionTokenConfig`` or None. Nothing of its
     forward is repeated: the token's vector comes in through the input embedding, its hidden states are read from the
-    output, and ``action_labels`` is the only new input.
+    output, and ``action_labels`` is the only new input, but for ``action_words`` where a model names it in
+    ``more_inputs``: its backbone must take ``input_ids`` and ``inputs_embeds`` together.
 
     The forward returns the backbone's output with more in it. Where hidden states were asked for or labels given:
     ``verb_logits``, ``noun_logits``, ``action_logits``, each [videos, classes], of the last state. Where labels were
@@ -65,7 +66,12 @@ class ActionTokenMixin:
                 setattr(self, name, nn.Linear(table.embedding_dim, classes, **like))
 
     def forward(
-        self: Any, input_ids: torch.Tensor | None = None, *, action_labels: torch.Tensor | None = None, **inputs: Any
+        self: Any,
+        input_ids: torch.Tensor | None = None,
+        *,
+        action_labels: torch.Tensor | None = None,
+        action_words: torch.Tensor | None = None,
+        **inputs: Any,
     ) -> Any:
         """The backbone's forward, then the heads.
 
@@ -73,10 +79,12 @@ class ActionTokenMixin:
             input_ids: int64 [rows, length] with the action tokens behind the visual ones.
             action_labels: int64 [rows, 3] (every video of a row carries its row's label) or [rows, videos, 3]: verb,
                 noun and action class, -1 where there is none.
+            action_words: int64 [rows, words], ids of words whose vectors are added to that of the row's first action
+                token, in place of a video; -1 where there is none.
             inputs: the backbone's inputs.
 
         Raises:
-            InputError: ``action_labels`` do not suit the rows or the heads.
+            InputError: ``action_labels`` do not suit the rows or the heads, or ``action_words`` the rows or the model.
         """
         as_tuple = inputs.pop("return_dict", None) is False
         asked = action_labels is not None or bool(inputs.get("output_hidden_states"))
@@ -87,13 +95,49 @@ class ActionTokenMixin:
         wanted = asked and self.action is not None and input_ids is not None
         if wanted:
             inputs["output_hidden_states"] = True
-        outputs = super().forward(input_ids=input_ids, return_dict=True, **inputs)  # type: ignore[misc]
+        given = inputs
+        if action_words is not None:
+            given = inputs | {"inputs_embeds": self.with_words(input_ids, action_words, inputs.get("inputs_embeds"))}
+        outputs = super().forward(input_ids=input_ids, return_dict=True, **given)  # type: ignore[misc]
         labels = inputs.get("labels")
         if labels is not None and not bool((labels[:, 1:] != -100).any()):
             outputs["loss"] = 0 * outputs.logits.sum()  # nothing to learn from this text; its mean would be undefined
         if wanted:
             self._read_actions(outputs, self.action_positions(input_ids, **inputs), action_labels)
         return outputs.to_tuple() if as_tuple else outputs
+
+    def with_words(
+        self: Any, input_ids: torch.Tensor | None, words: torch.Tensor, inputs_embeds: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Vectors [rows, length, width] of the ids, the sum of its words' added to each row's first action token.
+
+        Args:
+            input_ids: int64 [rows, length].
+            words: int64 [rows, words], -1 where there is none; a row may have none at all.
+            inputs_embeds: vectors of the ids where they are known already.
+
+        Raises:
+            InputError: the model cannot take words, they are not as many rows, or a row with words has no action token.
+        """
+        if "action_words" not in self.more_inputs:
+            raise InputError(f"models of type '{self.config.model_type}' cannot take action_words")
+        if self.action is None or not self.action.token_ids:
+            raise InputError(
+                "action_words for a model without an action token",
+                hint="its heads read a newline of the video" if self.action is not None else "",
+            )
+        if input_ids is None or words.dim() != 2 or len(words) != len(input_ids):
+            rows = "no input_ids" if input_ids is None else f"{len(input_ids)} rows"
+            raise InputError(f"action_words of {list(words.shape)} for {rows}", hint="expected [rows, words]")
+        marker = input_ids == self.action.token_ids[0]
+        lacking = (words >= 0).any(1) & ~marker.any(1)
+        if bool(lacking.any()):
+            raise InputError(f"row {int(lacking.nonzero()[0, 0])} has action_words but no action token")
+        table = self.get_input_embeddings()
+        vectors = table(input_ids) if inputs_embeds is None else inputs_embeds
+        summed = (table(words.clamp_min(0)) * (words >= 0).unsqueeze(-1).to(vectors)).sum(1)
+        first = marker & (marker.cumsum(1) == 1)
+        return vectors + first.unsqueeze(-1).to(vectors) * summed.unsqueeze(1)
 
     def action_positions(self: Any, input_ids: torch.Tensor, **inputs: Any) -> ActionPositions:
         """Where the action tokens of ``input_ids`` stand; ``inputs`` are the forward's others."""

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
-from llavaction.models.processor import LlavaVideoProcessor, Row
+from llavaction.models.processor import LlavaVideoProcessor, Row, padded
 from llavaction.models.tokenisation import ConversationTokeniser, TokenisationConfig
 
 CLASSES = ("verb", "noun", "action")
@@ -45,6 +45,8 @@ class TrainingItem:
         labels: verb, noun and action class of what the videos show; a missing one, like None, is not learnt.
         times: float64 [frames] for each video, seconds from the clip's start at which its frames were taken; only
             models that write times into the prompt read them.
+        words: text that stands in for the only video: the vectors of its tokens are added to the action token's, and
+            no picture is seen.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -52,6 +54,7 @@ class TrainingItem:
     images: Sequence[NDArray[np.uint8]] = ()
     labels: Mapping[str, int] | None = None
     times: Sequence[NDArray[np.float64]] = ()
+    words: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ class Collator:
 
         Returns:
             What ``LlavaVideoProcessor.__call__`` returns, and ``labels`` int64 [rows, length] (-100 where nothing is
-            learnt), ``action_labels`` int64 [rows, 3] (-1 where there is none).
+            learnt), ``action_labels`` int64 [rows, 3] (-1 where there is none) and, where some row has words,
+            ``action_words`` int64 [rows, most tokens of them] (-1 where there is none).
 
         Raises:
             InputError: names the item, counted from 1.
@@ -102,20 +106,51 @@ class Collator:
         """One item as a row.
 
         Raises:
-            InputError: its messages, pictures or labels are malformed or do not fit together.
+            InputError: its messages, pictures or labels are malformed or do not fit together, or it has words and the
+                model no action token.
         """
         example = self._tokenise(item.messages)
-        row = Row(example.ids, example.labels, item.videos, item.images)
+        row = Row(example.ids, example.labels, item.videos, item.images, self.word_ids(item.words))
         return LaidOut(self._processor.laid_out(row, self.config.max_length), label_classes(item.labels))
 
     def batch(self, rows: Sequence[LaidOut]) -> dict[str, torch.Tensor]:
         """Rows as one batch; see :meth:`__call__`."""
         made = self._processor.batch([item.row for item in rows], padding_side=self.config.padding_side)
         made["action_labels"] = [item.classes for item in rows]
+        most = max(len(item.row.words) for item in rows)
+        if most:
+            made["action_words"] = [padded(item.row.words, -1, most, "right") for item in rows]
         return {name: torch.as_tensor(value) for name, value in made.items()}
 
-    def length(self, messages: Sequence[Mapping[str, Any]], frames: int) -> int:
-        """Tokens of a row whose video has so many frames (0 for none), before it is decoded."""
+    def word_ids(self, words: str | None) -> tuple[int, ...]:
+        """Token ids of words that stand in for a video.
+
+        They are tokenised with a blank before them, so that they are the same tokens as in the text of an option,
+        "A. take plate".
+
+        Raises:
+            InputError: no token comes of them.
+        """
+        if words is None:
+            return ()
+        ids = self._processor.tokenizer(f" {words.strip()}", add_special_tokens=False)["input_ids"]
+        if not words.strip() or not ids:
+            raise InputError("the words that stand in for a video are empty")
+        return tuple(int(index) for index in ids)
+
+    def length(self, messages: Sequence[Mapping[str, Any]], frames: int, words: str | None = None) -> int:
+        """Tokens of a row whose video has so many frames (0 for none), before it is decoded.
+
+        Args:
+            messages: the conversation.
+            frames: of its video.
+            words: what stands in for the video, if something does.
+
+        Raises:
+            InputError: the messages cannot be written, or there are words and the model has no action token.
+        """
+        if words is not None:
+            return len(self.lay_out(TrainingItem(messages, words=words)).row.ids)
         ids = self._tokenise(messages).ids
         videos = ids.count(self._processor.video_token_id)
         video = self._processor.visual_tokens(frames) + len(self._processor.action_tokens)

@@ -328,7 +328,7 @@ class LlavaVideoForConditionalGeneration(ActionTokenMixin, LlavaOnevisionForCond
     """LLaVA-Video with its output layer and, where configured, the action token and its heads."""
 
     config_class = LlavaVideoConfig
-    more_inputs = ("action_labels", "video_frame_counts")
+    more_inputs = ("action_labels", "action_words", "video_frame_counts")
 
     def __init__(self, config: LlavaVideoConfig) -> None:
         # not the parent's: it would build, and draw the weights of, a second model

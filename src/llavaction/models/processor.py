@@ -33,12 +33,14 @@ class Row:
         labels: equally many, or None.
         videos: uint8 [frames, height, width, 3] each, in the order of their placeholders.
         images: uint8 [height, width, 3] each, in the order of theirs.
+        words: ids of the words that stand in for the row's only video: of it there are the action tokens alone.
     """
 
     ids: Sequence[int]
     labels: Sequence[int] | None = None
     videos: Sequence[NDArray[np.uint8]] = ()
     images: Sequence[NDArray[np.uint8]] = ()
+    words: Sequence[int] = ()
 
 
 class LlavaVideoProcessor(ProcessorMixin):
@@ -231,19 +233,28 @@ class LlavaVideoProcessor(ProcessorMixin):
         Visual and action tokens are labelled ``IGNORED``. See :meth:`__call__` for what a cut leaves.
 
         Raises:
-            InputError: placeholders and pictures do not match, a picture is malformed, or the limit is below 1.
+            InputError: placeholders and pictures do not match, a picture is malformed, the limit is below 1, or there
+                are words for a model that has no action token.
         """
         if max_length is not None and max_length < 1:
             raise InputError(f"max_length is {max_length}, at least 1 token must remain")
-        for placeholder, pictures in ((self.video_token, row.videos), (self.image_token, row.images)):
+        if row.words and row.videos:
+            raise InputError("a row has a video and words that stand in for it", hint="give one of them")
+        if row.words and not self.action_tokens:
+            raise InputError(
+                "words stand in for a video, but the model has no action token to add them to",
+                hint="leave such records out, or give the model an action token ('one_token' or 'three_tokens')",
+            )
+        videos_given = 1 if row.words else len(row.videos)
+        for placeholder, given in ((self.video_token, videos_given), (self.image_token, len(row.images))):
             found = list(row.ids).count(self.placeholders[placeholder])
-            if found != len(pictures):
-                raise InputError(f"a row has {found} '{placeholder}' placeholders, but {len(pictures)} were given")
+            if found != given:
+                raise InputError(f"a row has {found} '{placeholder}' placeholders, but {given} were given")
         for name, index in zip(self.action_tokens, self.action_token_ids, strict=True):
-            if index in row.ids:
+            if index in (*row.ids, *row.words):
                 raise InputError(f"the text contains '{name}'", hint="leave it out: it is put behind every video")
         videos, images = [_clip(video) for video in row.videos], [_image(image) for image in row.images]
-        lengths = iter([self.visual_tokens(len(video)) for video in videos])
+        lengths = iter([0] if row.words else [self.visual_tokens(len(video)) for video in videos])
         ids: list[int] = []
         labels: list[int] = []
         for token, label in zip(row.ids, row.ids if row.labels is None else row.labels, strict=True):
@@ -257,10 +268,10 @@ class LlavaVideoProcessor(ProcessorMixin):
                 continue
             ids += new
             labels += [IGNORED] * len(new)
-        return self._cut(Row(ids, None if row.labels is None else labels, videos, images), max_length)
+        return self._cut(Row(ids, None if row.labels is None else labels, videos, images, row.words), max_length)
 
     def _cut(self, row: Row, length: int | None) -> Row:
-        """Cut a row whose placeholders are expanded, together with the pictures of which nothing remains."""
+        """Cut a row whose placeholders are expanded, together with the pictures and words of which nothing remains."""
         if length is None or len(row.ids) <= length:
             return row
         ids = list(row.ids[:length])
@@ -270,7 +281,8 @@ class LlavaVideoProcessor(ProcessorMixin):
             tokens -= self.visual_tokens(len(row.videos[videos]))
             videos += 1
         labels = None if row.labels is None else row.labels[:length]
-        return Row(ids, labels, row.videos[:videos], row.images[:images])
+        words = row.words if set(self.action_token_ids[:1]).intersection(ids) else ()
+        return Row(ids, labels, row.videos[:videos], row.images[:images], words)
 
     def batch(
         self, rows: Sequence[Row], *, padding: bool = True, padding_side: Side = "right", least: int = 0

@@ -14,6 +14,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
 from llavaction.base.registry import suggestion
 from llavaction.models.action_token import ActionTokenConfig
+from llavaction.models.mini_config import MiniConfig
 from llavaction.questions.prompts import PromptStyle
 
 
@@ -36,6 +37,21 @@ class RecordsConfig(Part):
     weight: float = Field(default=1.0, gt=0, description="times each record is seen in one pass over the mixture")
     cap: int | None = Field(default=None, ge=1, description="take at most so many records, chosen by the seed")
     frames: int | None = Field(default=None, ge=1, description="frames per clip of this file; the run's own if None")
+
+
+class BoxesConfig(Part):
+    """Object boxes by which a stage warms up the vision tower."""
+
+    path: Path = Field(description="folder whose *.jsonl, at any depth, are JSON Lines of FrameBoxes")
+    nouns: int = Field(ge=1, description="noun classes; the boxes' are 0 to nouns - 1")
+    positive_weight: float = Field(
+        default=2.0, gt=0, description="how much more a thing that is there weighs in the loss than one that is not"
+    )
+    cap: int | None = Field(
+        default=None,
+        ge=1,
+        description="take at most so many frames, chosen by the seed; they stay in memory (150 kB each at 224 pixels)",
+    )
 
 
 class LearningRates(Part):
@@ -73,6 +89,11 @@ class StageConfig(Part):
 
     name: str = Field(default="train", pattern=r"^[\w.-]+$", description="of the stage, and of its folder")
     records: tuple[RecordsConfig, ...] = Field(default=(), description="the mixture")
+    boxes: BoxesConfig | None = Field(
+        default=None,
+        description="warm up the vision tower: every patch learns which things the boxes say are there; such a stage "
+        "has no records, trains the tower alone and asks no benchmark",
+    )
     videos: Path | None = Field(default=None, description="folder of the videos; not needed for text alone")
     video_fps: float | None = Field(default=None, gt=0, description="rate of folders of extracted frames")
     frames: int = Field(default=16, ge=1, description="frames per clip")
@@ -87,9 +108,17 @@ class StageConfig(Part):
     action: ActionTokenConfig | None = Field(
         default=None, description="give a model without action token this one; null trains what the model has"
     )
+    new_layers: int = Field(
+        default=0,
+        ge=0,
+        description="layers to put under the language model's own before this stage; they change nothing until trained",
+    )
     learning_rates: LearningRates = Field(default_factory=LearningRates, description="per part of the model")
     lora: LoraConfig | None = Field(default=None, description="train adapters instead of the weights")
     weight_decay: float = Field(default=0.0, ge=0, description="of matrices; 0 as published")
+    beta2: float = Field(
+        default=0.999, gt=0, lt=1, description="AdamW's memory of squared gradients; less suits short trainings"
+    )
     schedule: Literal["cosine", "linear", "constant"] = Field(default="cosine", description="after the warm-up")
     warm_up: float = Field(default=0.03, ge=0, lt=1, description="share of the steps in which the rates rise")
     epochs: float = Field(default=2.0, gt=0, description="passes over the mixture, where steps is null")
@@ -118,7 +147,14 @@ class TrainConfig(StageConfig):
     """A training. Its own fields hold for every stage that does not say otherwise."""
 
     model: str = Field(
-        description="checkpoint folder; or tiny:FAMILY for a tiny model with random weights (tiny:llava_video)"
+        description="checkpoint folder; tiny:FAMILY for a tiny model with random weights (tiny:llava_video); or "
+        "mini for a small model with new weights, of which something can be made without a GPU"
+    )
+    mini: MiniConfig = Field(default_factory=MiniConfig, description="shape of the model that 'mini' makes")
+    prepare: tuple[str, ...] = Field(
+        default=(),
+        description="llavaction commands that make what the recipe reads, such as 'data curate ...'; the command line "
+        "runs each once before the training",
     )
     output: Path = Field(description="folder of the run; one that was interrupted goes on where it was")
     stages: tuple[dict[str, Any], ...] = Field(
@@ -156,12 +192,28 @@ class TrainConfig(StageConfig):
             except InputError as error:
                 raise ValueError(f"stage {number}: {error.problem}") from None
         for stage in found:
-            if not stage.records:
-                raise ValueError("records: name at least one file of training records")
             rates = stage.learning_rates.model_dump().values()
+            if not stage.records and stage.boxes is None:
+                raise ValueError("records: name at least one file of training records")
             if all(rate is None for rate in rates):
                 raise ValueError(f"learning_rates: every part of the model is frozen in stage '{stage.name}'")
+            _boxes_are_sound(stage)
         return found
+
+
+def _boxes_are_sound(stage: StageConfig) -> None:
+    """Refuse what does not go with a warm-up of the tower."""
+    if stage.boxes is None:
+        return
+    wrong = {
+        "records: a stage with boxes takes none; give it 'records: []'": bool(stage.records),
+        "videos: boxes need the videos they lie in": stage.videos is None,
+        "learning_rates.tower: boxes train the vision tower, it needs a rate": stage.learning_rates.tower is None,
+        "lora: boxes train the vision tower whole; give the stage 'lora: null'": stage.lora is not None,
+    }
+    for problem, is_so in wrong.items():
+        if is_so:
+            raise ValueError(f"stage '{stage.name}': {problem}")
 
 
 def accumulation(stage: StageConfig, world: int) -> int:

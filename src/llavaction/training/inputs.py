@@ -60,8 +60,8 @@ class RowMaker(Protocol):
         """Items as model inputs with ``labels``."""
         ...
 
-    def length(self, messages: Sequence[Mapping[str, Any]], frames: int) -> int:
-        """Tokens of an item before its video is read."""
+    def length(self, messages: Sequence[Mapping[str, Any]], frames: int, words: str | None = None) -> int:
+        """Tokens of an item before its video is read; ``words`` stand in for a video."""
         ...
 
 
@@ -86,7 +86,7 @@ class ClipDataset(Dataset[TrainingItem | Skipped]):
         messages = [message.model_dump() for message in record.messages]
         labels = None if record.labels is None else record.labels.model_dump()
         if record.clip is None or self._library is None:
-            return TrainingItem(messages, labels=labels)
+            return TrainingItem(messages, labels=labels, words=record.words)
         rng = None if self._jitter is None else hashed_rng("jitter", self._jitter, record.record_id, draw.turn)
         try:
             frames = self._library.read(record.clip, count, segment_id=record.segment_id, jitter=rng)
@@ -153,8 +153,10 @@ class FamilyRows:
         """The row, its labels and its classes.
 
         Raises:
-            InputError: the messages hold a token of the model's own, or the row's video does not fit into the limit.
+            InputError: the messages hold a token of the model's own, the row's video does not fit into the limit, or
+                words stand in for it.
         """
+        self._refuse(item.words)
         seen = self._family.see(item.videos[0], item.times[0]) if item.videos else None
         text = "" if seen is None else seen.text + "".join(self._family.action_tokens)
         example = self._tokenise(self._written(item.messages, text))
@@ -193,8 +195,13 @@ class FamilyRows:
             made["action_labels"] = torch.tensor([classes for _, _, classes in rows])
         return made
 
-    def length(self, messages: Sequence[Mapping[str, Any]], frames: int) -> int:
-        """Tokens of an item; an estimate where the tokens of a clip depend on the size of its pictures."""
+    def length(self, messages: Sequence[Mapping[str, Any]], frames: int, words: str | None = None) -> int:
+        """Tokens of an item; an estimate where the tokens of a clip depend on the size of its pictures.
+
+        Raises:
+            InputError: the messages hold a token of the model's own, or there are words.
+        """
+        self._refuse(words)
         length = len(self._tokenise(self._written(messages, "")).ids)
         if frames:
             if frames not in self._video_lengths:
@@ -204,6 +211,15 @@ class FamilyRows:
                 self._video_lengths[frames] = len(tokens) + len(self._family.action_tokens)
             length += self._video_lengths[frames]
         return length if self._max_length is None else min(length, self._max_length)
+
+    def _refuse(self, words: str | None) -> None:
+        """No family but llava_video adds words to the action token."""
+        if words is not None:
+            raise InputError(
+                f"models of type '{self._family.checkpoint.config.model_type}' cannot learn from words that stand in "
+                "for a clip",
+                hint="leave such records out of the mixture; llava_video models learn from them",
+            )
 
     def _written(self, messages: Sequence[Mapping[str, Any]], video: str) -> list[dict[str, str]]:
         """The messages with the video where they say so, and after it what the chat template puts there."""
@@ -250,7 +266,7 @@ def lengths_of(mixture: Mixture, rows: RowMaker) -> list[int]:
     found = []
     for record, frames in zip(mixture.records, mixture.frames, strict=True):
         try:
-            found.append(rows.length([message.model_dump() for message in record.messages], frames))
+            found.append(rows.length([message.model_dump() for message in record.messages], frames, record.words))
         except InputError as error:
             raise InputError(f"record '{record.record_id}': {error.problem}", hint=error.hint) from error
     return found

@@ -21,6 +21,8 @@ from llavaction.training.losses import PIECES
 HOPELESS = 64
 """So many records none of which could be read end a training."""
 METRICS = "metrics.jsonl"
+F1 = "eval_f1_"
+"""How the names of a tower's F1 scores begin."""
 _SUMS = (*PIECES, "rows", "tokens", "places", "flops", "skipped", "records")
 
 
@@ -128,14 +130,20 @@ class MetricsWriter(TrainerCallback):
                 self._board.add_scalar(name, value, state.global_step)
         if "loss" in values:
             pieces = " ".join(f"{name.removesuffix('_loss')} {values[name]:.3f}" for name in PIECES if values.get(name))
-            print(
-                f"{self._stage} {state.global_step}/{state.max_steps}: loss {values['loss']:.4f} ({pieces}), "
-                f"{values['tokens_per_second']:,.0f} tokens/s, {values['flop_utilisation']:.0%} of peak, "
-                f"{values['skipped']:.0f} skipped",
-                file=sys.stderr,
-            )
+            if "tokens_per_second" in values:
+                said = (
+                    f"({pieces}), {values['tokens_per_second']:,.0f} tokens/s, "
+                    f"{values['flop_utilisation']:.0%} of peak, {values['skipped']:.0f} skipped"
+                )
+            else:
+                said = f"{values['samples_per_second']:,.0f} frames/s"
+            place = f"{self._stage} {state.global_step}/{state.max_steps}"
+            print(f"{place}: loss {values['loss']:.4f} {said}", file=sys.stderr)
         elif "eval_accuracy" in values:
             print(f"{self._stage} {state.global_step}: accuracy {values['eval_accuracy']:.1%}", file=sys.stderr)
+        elif any(name.startswith(F1) for name in values):
+            found = ", ".join(f"{name.removeprefix(F1)} {values[name]:.2f}" for name in values if name.startswith(F1))
+            print(f"{self._stage} {state.global_step}: F1 of {found}", file=sys.stderr)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """Close the board."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import shutil
@@ -15,13 +14,12 @@ import torch
 import transformers
 import yaml
 from accelerate import PartialState
-from transformers import TrainingArguments
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_json, write_text
 from llavaction.models.checkpoint import fingerprint
 from llavaction.questions.schema import Benchmark
-from llavaction.training.checkpoints import UNFINISHED, checkpoints
+from llavaction.training.checkpoints import UNFINISHED
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
 from llavaction.training.flops import FlopCounter, peak
 from llavaction.training.inputs import BatchMaker, ClipDataset, lengths_of, rows_for
@@ -29,8 +27,10 @@ from llavaction.training.meter import METRICS, Meter, MetricsWriter, read_metric
 from llavaction.training.mixture import load_mixture
 from llavaction.training.probe import Probe, spread
 from llavaction.training.schedule import Schedule, steps_of
-from llavaction.training.trainee import Trainee, make_trainee, save_trainee, start_folder
+from llavaction.training.scheduled import arguments, train_and_save
+from llavaction.training.trainee import Trainee, make_trainee, start_folder
 from llavaction.training.trainer import ActionTrainer
+from llavaction.training.warm_up import warm_up
 from llavaction.video.library import VideoLibrary
 
 MODEL = "model"
@@ -90,12 +90,13 @@ def train(config: TrainConfig) -> TrainResult:
         accumulation(stage, world)
     with processes.main_process_first():
         _claim(config, write=first)
-        folder = start_folder(config.model, config.output, config.seed)
+        folder = start_folder(config)
     for number, stage in enumerate(stages, start=1):
         home = config.output / stage.name
         result = config.output / MODEL if number == len(stages) else home / MODEL
         if not result.is_dir():
-            _train_stage(config, stage, folder, home, result)
+            one_stage = _train_stage if stage.boxes is None else warm_up
+            one_stage(config, stage, folder, home, result)
         folder = result
     return TrainResult(folder, read_metrics(config.output / METRICS), first)
 
@@ -117,7 +118,7 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
         stage.group,
         config.seed,
     )
-    args = _arguments(config, stage, home, schedule.steps, processes.num_processes)
+    args = arguments(config, stage, home, schedule.steps, processes.num_processes)
     at_best = peak(args.device, stage.precision)
     flops = FlopCounter(trainee.model, trainee.core.config, adapters=stage.lora is not None)
     missing = dict(mixture.missing)
@@ -144,47 +145,7 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
         probe=_probe(stage, trainee, library),
         callbacks=[MetricsWriter(config.output, stage.name, facts)],
     )
-    there = checkpoints(home)
-    trainer.train(resume_from_checkpoint=str(there[-1]) if there else None)
-    if processes.is_main_process:
-        save_trainee(trainee, result)
-    trainer.accelerator.wait_for_everyone()
-    trainer.accelerator.free_memory()
-
-
-def _arguments(config: TrainConfig, stage: StageConfig, home: Path, steps: int, world: int) -> TrainingArguments:
-    checkpointing = {"use_reentrant": False} if stage.gradient_checkpointing else None
-    rates = [rate for rate in stage.learning_rates.model_dump().values() if rate is not None]
-    return TrainingArguments(
-        output_dir=str(home),
-        per_device_train_batch_size=stage.micro_batch,
-        gradient_accumulation_steps=accumulation(stage, world),
-        max_steps=steps,
-        learning_rate=max(rates),
-        lr_scheduler_type="constant_with_warmup" if stage.schedule == "constant" else stage.schedule,
-        warmup_steps=math.ceil(stage.warm_up * steps),
-        max_grad_norm=stage.clip,
-        activation_checkpointing=stage.gradient_checkpointing,
-        activation_checkpointing_kwargs=checkpointing,
-        bf16=stage.precision == "bfloat16",
-        seed=config.seed,
-        logging_steps=stage.log_steps,
-        logging_first_step=True,
-        logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=stage.save_steps,
-        eval_strategy="no" if stage.evaluation is None else "steps",
-        eval_steps=None if stage.evaluation is None else stage.evaluation.every,
-        dataloader_num_workers=config.workers,
-        remove_unused_columns=False,
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=config.device == "cpu",
-        ddp_find_unused_parameters=True,  # a micro-batch without video does not use the tower
-        deepspeed=None if config.deepspeed is None else str(config.deepspeed),
-        fsdp=None if config.fsdp is None else "full_shard",
-        fsdp_config=config.fsdp,
-    )
+    train_and_save(trainer, trainee, home, result)
 
 
 def _probe(stage: StageConfig, trainee: Trainee, library: VideoLibrary | None) -> Probe | None:
@@ -222,7 +183,7 @@ def _claim(config: TrainConfig, *, write: bool) -> None:
 
 def _essence(config: TrainConfig) -> dict[str, Any]:
     """What decides the outcome."""
-    own = config.model_dump(mode="json", include={"model", "seed"})
+    own = config.model_dump(mode="json", include={"model", "seed", "mini"})
     stages = [stage.model_dump(mode="json", exclude=set(_FREE)) for stage in config.resolved()]
     return {**own, **{f"{stage['name']}.{key}": value for stage in stages for key, value in stage.items()}}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,19 @@ import torch
 from torch import nn
 
 from llavaction.base.errors import InputError
+from llavaction.base.records import read_records
+from llavaction.curation.records import TrainingRecord
 from llavaction.models.action_backbones import add_action_token
 from llavaction.models.action_token import TRAINED_WHOLE, ActionTokenConfig, action_settings
 from llavaction.models.checkpoint import Checkpoint, load_model, open_checkpoint, quiet
+from llavaction.models.mini import add_layers_below, write_mini
 from llavaction.models.processor import LlavaVideoProcessor
 from llavaction.models.tiny import write_tiny
-from llavaction.training.config import LoraConfig, StageConfig
+from llavaction.training.config import LoraConfig, StageConfig, TrainConfig
 from llavaction.training.parts import PARTS, part_of
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json")
-TINY = "tiny:"
+TINY, MINI = "tiny:", "mini"
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,25 @@ class Trainee:
         return action_settings(self.core.config)
 
 
-def start_folder(spec: str, home: Path, seed: int) -> Path:
-    """The checkpoint folder a recipe names; for ``tiny:FAMILY`` it is written below ``home``."""
-    if not spec.startswith(TINY):
+def start_folder(config: TrainConfig) -> Path:
+    """The checkpoint folder a recipe names; ``tiny:FAMILY`` and ``mini`` are written below its output."""
+    spec, folder = config.model, config.output / "start"
+    if spec != MINI and not spec.startswith(TINY):
         return Path(spec)
-    folder = home / "start"
-    return folder if (folder / "config.json").is_file() else write_tiny(folder, spec.removeprefix(TINY), seed)
+    if (folder / "config.json").is_file():
+        return folder
+    if spec == MINI:
+        return write_mini(folder, _texts(config), config.mini, config.seed)
+    return write_tiny(folder, spec.removeprefix(TINY), config.seed)
+
+
+def _texts(config: TrainConfig) -> Iterator[str]:
+    """What is said in the records of all stages; files that several stages share are read once."""
+    for path in dict.fromkeys(records.path for stage in config.resolved() for records in stage.records):
+        for record in read_records(path, TrainingRecord):
+            yield from (message.content for message in record.messages)
+            if record.words is not None:
+                yield f" {record.words}"
 
 
 def make_trainee(folder: Path, stage: StageConfig, *, seed: int, attention: str | None = None) -> Trainee:
@@ -82,6 +99,8 @@ def make_trainee(folder: Path, stage: StageConfig, *, seed: int, attention: str 
         _same_action(checkpoint, stage.action)
         core.action = stage.action.model_copy(update={"token_ids": core.action.token_ids})
         core.config.action = core.action.model_dump(mode="json")
+    if stage.new_layers:
+        add_layers_below(core, stage.new_layers, seed)
     checkpoint = replace(checkpoint, config=core.config)
     rates = stage.learning_rates.model_dump()
     for name, parameter in core.named_parameters():

@@ -1,33 +1,27 @@
-"""The trainer: Hugging Face's, with our order of records, our loss, our log and checkpoints that are whole."""
+"""The trainer of records: our loss and our log, see :mod:`llavaction.training.scheduled` for the rest."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, Trainer, TrainingArguments
-from transformers.trainer_callback import PrinterCallback
+from transformers import TrainingArguments
 
-from llavaction.base.errors import InputError
-from llavaction.models.checkpoint import quiet
 from llavaction.models.tokenisation import IGNORED
-from llavaction.training.checkpoints import UNFINISHED, kept_intact, publish
 from llavaction.training.config import StageConfig
 from llavaction.training.flops import FlopCounter
 from llavaction.training.inputs import RECORDS, SKIPPED, BatchMaker, ClipDataset
 from llavaction.training.losses import PIECES, Counts, combine, count, with_few_logits
 from llavaction.training.meter import Meter
 from llavaction.training.probe import Probe
-from llavaction.training.schedule import MicroBatches, Schedule
+from llavaction.training.schedule import Schedule
+from llavaction.training.scheduled import ScheduledTrainer
 from llavaction.training.trainee import Trainee, parameter_groups
 
 
-class ActionTrainer(Trainer):
+class ActionTrainer(ScheduledTrainer):
     """Trains a model on a schedule.
 
     Args:
@@ -57,41 +51,27 @@ class ActionTrainer(Trainer):
         probe: Probe | None,
         callbacks: list[Any],
     ) -> None:
-        self._core, self._trained, self._stage, self._schedule = trainee.core, trainee.model, stage, schedule
-        self._home, self._data = Path(str(args.output_dir)), data
-        self._meter, self._flops, self._probe = meter, flops, probe
-        self._action = trainee.action
-        self._saving = False
+        self._core, self._action = trainee.core, trainee.action
+        self._flops, self._probe = flops, probe
         super().__init__(
-            model=trainee.model,
-            args=args,
-            data_collator=batches,
-            train_dataset=data,
-            eval_dataset=None if probe is None else probe.questions,
+            trainee.model,
+            stage,
+            args,
+            data=data,
+            batches=batches,
+            schedule=schedule,
+            meter=meter,
+            evaluated=None if probe is None else probe.questions,
             callbacks=callbacks,
+            tied=frozenset(getattr(trainee.core, "all_tied_weights_keys", None) or ()),
         )
-        self.remove_callback(PrinterCallback)
         trainee.model.register_forward_hook(_losses_alone)
-        self.loss_is_scaled_for_ga = True  # every micro-batch's loss is its share of the global batch's
-        self._last_logged = 0
-
-    def get_train_dataloader(self) -> DataLoader[Any]:
-        """One pass over the whole schedule: every process gets its own micro-batches, nothing is dealt out again."""
-        args = self.args
-        return DataLoader(
-            self._data,
-            batch_sampler=MicroBatches(self._schedule, args.process_index, args.world_size),
-            collate_fn=self.data_collator,
-            num_workers=args.dataloader_num_workers,
-            pin_memory=args.dataloader_pin_memory and args.device.type == "cuda",
-            prefetch_factor=2 if args.dataloader_num_workers else None,
-        )
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW with a learning rate for every part of the model."""
         if self.optimizer is None:
             groups = parameter_groups(model or self._trained, self._stage)
-            self.optimizer = torch.optim.AdamW(groups)
+            self.optimizer = torch.optim.AdamW(groups, betas=(0.9, self._stage.beta2))
         return self.optimizer
 
     def get_batch_samples(  # type: ignore[override]  # the library only hands the counts on
@@ -135,14 +115,6 @@ class ActionTrainer(Trainer):
         )
         return (loss, outputs) if return_outputs else loss
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add to a line of losses what the meter has."""
-        if "loss" in logs:
-            steps = self.state.global_step - self._last_logged
-            self._last_logged = self.state.global_step
-            logs |= self._meter.drain(max(steps, 1), self._sum)
-        super().log(logs, start_time)
-
     def evaluate(self, *unused: Any, **also_unused: Any) -> dict[str, float]:
         """Accuracy on the benchmark, every process asking its share."""
         assert self._probe is not None
@@ -150,54 +122,7 @@ class ActionTrainer(Trainer):
             own = self._probe(self._core, self.args.process_index, self.args.world_size)
         right, failed, asked = self._sum(torch.tensor(own)).tolist()
         metrics = {"eval_accuracy": right / max(asked, 1), "eval_questions": asked, "eval_failed": failed}
-        self.log(dict(metrics))
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        return metrics
-
-    def _sum(self, values: torch.Tensor) -> torch.Tensor:
-        return self.accelerator.reduce(values.to(self.args.device), "sum").cpu()
-
-    def _get_output_dir(self, trial: Any) -> str:
-        return str(self._home / UNFINISHED if self._saving else self._home)
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Write beside, then move: a checkpoint is complete or not there."""
-        step = self.state.global_step
-        with self._meter.paused(), kept_intact(self._home, step):
-            if self.args.should_save:
-                shutil.rmtree(self._home / UNFINISHED, ignore_errors=True)
-            self.accelerator.wait_for_everyone()
-            self._saving = True
-            try:
-                with quiet():
-                    super()._save_checkpoint(model, trial)
-            finally:
-                self._saving = False
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                publish(self._home, step, self._stage.keep_checkpoints)
-
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """Write weights under the names the model has in memory: those are what a checkpoint is loaded by."""
-        if not isinstance(self.model, PreTrainedModel):
-            super()._save(output_dir, state_dict)
-        elif self.args.should_save:
-            self.model.save_pretrained(str(output_dir), state_dict=state_dict, save_original_format=False)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        self._last_logged = _step_of(resume_from_checkpoint)
-
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """Weights that do not fit would silently start anew: refuse them."""
-        tied = set(getattr(self._core, "all_tied_weights_keys", None) or ())
-        missing, surplus = set(load_result.missing_keys) - tied, set(load_result.unexpected_keys)
-        if missing or surplus:
-            raise InputError(
-                f"its checkpoint lacks {sorted(missing)[:3]} and has {sorted(surplus)[:3]} too many",
-                file=self._home,
-                hint="it is not a checkpoint of this recipe; give another output folder",
-            )
+        return self._reported(metrics)
 
 
 def _losses_alone(module: nn.Module, inputs: Any, outputs: Any) -> dict[str, torch.Tensor] | None:
@@ -213,7 +138,3 @@ def _losses_alone(module: nn.Module, inputs: Any, outputs: Any) -> dict[str, tor
         nothing = 0.0 * smallest.sum()
         losses = {name: value + nothing for name, value in losses.items()}
     return losses
-
-
-def _step_of(checkpoint: str) -> int:
-    return int(Path(checkpoint).name.rpartition("-")[2])

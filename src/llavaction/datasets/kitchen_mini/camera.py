@@ -72,6 +72,22 @@ class Camera:
         wide, high = (half / self._zoom + _MARGIN for half in self._half)
         return surface.crop(centre[0] - wide, centre[1] - high, centre[0] + wide, centre[1] + high)
 
+    def box(self, upper: Point, lower: Point, centre: Point, roll: float) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of a rectangle of the world as shares of the picture.
+
+        Args:
+            upper, lower: its upper left and lower right corner, in world units.
+            centre: the point in the middle of the picture.
+            roll: in degrees; what it does to the small rectangle itself is left out.
+        """
+        turn = math.radians(roll)
+        dx, dy = ((upper[axis] + lower[axis]) / 2 - centre[axis] for axis in (0, 1))
+        x, y = dx * math.cos(turn) + dy * math.sin(turn), dy * math.cos(turn) - dx * math.sin(turn)
+        wide, high = (half / self._zoom for half in self._half)
+        half = ((lower[0] - upper[0]) / 4 / wide, (lower[1] - upper[1]) / 4 / high)
+        u, v = 0.5 + x / wide / 2, 0.5 + y / high / 2
+        return u - half[0], v - half[1], u + half[0], v + half[1]
+
     def look(self, field: Surface, centre: Point, roll: float) -> np.ndarray:
         """What the camera sees: uint8 [height, width, 3]."""
         width, height = self._settings.width * SUPERSAMPLING, self._settings.height * SUPERSAMPLING

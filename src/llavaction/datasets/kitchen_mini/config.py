@@ -35,6 +35,13 @@ class KitchenMiniConfig(Strict):
         default=1.0, ge=0, le=3, description="factor on the head camera's own movement; 0 holds it still"
     )
 
+    boxes_per_second: float = Field(
+        default=0.0,
+        ge=0,
+        description="frames a second of train whose object boxes are written to boxes/; 0 for none. Rounded to a whole "
+        "number of frames in between",
+    )
+
     @model_validator(mode="after")
     def _fits_together(self) -> KitchenMiniConfig:
         if self.width % 2 or self.height % 2:
@@ -46,6 +53,11 @@ class KitchenMiniConfig(Strict):
         if not self.train_videos + self.validation_videos + self.test_videos:
             raise ValueError("no videos asked for: train_videos, validation_videos and test_videos are all 0")
         return self
+
+    @property
+    def box_stride(self) -> int:
+        """Frames from one with boxes to the next; 0 for no boxes."""
+        return max(1, round(self.fps / self.boxes_per_second)) if self.boxes_per_second else 0
 
     def videos(self, split: str) -> int:
         """Number of videos of a split."""

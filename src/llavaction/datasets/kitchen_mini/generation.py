@@ -15,8 +15,9 @@ from pydantic import Field
 
 from llavaction.base.errors import InputError
 from llavaction.base.progress import progress
-from llavaction.base.records import Strict, file_sha256, read_json, write_json
+from llavaction.base.records import Strict, file_sha256, read_json, write_json, write_records
 from llavaction.datasets.kitchen_mini.annotations import write_annotations
+from llavaction.datasets.kitchen_mini.boxes import BoxTracer
 from llavaction.datasets.kitchen_mini.config import SPLITS, KitchenMiniConfig
 from llavaction.datasets.kitchen_mini.render import Renderer
 from llavaction.datasets.kitchen_mini.script import Script, scripts
@@ -68,7 +69,7 @@ def generate(
         raise InputError(f"workers must be at least 1, found {workers}")
     card = _claim(folder, seed, settings)
     planned = scripts(settings, seed)
-    missing = [script for script in planned if not video_path(folder, script.video_id).is_file()]
+    missing = [script for script in planned if not all(path.is_file() for path in _files(folder, script, settings))]
     for leftover in folder.glob("videos/*/.*.part.MP4"):
         leftover.unlink()
     began = time.perf_counter()
@@ -99,6 +100,17 @@ def generate(
 def video_path(folder: Path, video_id: str) -> Path:
     """Where a video of the dataset in ``folder`` is kept."""
     return folder / "videos" / video_id.partition("_")[0] / f"{video_id}.MP4"
+
+
+def boxes_path(folder: Path, video_id: str) -> Path:
+    """Where the object boxes of a video of the dataset in ``folder`` are kept (JSON Lines of FrameBoxes)."""
+    return folder / "boxes" / video_id.partition("_")[0] / f"{video_id}.jsonl"
+
+
+def _files(folder: Path, script: Script, settings: KitchenMiniConfig) -> list[Path]:
+    """What is to be made of a script, the video last."""
+    boxes = [boxes_path(folder, script.video_id)] if settings.box_stride and script.split == "train" else []
+    return [*boxes, video_path(folder, script.video_id)]
 
 
 def _claim(folder: Path, seed: int, settings: KitchenMiniConfig) -> dict[str, Any]:
@@ -168,10 +180,14 @@ def _drawn(
 
 
 def _draw_video(script: Script, *, folder: Path, seed: int, settings: KitchenMiniConfig) -> str:
-    frames = Renderer(script, settings, seed).frames()
+    *boxes, video = _files(folder, script, settings)
+    for path in boxes:
+        write_records(path, BoxTracer(script, settings, seed).boxes(settings.box_stride))
+    if video.is_file():
+        return script.video_id
     write_video(
-        video_path(folder, script.video_id),
-        frames,
+        video,
+        Renderer(script, settings, seed).frames(),
         settings.fps,
         crf=settings.crf,
         gop=settings.fps,

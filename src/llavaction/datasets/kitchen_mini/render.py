@@ -11,7 +11,7 @@ import numpy as np
 
 from llavaction.base.seeding import hashed_rng
 from llavaction.datasets.kitchen_mini import room
-from llavaction.datasets.kitchen_mini.brush import Point
+from llavaction.datasets.kitchen_mini.brush import Point, Sprite
 from llavaction.datasets.kitchen_mini.camera import SUPERSAMPLING, VIEW_WIDTH, Camera
 from llavaction.datasets.kitchen_mini.config import KitchenMiniConfig
 from llavaction.datasets.kitchen_mini.hands import WRIST, draw_arm
@@ -84,7 +84,7 @@ class Renderer:
                 index += 1
             acting = index < len(self.scenes) and now >= self.script.events[index].begin
             if (index, acting) != shown:
-                moving = _moving(self.scenes[index]) if acting else set()
+                moving = moving_things(self.scenes[index]) if acting else set()
                 still, shown = self._at_rest(self._states[index], moving), (index, acting)
             yield self._frame(still, index, now, acting)
 
@@ -236,14 +236,7 @@ class Renderer:
             thing, (x, y) = THINGS[layer.noun], layer.at
             shadow = self._bank.shadow(thing.width * 1.2, thing.height * 1.2)
             view.paste(shadow, x + 1 + 0.3 * layer.lift, y + 1.5 + layer.lift)
-            sprite = self._bank.item(
-                layer.noun,
-                opened=layer.noun in state.opened if layer.opened is None else layer.opened,
-                content=state.content.get(layer.noun, ""),
-                angle=layer.angle,
-                stretch=layer.stretch,
-                scale=layer.scale,
-            )
+            sprite = self._item(state, layer)
             view.paste(sprite, x, y)
             if layer.lift < 1:
                 self._draw_before(view, state, y - (12 if layer.noun == BOARD else 0), x)
@@ -258,6 +251,17 @@ class Renderer:
                 room.draw_lever(view, self.kitchen, self.layout, layer.thing, layer.amount)
         else:
             self._draw_drops(view, layer, now)
+
+    def _item(self, state: State, layer: Item) -> Sprite:
+        """The sprite of an object that is not at rest."""
+        return self._bank.item(
+            layer.noun,
+            opened=layer.noun in state.opened if layer.opened is None else layer.opened,
+            content=state.content.get(layer.noun, ""),
+            angle=layer.angle,
+            stretch=layer.stretch,
+            scale=layer.scale,
+        )
 
     def _draw_before(self, view: Surface, state: State, y: float, x: float) -> None:
         """Draw again what stands between the participant and a thing at ``(x, y)`` on the worktop."""
@@ -293,7 +297,7 @@ class Renderer:
             view.ellipse(x, y0 + (y1 - y0) * part, size, size * 1.2, CONTENTS[drops.content])
 
 
-def _moving(scene: Scene) -> set[str]:
+def moving_things(scene: Scene) -> set[str]:
     """Nouns and fixtures that the layers of an action draw."""
     names = set[str]()
     for phase in (0.0, 0.25, 0.5, 0.75, 1.0):

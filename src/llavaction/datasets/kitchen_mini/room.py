@@ -259,6 +259,24 @@ def draw_door(surface: Surface, kitchen: Kitchen, layout: Layout, fixture: str, 
     _knob(surface, kitchen, *layout.handle(fixture, amount))
 
 
+def front(fixture: str, amount: float) -> tuple[Point, Point]:
+    """World corners of a cupboard or drawer that is open by ``amount``, as far as it is looked at."""
+    x = _DOOR_X[fixture]
+    if fixture.startswith("drawer"):
+        return (x - 38, DRAWER_TOP), (x + 38, DRAWER_BOTTOM + DRAWER_DEPTH * amount)
+    half = _DOOR_HALF["cupboard"]
+    return (x - half, TOP), (x + half, CUPBOARD_BOTTOM)
+
+
+def extent(layout: Layout, thing: str) -> tuple[Point, Point]:
+    """World corners of the tap with its lever, or of the hob."""
+    if thing == "tap":
+        (x, y), spout = layout.tap, layout.spout
+        return (min(x, spout[0]) - 3, spout[1] - 19), (x + 14, y + 8)
+    x, y = layout.hob
+    return (x - 39, y - 27), (x + 39, y + 31)
+
+
 def _shrunk(corners: tuple[Point, ...], factor: float) -> list[Point]:
     x = sum(corner[0] for corner in corners) / len(corners)
     y = sum(corner[1] for corner in corners) / len(corners)

@@ -1,0 +1,192 @@
+"""What every trainer here does alike: Hugging Face's, on a schedule of ours, with checkpoints that are whole."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from llavaction.base.errors import InputError
+from llavaction.models.checkpoint import quiet
+from llavaction.training.checkpoints import UNFINISHED, checkpoints, kept_intact, publish
+from llavaction.training.config import StageConfig, TrainConfig, accumulation
+from llavaction.training.meter import Meter
+from llavaction.training.schedule import MicroBatches, Schedule
+from llavaction.training.trainee import Trainee, save_trainee
+
+
+class ScheduledTrainer(Trainer):
+    """Trains a model on a schedule; what the loss is, and what is logged, is up to the class below.
+
+    Args:
+        model: what is trained.
+        stage: how it is trained.
+        args: the library's own settings.
+        data: the items, by :class:`~llavaction.training.schedule.Draw`.
+        batches: makes model inputs of them.
+        schedule: which item when.
+        meter: the log.
+        evaluated: what ``evaluate`` looks at, or None.
+        callbacks: of the library.
+        tied: names of weights that are not stored, as others are equal to them.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        stage: StageConfig,
+        args: TrainingArguments,
+        *,
+        data: Dataset[Any],
+        batches: Any,
+        schedule: Schedule,
+        meter: Meter,
+        evaluated: Any,
+        callbacks: list[Any],
+        tied: frozenset[str] = frozenset(),
+    ) -> None:
+        self._trained, self._stage, self._schedule = model, stage, schedule
+        self._home, self._data, self._meter, self._tied = Path(str(args.output_dir)), data, meter, tied
+        self._saving = False
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=batches,
+            train_dataset=data,
+            eval_dataset=evaluated,
+            callbacks=callbacks,
+        )
+        self.remove_callback(PrinterCallback)
+        self.loss_is_scaled_for_ga = True  # every micro-batch's loss is its share of the global batch's
+        self._last_logged = 0
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """One pass over the whole schedule: every process gets its own micro-batches, nothing is dealt out again."""
+        args = self.args
+        return DataLoader(
+            self._data,
+            batch_sampler=MicroBatches(self._schedule, args.process_index, args.world_size),
+            collate_fn=self.data_collator,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory and args.device.type == "cuda",
+            prefetch_factor=2 if args.dataloader_num_workers else None,
+        )
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add to a line of losses what the meter has."""
+        if "loss" in logs:
+            steps = self.state.global_step - self._last_logged
+            self._last_logged = self.state.global_step
+            logs |= self._measured(self._meter.drain(max(steps, 1), self._sum))
+        super().log(logs, start_time)
+
+    def _measured(self, values: dict[str, float]) -> dict[str, float]:
+        """What of the meter's line is logged."""
+        return values
+
+    def _sum(self, values: torch.Tensor) -> torch.Tensor:
+        return self.accelerator.reduce(values.to(self.args.device), "sum").cpu()
+
+    def _reported(self, metrics: dict[str, float]) -> dict[str, float]:
+        """Log what an evaluation found, and tell the callbacks."""
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._home / UNFINISHED if self._saving else self._home)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write beside, then move: a checkpoint is complete or not there."""
+        step = self.state.global_step
+        with self._meter.paused(), kept_intact(self._home, step):
+            if self.args.should_save:
+                shutil.rmtree(self._home / UNFINISHED, ignore_errors=True)
+            self.accelerator.wait_for_everyone()
+            self._saving = True
+            try:
+                with quiet():
+                    super()._save_checkpoint(model, trial)
+            finally:
+                self._saving = False
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                publish(self._home, step, self._stage.keep_checkpoints)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Write weights under the names the model has in memory: those are what a checkpoint is loaded by."""
+        if not isinstance(self.model, PreTrainedModel):
+            super()._save(output_dir, state_dict)
+        elif self.args.should_save:
+            self.model.save_pretrained(str(output_dir), state_dict=state_dict, save_original_format=False)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        self._last_logged = _step_of(resume_from_checkpoint)
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Weights that do not fit would silently start anew: refuse them."""
+        missing, surplus = set(load_result.missing_keys) - self._tied, set(load_result.unexpected_keys)
+        if missing or surplus:
+            raise InputError(
+                f"its checkpoint lacks {sorted(missing)[:3]} and has {sorted(surplus)[:3]} too many",
+                file=self._home,
+                hint="it is not a checkpoint of this recipe; give another output folder",
+            )
+
+
+def arguments(config: TrainConfig, stage: StageConfig, home: Path, steps: int, world: int) -> TrainingArguments:
+    """The library's settings for a stage of ``steps`` steps in the folder ``home``, done by ``world`` processes."""
+    checkpointing = {"use_reentrant": False} if stage.gradient_checkpointing else None
+    rates = [rate for rate in stage.learning_rates.model_dump().values() if rate is not None]
+    return TrainingArguments(
+        output_dir=str(home),
+        per_device_train_batch_size=stage.micro_batch,
+        gradient_accumulation_steps=accumulation(stage, world),
+        max_steps=steps,
+        learning_rate=max(rates),
+        lr_scheduler_type="constant_with_warmup" if stage.schedule == "constant" else stage.schedule,
+        warmup_steps=math.ceil(stage.warm_up * steps),
+        max_grad_norm=stage.clip,
+        activation_checkpointing=stage.gradient_checkpointing,
+        activation_checkpointing_kwargs=checkpointing,
+        bf16=stage.precision == "bfloat16",
+        seed=config.seed,
+        logging_steps=stage.log_steps,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=stage.save_steps,
+        eval_strategy="no" if stage.evaluation is None else "steps",
+        eval_steps=None if stage.evaluation is None else stage.evaluation.every,
+        dataloader_num_workers=config.workers,
+        remove_unused_columns=False,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=config.device == "cpu",
+        ddp_find_unused_parameters=True,  # a micro-batch without video does not use the tower
+        deepspeed=None if config.deepspeed is None else str(config.deepspeed),
+        fsdp=None if config.fsdp is None else "full_shard",
+        fsdp_config=config.fsdp,
+    )
+
+
+def train_and_save(trainer: ScheduledTrainer, trainee: Trainee, home: Path, result: Path) -> None:
+    """Train from the newest checkpoint in ``home``, if there is one, and write the model to the folder ``result``."""
+    there = checkpoints(home)
+    trainer.train(resume_from_checkpoint=str(there[-1]) if there else None)
+    if trainer.args.should_save:
+        save_trainee(trainee, result)
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.free_memory()
+
+
+def _step_of(checkpoint: str) -> int:
+    return int(Path(checkpoint).name.rpartition("-")[2])
