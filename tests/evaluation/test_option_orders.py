@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
 from llavaction.base.errors import InputError
-from llavaction.evaluation.option_orders import mean_over_orders, order_turns, turned
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.runner import RunConfig, run
 from llavaction.models.tiny import write_tiny
+from llavaction.questions.option_orders import mean_over_orders, order_turns, turned
 from llavaction.questions.schema import LETTERS, Benchmark
 
 

@@ -9,10 +9,10 @@ from evaluation_fakes import make_benchmark
 from pydantic import ValidationError
 
 from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.journal import RunLockedError
 from llavaction.evaluation.predictions import (
     Prediction,
     PredictionJournal,
-    RunLockedError,
     failed,
     probabilities,
     read_predictions,

@@ -17,10 +17,12 @@ from evaluation_fakes import CONFIG, LIBRARY, FakeBackend, FakeFrames, FakeLibra
 from numpy.typing import NDArray
 
 from llavaction.actions.segments import Clip
+from llavaction.backends.asking import HOPELESS
 from llavaction.backends.base import Query
 from llavaction.base.errors import InputError, LlavactionError
-from llavaction.evaluation.predictions import RunLockedError, read_predictions
-from llavaction.evaluation.runner import HOPELESS, RunConfig, asked_questions, run
+from llavaction.base.journal import RunLockedError
+from llavaction.evaluation.predictions import read_predictions
+from llavaction.evaluation.runner import RunConfig, asked_questions, run
 from llavaction.questions.schema import Benchmark
 
 SCRIPT = Path(__file__).with_name("evaluation_fakes.py")

@@ -1,4 +1,4 @@
-"""Backends by name: ``chance``, ``prior``, ``oracle``, ``specialist:FILE``, ``transformers:FOLDER``."""
+"""Backends by name: ``chance``, ``prior``, ``oracle``, ``specialist:FILE``, ``transformers:FOLDER``, ``bundled``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from llavaction.backends.base import Backend
 from llavaction.base.errors import InputError
 from llavaction.base.registry import resolve, suggestion
+from llavaction.bundled import model_folder
 
 BACKENDS: dict[str, str] = {
     "chance": "llavaction.backends.baselines:ChanceBackend",
@@ -19,13 +20,18 @@ BACKENDS: dict[str, str] = {
 }
 """Name to class; imported when first made, so PyTorch is loaded only for ``transformers``."""
 
+BUNDLED = "bundled"
+"""Stands for ``transformers:`` and the folder of the model that comes with the package."""
+
 
 def parse_spec(spec: str) -> tuple[str, str | None]:
     """Split "name:argument"; the path of an existing folder stands for ``transformers:FOLDER``.
 
     Raises:
-        InputError: the name is unknown.
+        InputError: the name is unknown, or the bundled model is not there.
     """
+    if spec == BUNDLED:
+        return "transformers", str(model_folder())
     name, colon, argument = spec.partition(":")
     if name in BACKENDS:
         return name, argument if colon else None
@@ -34,7 +40,8 @@ def parse_spec(spec: str) -> tuple[str, str | None]:
     if "/" in spec and not colon:
         raise InputError("no such checkpoint folder, and no backend has this name", file=spec)
     raise InputError(
-        f"unknown backend '{name}'", hint=f"{suggestion(name, BACKENDS)} The path of a checkpoint folder will also do."
+        f"unknown backend '{name}'",
+        hint=f"{suggestion(name, (*BACKENDS, BUNDLED))} The path of a checkpoint folder will also do.",
     )
 
 
@@ -42,8 +49,8 @@ def make_backend(spec: str, **options: Any) -> Backend:
     """Make a backend.
 
     Args:
-        spec: ``chance[:SEED]``, ``prior``, ``oracle[:ERROR_RATE]``, ``specialist:FILE``, ``transformers:FOLDER``, or
-            the path of a checkpoint folder.
+        spec: ``chance[:SEED]``, ``prior``, ``oracle[:ERROR_RATE]``, ``specialist:FILE``, ``transformers:FOLDER``, the
+            path of a checkpoint folder, or ``bundled`` for the model that comes with the package.
         options: ``prior`` needs ``counts`` ((verb class, noun class) to training segments); ``specialist`` takes
             ``segment_ids`` and ``actions`` for files that refer to rows and class ids; ``transformers`` takes the
             fields of ``HuggingFaceConfig``. The others take the arguments of their class.

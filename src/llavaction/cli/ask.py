@@ -22,7 +22,7 @@ from llavaction.video.probe import probe
 @click.command("ask")
 @click.argument("video", type=FILE)
 @click.argument("question", default="What is the person doing?")
-@click.option("--model", required=True, help="A checkpoint folder.")
+@click.option("--model", required=True, help="A checkpoint folder, or bundled.")
 @click.option("--start", type=float, default=0.0, show_default=True, help="Seconds at which the clip begins.")
 @click.option("--stop", type=float, help="Seconds at which it ends; the video's end by default.")
 @click.option(

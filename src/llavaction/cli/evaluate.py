@@ -19,7 +19,9 @@ from llavaction.video.library import VideoLibrary
 
 @click.command("eval")
 @click.argument("benchmark", type=FOLDER)
-@click.option("--backend", required=True, help="chance, prior, oracle, specialist:FILE, or a checkpoint folder.")
+@click.option(
+    "--backend", required=True, help="chance, prior, oracle, specialist:FILE, bundled, or a checkpoint folder."
+)
 @click.option("--videos", type=FOLDER, help="Folder of the videos, for backends that look.")
 @click.option("--output", type=FOLDER, required=True, help="The run folder; an interrupted run goes on where it was.")
 @click.option("--annotations", type=FOLDER, help="For specialist files that refer to rows and action ids.")

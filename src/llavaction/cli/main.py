@@ -15,12 +15,16 @@ COMMANDS = {
     "data": ("llavaction.cli.data:data", "Make data: kitchen_mini, simulated specialists, training records."),
     "specialist": ("llavaction.cli.specialist:specialist", "Train classifiers that propose actions; let them predict."),
     "eval": ("llavaction.cli.evaluate:evaluate", "Ask a model every question of a benchmark."),
+    "recognise": (
+        "llavaction.cli.recognise:recognise",
+        "Name each segment's action: a specialist proposes, a model chooses.",
+    ),
     "ask": ("llavaction.cli.ask:ask", "Ask a model one question about one video."),
     "train": ("llavaction.cli.train:train", "Train a model by a recipe."),
     "report": ("llavaction.cli.report:report", "Write report.html for one or several runs."),
     "compare": ("llavaction.cli.compare:compare", "Test whether one run is better than another."),
     "convert": ("llavaction.cli.convert:convert", "Convert checkpoints of the published format to ours, and back."),
-    "demo": ("llavaction.cli.demo:demo", "The whole way, from videos to a report, on made-up data."),
+    "demo": ("llavaction.cli.demo:demo", "The whole way, from new made-up videos to a report."),
 }
 """Command name to where it is and what it does; imported only when called."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,9 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
         cells = [cell.ljust(widths[0]) if i == 0 else cell.rjust(widths[i]) for i, cell in enumerate(row)]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def timed_echo() -> Callable[[str], None]:
+    """A function that prints a line behind the seconds since now."""
+    begun = time.perf_counter()
+    return lambda what: click.echo(f"[{time.perf_counter() - begun:5.1f} s] {what}")

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from llavaction.backends.asking import Library, reason
 from llavaction.base.seeding import hashed_seed
 from llavaction.evaluation.predictions import Prediction, probabilities
-from llavaction.evaluation.runner import Library, reason
 from llavaction.questions.schema import LETTERS, Question
 
 THUMBNAIL = (176, 132)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.records import Record, read_records, to_line, write_records
+from llavaction.base.journal import Journal
+from llavaction.base.records import Record, read_records
 from llavaction.evaluation.parsing import ParsedAnswer
 from llavaction.questions.schema import Question
 
@@ -23,10 +21,6 @@ ParseStatus = Literal["scored", "parsed", "unparsed", "failed"]
 SCORE_DECIMALS = 6
 SCORE_FLOOR = -1e6
 """Stands for a log-probability of minus infinity, which JSON cannot hold."""
-
-
-class RunLockedError(LlavactionError):
-    """Another process is writing the run folder."""
 
 
 class Prediction(Record):
@@ -138,71 +132,11 @@ def probabilities(prediction: Prediction) -> tuple[float, ...]:
     return tuple(weight / sum(weights) for weight in weights)
 
 
-class PredictionJournal:
-    """``predictions.jsonl`` of a run folder while it is written: append-only, locked, safe against a kill at any byte.
-
-    A context manager. Opening it locks the folder, reads what is there and cuts off a last line that was not finished.
-    The lock belongs to the process: it is gone when the process is, however it ended.
-
-    Attributes:
-        done: the predictions on disk by question id.
-
-    Raises:
-        RunLockedError: another process has the journal open.
-        InputError: a finished line is not a prediction.
-    """
+class PredictionJournal(Journal[Prediction]):
+    """``predictions.jsonl`` of a run folder while it is written."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.path = Path(folder) / "predictions.jsonl"
-        self.done: dict[str, Prediction] = {}
-        self._lock: IO[bytes] | None = None
-        self._stream: IO[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot be made: {error.strerror or error}", file=self.path.parent) from None
-        self._lock = _locked(self.path.with_name(".lock"))
-        try:
-            self._open()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for stream in (self._stream, self._lock):
-            if stream is not None:
-                stream.close()
-        self._stream = self._lock = None
-
-    def _open(self) -> None:
-        stream = self._stream = self.path.open("ab+")
-        stream.seek(0)
-        content = stream.read()
-        stream.truncate(content.rfind(b"\n") + 1)
-        self.done = {record.question_id: record for record in read_records(self.path, Prediction)}
-
-    def append(self, predictions: Sequence[Prediction]) -> None:
-        """Add predictions and return once they are on disk."""
-        if self._stream is None:
-            raise RuntimeError("the journal is not open; use it as a context manager")
-        self._stream.write("".join(to_line(prediction) for prediction in predictions).encode())
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self.done.update({prediction.question_id: prediction for prediction in predictions})
-
-    def rewrite(self, predictions: Iterable[Prediction]) -> None:
-        """Replace the whole file by the given predictions, at once."""
-        kept = list(predictions)
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-        write_records(self.path, kept)
-        self._open()
+        super().__init__(Path(folder) / "predictions.jsonl", Prediction, "question_id")
 
 
 def read_predictions(folder: str | Path) -> list[Prediction]:
@@ -219,29 +153,3 @@ def read_predictions(folder: str | Path) -> list[Prediction]:
             raise InputError(f"question id '{prediction.question_id}' occurs twice", file=path, line=line)
         seen.add(prediction.question_id)
     return predictions
-
-
-def _locked(path: Path) -> IO[bytes]:
-    stream = path.open("ab")
-    try:
-        _lock_file(stream)
-    except OSError:
-        stream.close()
-        raise RunLockedError(
-            f"{path.parent}: another process is writing this run\n"
-            "  hint: wait until it ends, or give this run another output folder"
-        ) from None
-    return stream
-
-
-def _lock_file(stream: IO[bytes]) -> None:
-    """Lock without waiting; the operating system frees it when the process ends."""
-    try:
-        import fcntl  # not on Windows
-    except ImportError:
-        import msvcrt  # only there
-
-        stream.seek(0)
-        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    else:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

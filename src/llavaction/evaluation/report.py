@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import llavaction
+from llavaction.backends.asking import Library
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_text
 from llavaction.base.statistics import paired_comparison
@@ -20,7 +21,6 @@ from llavaction.evaluation.failures import Failure, Strip, film_strip, view, wor
 from llavaction.evaluation.metrics import Pairs, confusion, match, names_for
 from llavaction.evaluation.names import ActionNames
 from llavaction.evaluation.predictions import Prediction
-from llavaction.evaluation.runner import Library
 from llavaction.evaluation.runs import FinishedRun
 from llavaction.questions.schema import Benchmark, Question
 

@@ -4,62 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import deque
-from collections.abc import Collection, Generator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from llavaction.actions.segments import Clip
-from llavaction.backends.base import Backend, Query
-from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.progress import progress
+from llavaction.backends.asking import (
+    Library,
+    Look,
+    answered,
+    forget_failures,
+    frames_wanted,
+    in_batches,
+    looks_ahead,
+    option_scores,
+    query,
+    work_off,
+)
+from llavaction.backends.base import Backend
 from llavaction.base.records import Strict, to_line, write_json
+from llavaction.base.run_folder import record_environment, settle_config
 from llavaction.base.seeding import hashed_seed
 from llavaction.evaluation.metrics import compute_metrics
 from llavaction.evaluation.names import ActionNames
-from llavaction.evaluation.option_orders import mean_over_orders, order_turns, turned
 from llavaction.evaluation.parsing import parse_answer, parse_as_published
 from llavaction.evaluation.predictions import Prediction, PredictionJournal, failed, generated, scored
-from llavaction.evaluation.runs import record_environment, settle_config
-from llavaction.questions.prompts import Perspective, PromptStyle, multiple_choice_prompt
+from llavaction.questions.prompts import Perspective, PromptStyle
 from llavaction.questions.schema import Benchmark, Question
 
-HOPELESS = 32
-"""A run stops if none of this many first questions can be asked: then it is not the videos but the folder given."""
-
-
-class Frames(Protocol):
-    """What a library returns for a clip."""
-
-    @property
-    def images(self) -> NDArray[np.uint8]:
-        """[frames, height, width, 3] RGB; no frames where nothing could be decoded."""
-        ...
-
-    @property
-    def times(self) -> NDArray[np.float64]:
-        """[frames], seconds from the video's first frame."""
-        ...
-
-    @property
-    def error(self) -> Exception | None:
-        """Why not everything could be decoded; other frames then stand in for the missing ones."""
-        ...
-
-
-class Library(Protocol):
-    """Where clips come from; :class:`llavaction.video.library.VideoLibrary` is one."""
-
-    def read(self, clip: Clip, count: int, *, segment_id: str | None = None) -> Frames:
-        """Decode ``count`` frames of ``clip``."""
-        ...
+FREE_KEYS = ("workers", "benchmark")
+"""May change between start and restart: they do not decide the result (the questions are known by their hash)."""
 
 
 class RunConfig(Strict):
@@ -160,23 +136,25 @@ def run(
     folder = Path(folder)
     questions = asked_questions(benchmark, config.limit)
     resolved = resolve(config, questions, backend)
-    count = resolved["resolved"]["frames"]
-    if count and library is None:
-        raise InputError(
-            f"backend '{backend.name}' looks at {count} frames per clip but no videos were given",
-            hint="name their folder with --videos",
-        )
+    count = frames_wanted(backend, config.frames, library)
     with PredictionJournal(folder) as journal:
-        settle_config(folder, resolved, started=bool(journal.done))
+        settle_config(folder, resolved, started=bool(journal.done), free=FREE_KEYS)
         record_environment(folder)
-        batches = [questions[i : i + config.batch_size] for i in range(0, len(questions), config.batch_size)]
-        if retry_failed and any(prediction.error for prediction in journal.done.values()):
-            again = {q.question_id for batch in batches if _has_failure(batch, journal.done) for q in batch}
+        batches = in_batches(questions, config.batch_size)
+        if retry_failed and forget_failures(journal, batches, lambda found: found.error is not None):
             (folder / "metrics.json").unlink(missing_ok=True)
-            journal.rewrite(p for p in journal.done.values() if p.question_id not in again)
         todo = [batch for batch in batches if any(q.question_id not in journal.done for q in batch)]
         before = len(journal.done)
-        _work_off(todo, _looks(todo, library if count else None, count, config.workers), config, backend, journal)
+        if todo:
+            (folder / "metrics.json").unlink(missing_ok=True)
+        work_off(
+            looks_ahead(todo, library if count else None, count, config.workers),
+            len(todo),
+            lambda batch, looks: _ask(batch, looks, config, backend),
+            lambda found: found.error,
+            journal,
+            f"asking {backend.name}",
+        )
         asked_now = len(journal.done) - before
         predictions = [journal.done[question.question_id] for question in questions]
         if list(journal.done.values()) != predictions:
@@ -220,114 +198,26 @@ def resolve(config: RunConfig, questions: Sequence[Question], backend: Backend) 
     }
 
 
-def _has_failure(batch: Sequence[Question], done: Mapping[str, Prediction]) -> bool:
-    return any(done[q.question_id].parse_status == "failed" for q in batch if q.question_id in done)
-
-
-def _work_off(
-    todo: Sequence[Sequence[Question]],
-    looked: Generator[tuple[Sequence[Question], list[_Look]], None, None],
-    config: RunConfig,
-    backend: Backend,
-    journal: PredictionJournal,
-) -> None:
-    if todo:
-        (journal.path.parent / "metrics.json").unlink(missing_ok=True)
-    held: list[Prediction] = []
-    try:
-        for batch, looks in progress(looked, f"asking {backend.name}", total=len(todo)):
-            answers = _ask(batch, looks, config, backend)
-            fresh = [answer for answer in answers if answer.question_id not in journal.done]
-            held += fresh
-            if journal.done or any(answer.parse_status != "failed" for answer in fresh):
-                journal.append(held)
-                held = []
-            elif len(held) >= HOPELESS:
-                raise InputError(
-                    f"none of the first {len(held)} questions could be asked; the first: {held[0].error}",
-                    hint="check the folder of videos and that it belongs to this benchmark",
-                )
-    finally:
-        looked.close()
-    if held:
-        journal.append(held)
-
-
-@dataclass(frozen=True)
-class _Look:
-    images: NDArray[np.uint8] | None = None
-    times: NDArray[np.float64] | None = None
-    error: str | None = None
-    note: str | None = None
-
-
-def reason(error: Exception) -> str:
-    """An error as a prediction keeps it: with the file's name but not its folder, which differs between machines."""
-    if isinstance(error, InputError):
-        return f"{Path(error.file).name}: {error.problem}" if error.file else error.problem
-    return str(error) if isinstance(error, LlavactionError) else f"{type(error).__name__}: {error}"
-
-
-def _look(library: Library, question: Question, count: int) -> _Look:
-    """Decode one clip; whatever goes wrong becomes text, because one bad video must not end a run."""
-    try:
-        frames = library.read(question.clip, count, segment_id=question.question_id)
-    except Exception as problem:  # a decoder may raise anything on a damaged file
-        return _Look(error=reason(problem))
-    if not len(frames.images):
-        return _Look(error=reason(frames.error) if frames.error else "no frame could be decoded")
-    times = np.maximum(np.asarray(frames.times, dtype=np.float64) - question.clip.start, 0.0)
-    return _Look(frames.images, times, note=None if frames.error is None else reason(frames.error))
-
-
-def _looks(
-    batches: Sequence[Sequence[Question]], library: Library | None, count: int, workers: int
-) -> Generator[tuple[Sequence[Question], list[_Look]], None, None]:
-    """Batches with their frames, decoded ahead by as many clips as a batch holds and one per worker."""
-    if library is None:
-        for batch in batches:
-            yield batch, [_Look() for _ in batch]
-        return
-    ahead = max((len(batch) for batch in batches), default=0) + workers
-    upcoming = iter([question for batch in batches for question in batch])
-    waiting: deque[Future[_Look]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    try:
-        for batch in batches:
-            looks = []
-            for _ in batch:
-                while len(waiting) < ahead and (question := next(upcoming, None)) is not None:
-                    waiting.append(pool.submit(_look, library, question, count))
-                looks.append(waiting.popleft().result())
-            yield batch, looks
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _ask(batch: Sequence[Question], looks: Sequence[_Look], config: RunConfig, backend: Backend) -> list[Prediction]:
+def _ask(batch: Sequence[Question], looks: Sequence[Look], config: RunConfig, backend: Backend) -> list[Prediction]:
     """One prediction per question of a batch; only those that could be decoded reach the backend."""
-    generation, rule = config.decision == "generation", config.decision_rule(backend)
-    ready = [i for i, look in enumerate(looks) if look.error is None]
-    turns = {i: order_turns(len(batch[i].options), config.option_orders) for i in ready}
-    queries = [_query(turned(batch[i], turn), looks[i], config) for i in ready for turn in turns[i]]
-    answers: Sequence[Any] = []
-    if queries:
-        answers = backend.generate(queries) if generation else backend.score_options(queries)
-    if len(answers) != len(queries):
-        raise LlavactionError(f"backend '{backend.name}' gave {len(answers)} answers to {len(queries)} questions")
-    found, upcoming = {}, iter(answers)
-    parse = parse_as_published if config.parsing == "published" else parse_answer
-    for i in ready:
-        question, note = batch[i], looks[i].note
-        own = list(islice(upcoming, len(turns[i])))
-        if generation:
-            parsed = parse(own[0], [option.text for option in question.options])
-            found[i] = generated(question, own[0], parsed, rule, note)
-        else:
-            found[i] = scored(question, mean_over_orders(own, turns[i]), rule, note)
+    rule = config.decision_rule(backend)
+    if config.decision == "generation":
+        found = _generate(batch, looks, config, backend)
+    else:
+        scores = option_scores(backend, batch, looks, config.prompt, config.perspective, config.option_orders)
+        found = {i: scored(batch[i], values, rule, looks[i].note) for i, values in scores.items()}
     return [found[i] if i in found else failed(q, rule, looks[i].error or "") for i, q in enumerate(batch)]
 
 
-def _query(question: Question, look: _Look, config: RunConfig) -> Query:
-    prompt = multiple_choice_prompt(question, config.prompt, perspective=config.perspective)
-    return Query(question, prompt, look.images, look.times)
+def _generate(
+    batch: Sequence[Question], looks: Sequence[Look], config: RunConfig, backend: Backend
+) -> dict[int, Prediction]:
+    rule = config.decision_rule(backend)
+    parse = parse_as_published if config.parsing == "published" else parse_answer
+    ready = [i for i, look in enumerate(looks) if look.error is None]
+    queries = [query(batch[i], looks[i], config.prompt, config.perspective) for i in ready]
+    found = {}
+    for i, text in zip(ready, answered(backend, queries, backend.generate), strict=True):
+        parsed = parse(text, [option.text for option in batch[i].options])
+        found[i] = generated(batch[i], text, parsed, rule, looks[i].note)
+    return found

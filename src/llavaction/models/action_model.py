@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -181,3 +182,25 @@ def initialise_action_parts(model: Any, seed: int = 0) -> None:
     for name in HEADS:
         weight = getattr(model, name).weight
         weight.copy_(torch.randn(weight.shape, generator=generator) * spread)
+
+
+@torch.no_grad()
+def name_heads(model: Any, tokenizer: Any, verbs: Sequence[str], nouns: Sequence[str]) -> None:
+    """Start the verb and noun heads from the word vectors of the classes' names.
+
+    A state that the heads read right is then one in which the language model finds the words themselves.
+
+    Args:
+        model: a model with an action token.
+        tokenizer: its tokenizer.
+        verbs, nouns: names of all classes, in the order of their ids.
+
+    Raises:
+        InputError: there are not as many names as the head has classes.
+    """
+    table = model.get_input_embeddings().weight
+    for head, names in zip((model.verb_head, model.noun_head), (verbs, nouns), strict=True):
+        if len(names) != len(head.weight):
+            raise InputError(f"{len(names)} class names for a head of {len(head.weight)} classes")
+        for row, name in zip(head.weight, names, strict=True):
+            row.copy_(table[tokenizer(f" {name}", add_special_tokens=False)["input_ids"]].sum(0))

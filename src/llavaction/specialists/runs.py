@@ -107,11 +107,11 @@ def predict_split(
     source: Source,
     output: Path,
     *,
-    top_k: int,
-    all_pairs: bool,
-    scores: Path | None,
-    challenge: Path | None,
-    levels: SupervisionLevels,
+    top_k: int = 50,
+    all_pairs: bool = False,
+    scores: Path | None = None,
+    challenge: Path | None = None,
+    levels: SupervisionLevels | None = None,
     log: Log,
 ) -> dict[str, Any]:
     """Predict a split, write what is asked for and measure it.
@@ -124,7 +124,7 @@ def predict_split(
         all_pairs: rank every verb with every noun instead of the pairs met in training.
         scores: file for every class's score, see :meth:`SpecialistScores.save`.
         challenge: file for a submission, see :func:`write_challenge`.
-        levels: declared with it.
+        levels: declared with it; their defaults by default.
         log: is given a line now and then.
 
     Raises:

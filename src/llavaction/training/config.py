@@ -113,6 +113,16 @@ class StageConfig(Part):
         ge=0,
         description="layers to put under the language model's own before this stage; they change nothing until trained",
     )
+    language_layers: int | None = Field(
+        default=None,
+        ge=1,
+        description="run only the first so many layers of the language model on batches in which there is no text to "
+        "learn: those that learn to see",
+    )
+    name_heads: Path | None = Field(
+        default=None,
+        description="annotation folder; the verb and noun heads start from the word vectors of its classes' names",
+    )
     learning_rates: LearningRates = Field(default_factory=LearningRates, description="per part of the model")
     lora: LoraConfig | None = Field(default=None, description="train adapters instead of the weights")
     weight_decay: float = Field(default=0.0, ge=0, description="of matrices; 0 as published")
@@ -161,6 +171,11 @@ class TrainConfig(StageConfig):
         default=(), description="stages in order, each from the model before it: a name and what differs"
     )
     seed: int = Field(default=0, ge=0, description="of the order of records, new weights and dropout")
+    cache_gb: float = Field(
+        default=0.0,
+        ge=0,
+        description="keep decoded clips while they fit into so many gigabytes a process; needs workers: 0",
+    )
     workers: int = Field(default=2, ge=0, description="processes per process that decode videos; 0 decodes in between")
     device: Literal["auto", "cpu"] = Field(default="auto", description="'auto' takes a GPU if there is one")
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
@@ -179,6 +194,8 @@ class TrainConfig(StageConfig):
             raise ValueError(f"every stage needs a name of its own, these are {names}")
         if self.deepspeed is not None and self.fsdp is not None:
             raise ValueError("deepspeed and fsdp exclude each other")
+        if self.cache_gb and self.workers:
+            raise ValueError("cache_gb needs workers: 0, for every worker would keep clips of its own")
         return self
 
     def resolved(self) -> list[StageConfig]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +32,7 @@ from llavaction.models.tokenisation import (
 from llavaction.training.config import StageConfig
 from llavaction.training.mixture import Mixture
 from llavaction.training.schedule import Draw
+from llavaction.video.frames import Frames
 from llavaction.video.library import VideoLibrary
 
 SKIPPED, RECORDS = "skipped", "records"
@@ -65,6 +67,28 @@ class RowMaker(Protocol):
         ...
 
 
+class FrameStore:
+    """Decoded clips kept in memory, for datasets so small that every clip is seen many times.
+
+    Args:
+        gigabytes: how much is kept; what comes later is decoded every time.
+    """
+
+    def __init__(self, gigabytes: float) -> None:
+        self._room = int(gigabytes * 1e9)
+        self._kept: dict[Hashable, Frames] = {}
+
+    def read(self, key: Hashable, decode: Callable[[], Frames]) -> Frames:
+        """The clip of that key; ``decode`` is called where it is not there. Damaged clips are not kept."""
+        if key in self._kept:
+            return self._kept[key]
+        frames = decode()
+        if frames.error is None and frames.images.nbytes <= self._room:
+            self._room -= frames.images.nbytes
+            self._kept[key] = frames
+        return frames
+
+
 class ClipDataset(Dataset[TrainingItem | Skipped]):
     """Records with their clips read.
 
@@ -72,10 +96,18 @@ class ClipDataset(Dataset[TrainingItem | Skipped]):
         mixture: the records.
         library: their videos; None where no record shows any.
         jitter: seed of the random choice of frames, or None to take the middle of every part of a clip.
+        store: keeps decoded clips, where frames are not chosen at random.
     """
 
-    def __init__(self, mixture: Mixture, library: VideoLibrary | None, jitter: int | None = None) -> None:
+    def __init__(
+        self,
+        mixture: Mixture,
+        library: VideoLibrary | None,
+        jitter: int | None = None,
+        store: FrameStore | None = None,
+    ) -> None:
         self._mixture, self._library, self._jitter = mixture, library, jitter
+        self._store = store or FrameStore(0)
 
     def __len__(self) -> int:
         return self._mixture.pass_length
@@ -88,8 +120,10 @@ class ClipDataset(Dataset[TrainingItem | Skipped]):
         if record.clip is None or self._library is None:
             return TrainingItem(messages, labels=labels, words=record.words)
         rng = None if self._jitter is None else hashed_rng("jitter", self._jitter, record.record_id, draw.turn)
+        read = partial(self._library.read, record.clip, count, segment_id=record.segment_id, jitter=rng)
         try:
-            frames = self._library.read(record.clip, count, segment_id=record.segment_id, jitter=rng)
+            key = (self._library.root, record.clip, count, record.segment_id)
+            frames = read() if rng is not None else self._store.read(key, read)
         except Exception as error:  # a decoder may raise anything on a damaged file
             return Skipped(record.record_id, f"{type(error).__name__}: {error}")
         if not len(frames.images):

@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from llavaction.questions.schema import Benchmark
 from llavaction.training.checkpoints import UNFINISHED
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
 from llavaction.training.flops import FlopCounter, peak
-from llavaction.training.inputs import BatchMaker, ClipDataset, lengths_of, rows_for
+from llavaction.training.inputs import BatchMaker, ClipDataset, FrameStore, lengths_of, rows_for
 from llavaction.training.meter import METRICS, Meter, MetricsWriter, read_metrics
 from llavaction.training.mixture import load_mixture
 from llavaction.training.probe import Probe, spread
@@ -36,7 +37,10 @@ from llavaction.video.library import VideoLibrary
 MODEL = "model"
 """Folder of a finished stage's model; the last stage's lies in the run folder itself."""
 
-_FREE = ("output", "workers", "device", "world_size", "log_steps", "save_steps", "keep_checkpoints", "evaluation")
+_FREE = (
+    *("output", "workers", "cache_gb", "device", "world_size"),
+    *("log_steps", "save_steps", "keep_checkpoints", "evaluation"),
+)
 """Settings that may change when a training goes on."""
 
 
@@ -137,7 +141,7 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
         trainee,
         stage,
         args,
-        data=ClipDataset(mixture, library, jitter=config.seed if stage.jitter else None),
+        data=ClipDataset(mixture, library, config.seed if stage.jitter else None, _store(config.cache_gb)),
         batches=BatchMaker(rows, trainee.checkpoint.tokenizer),
         schedule=schedule,
         meter=Meter(at_best, processes.num_processes),
@@ -146,6 +150,12 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
         callbacks=[MetricsWriter(config.output, stage.name, facts)],
     )
     train_and_save(trainer, trainee, home, result)
+
+
+@lru_cache(maxsize=1)
+def _store(gigabytes: float) -> FrameStore:
+    """Shared by the stages of a training: they see the same clips."""
+    return FrameStore(gigabytes)
 
 
 def _probe(stage: StageConfig, trainee: Trainee, library: VideoLibrary | None) -> Probe | None:

@@ -15,10 +15,13 @@ from torch import nn
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_records
 from llavaction.curation.records import TrainingRecord
+from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.models.action_backbones import add_action_token
+from llavaction.models.action_model import name_heads
 from llavaction.models.action_token import TRAINED_WHOLE, ActionTokenConfig, action_settings
 from llavaction.models.checkpoint import Checkpoint, load_model, open_checkpoint, quiet
-from llavaction.models.mini import add_layers_below, write_mini
+from llavaction.models.depth import add_layers_below
+from llavaction.models.mini import write_mini
 from llavaction.models.processor import LlavaVideoProcessor
 from llavaction.models.tiny import write_tiny
 from llavaction.training.config import LoraConfig, StageConfig, TrainConfig
@@ -101,6 +104,8 @@ def make_trainee(folder: Path, stage: StageConfig, *, seed: int, attention: str 
         core.config.action = core.action.model_dump(mode="json")
     if stage.new_layers:
         add_layers_below(core, stage.new_layers, seed)
+    if stage.name_heads is not None:
+        _name_heads(core, checkpoint, stage.name_heads)
     checkpoint = replace(checkpoint, config=core.config)
     rates = stage.learning_rates.model_dump()
     for name, parameter in core.named_parameters():
@@ -201,6 +206,17 @@ def _with_adapters(core: Any, lora: LoraConfig, rates: dict[str, float | None], 
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
         return peft.get_peft_model(core, config)
+
+
+def _name_heads(core: Any, checkpoint: Checkpoint, annotations: Path) -> None:
+    """See :func:`llavaction.models.action_model.name_heads`."""
+    settings = action_settings(core.config)
+    if settings is None:
+        raise InputError("name_heads: the model has no action heads", hint="give it an action token: action: {...}")
+    words = EpicKitchens(annotations).vocabulary
+    verbs = [words.verb_name(index) for index in range(settings.verbs)]
+    nouns = [words.noun_name(index) for index in range(settings.nouns)]
+    name_heads(core, checkpoint.tokenizer, verbs, nouns)
 
 
 def _same_action(checkpoint: Checkpoint, wanted: ActionTokenConfig) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import TrainingArguments
 
+from llavaction.models.depth import first_layers
 from llavaction.models.tokenisation import IGNORED
 from llavaction.training.config import StageConfig
 from llavaction.training.flops import FlopCounter
@@ -101,11 +102,15 @@ class ActionTrainer(ScheduledTrainer):
         own, whole = count(self._core, inputs), num_items_in_batch or count(self._core, inputs)
         if self._action is None:
             inputs.pop("action_labels", None)
-        outputs = model(**with_few_logits(inputs), num_items_in_batch=max(whole.tokens, 1))
+        shallow = None if own.tokens else self._stage.language_layers
+        with first_layers(self._core, shallow):
+            outputs = model(**with_few_logits(inputs), num_items_in_batch=max(whole.tokens, 1))
         pieces = combine(outputs, own, whole, self._action)
         loss = pieces.pop("loss") * self.args.world_size
         mask = inputs["attention_mask"]
         learnt = (inputs["labels"] != IGNORED).any(1)
+        if "action_labels" in inputs:
+            learnt |= (inputs["action_labels"] >= 0).flatten(1).any(1)
         self._meter.add(
             rows=int(learnt.sum()),
             tokens=int(mask.sum()),

@@ -1,0 +1,241 @@
+"""Asking a backend many questions: frames decoded ahead, batches kept together, every batch on disk before the next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llavaction.actions.segments import Clip
+from llavaction.backends.base import Backend, Query
+from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.journal import Journal
+from llavaction.base.progress import progress
+from llavaction.base.records import AnyRecord
+from llavaction.questions.option_orders import mean_over_orders, order_turns, turned
+from llavaction.questions.prompts import Perspective, PromptStyle, multiple_choice_prompt
+from llavaction.questions.schema import Question
+
+HOPELESS = 32
+"""A run stops if none of this many first questions can be asked: then it is not the videos but the folder given."""
+
+T = TypeVar("T")
+Batch = Sequence[Question]
+
+
+class Frames(Protocol):
+    """What a library returns for a clip."""
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """[frames, height, width, 3] RGB; no frames where nothing could be decoded."""
+        ...
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """[frames], seconds from the video's first frame."""
+        ...
+
+    @property
+    def error(self) -> Exception | None:
+        """Why not everything could be decoded; other frames then stand in for the missing ones."""
+        ...
+
+
+class Library(Protocol):
+    """Where clips come from; :class:`llavaction.video.library.VideoLibrary` is one."""
+
+    def read(self, clip: Clip, count: int, *, segment_id: str | None = None) -> Frames:
+        """Decode ``count`` frames of ``clip``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of one clip.
+
+    Attributes:
+        images: [frames, height, width, 3] RGB; None where nobody looked.
+        times: [frames], seconds from the clip's start.
+        error: why nothing could be decoded.
+        note: why not everything could be.
+    """
+
+    images: NDArray[np.uint8] | None = None
+    times: NDArray[np.float64] | None = None
+    error: str | None = None
+    note: str | None = None
+
+
+def reason(error: Exception) -> str:
+    """An error as a record keeps it: with the file's name but not its folder, which differs between machines."""
+    if isinstance(error, InputError):
+        return f"{Path(error.file).name}: {error.problem}" if error.file else error.problem
+    return str(error) if isinstance(error, LlavactionError) else f"{type(error).__name__}: {error}"
+
+
+def look(library: Library, question: Question, count: int) -> Look:
+    """Decode one clip; whatever goes wrong becomes text, because one bad video must not end a run."""
+    try:
+        frames = library.read(question.clip, count, segment_id=question.question_id)
+    except Exception as problem:  # a decoder may raise anything on a damaged file
+        return Look(error=reason(problem))
+    if not len(frames.images):
+        return Look(error=reason(frames.error) if frames.error else "no frame could be decoded")
+    times = np.maximum(np.asarray(frames.times, dtype=np.float64) - question.clip.start, 0.0)
+    return Look(frames.images, times, note=None if frames.error is None else reason(frames.error))
+
+
+def looks_ahead(
+    batches: Sequence[Batch], library: Library | None, count: int, workers: int
+) -> Generator[tuple[Batch, list[Look]], None, None]:
+    """Batches with their frames, decoded ahead by as many clips as a batch holds and one per worker.
+
+    Args:
+        batches: the questions.
+        library: where clips come from; None where nobody looks.
+        count: frames per clip.
+        workers: threads that decode.
+    """
+    if library is None:
+        for batch in batches:
+            yield batch, [Look() for _ in batch]
+        return
+    ahead = max((len(batch) for batch in batches), default=0) + workers
+    upcoming = iter([question for batch in batches for question in batch])
+    waiting: deque[Future[Look]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    try:
+        for batch in batches:
+            looks = []
+            for _ in batch:
+                while len(waiting) < ahead and (question := next(upcoming, None)) is not None:
+                    waiting.append(pool.submit(look, library, question, count))
+                looks.append(waiting.popleft().result())
+            yield batch, looks
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def frames_wanted(backend: Backend, frames: int | None, library: Library | None) -> int:
+    """Frames per clip: as many as asked for, else the backend's own number; 0 for one that does not look.
+
+    Raises:
+        InputError: the backend looks and there is no library.
+    """
+    count = (frames or backend.needs_frames) if backend.needs_frames else 0
+    if count and library is None:
+        raise InputError(
+            f"backend '{backend.name}' looks at {count} frames per clip but no videos were given",
+            hint="name their folder with --videos",
+        )
+    return count
+
+
+def in_batches(questions: Sequence[Question], size: int) -> list[Batch]:
+    """The questions, ``size`` at a time."""
+    return [questions[i : i + size] for i in range(0, len(questions), size)]
+
+
+def forget_failures(journal: Journal[AnyRecord], batches: Sequence[Batch], failed: Callable[[AnyRecord], bool]) -> bool:
+    """Take from the journal every batch in which a question failed, so that it is asked again; was there any?"""
+    done = journal.done
+    bad = [batch for batch in batches if any(q.question_id in done and failed(done[q.question_id]) for q in batch)]
+    again = {question.question_id for batch in bad for question in batch}
+    if again:
+        journal.rewrite(record for name, record in done.items() if name not in again)
+    return bool(again)
+
+
+def work_off(
+    looked: Generator[tuple[Batch, list[Look]], None, None],
+    total: int,
+    answer: Callable[[Batch, list[Look]], list[AnyRecord]],
+    error: Callable[[AnyRecord], str | None],
+    journal: Journal[AnyRecord],
+    what: str,
+) -> None:
+    """Answer batch after batch; each is on disk before the next is asked, and what is there already stays.
+
+    Args:
+        looked: batches with their frames.
+        total: how many there are.
+        answer: the records of a batch.
+        error: why a record's question could not be asked; None where it was.
+        journal: where records go.
+        what: for the progress bar.
+
+    Raises:
+        InputError: none of the first questions (:data:`HOPELESS`) could be asked.
+    """
+    held: list[AnyRecord] = []
+    try:
+        for batch, looks in progress(looked, what, total=total):
+            fresh = [record for record in answer(batch, looks) if journal.id_of(record) not in journal.done]
+            held += fresh
+            if journal.done or any(error(record) is None for record in fresh):
+                journal.append(held)
+                held = []
+            elif len(held) >= HOPELESS:
+                raise InputError(
+                    f"none of the first {len(held)} questions could be asked; the first: {error(held[0])}",
+                    hint="check the folder of videos and that it belongs to these questions",
+                )
+    finally:
+        looked.close()
+    if held:
+        journal.append(held)
+
+
+def query(question: Question, seen: Look, style: PromptStyle, perspective: Perspective = "first_person") -> Query:
+    """A question as a backend gets it."""
+    return Query(question, multiple_choice_prompt(question, style, perspective=perspective), seen.images, seen.times)
+
+
+def option_scores(
+    backend: Backend,
+    batch: Batch,
+    looks: Sequence[Look],
+    style: PromptStyle,
+    perspective: Perspective = "first_person",
+    orders: int = 1,
+) -> dict[int, NDArray[np.float64]]:
+    """Log-probability of each option, [options] in the order as stored, by the question's place in the batch.
+
+    Only questions whose clip could be decoded reach the backend; the others are absent from the result.
+
+    Args:
+        backend: who is asked.
+        batch: the questions.
+        looks: what was seen of each.
+        style: of the prompt.
+        perspective: of the published prompt.
+        orders: cyclic orders of its options that each question is asked in, log-probabilities averaged.
+
+    Raises:
+        LlavactionError: the backend does not keep to its protocol.
+    """
+    ready = [i for i, seen in enumerate(looks) if seen.error is None]
+    turns = {i: order_turns(len(batch[i].options), orders) for i in ready}
+    queries = [query(turned(batch[i], turn), looks[i], style, perspective) for i in ready for turn in turns[i]]
+    answers = answered(backend, queries, backend.score_options)
+    return {i: mean_over_orders(list(islice(answers, len(turns[i]))), turns[i]) for i in ready}
+
+
+def answered(backend: Backend, queries: Sequence[Query], ask: Callable[[Sequence[Query]], Sequence[T]]) -> Iterator[T]:
+    """What ``ask`` says to the queries, one answer each.
+
+    Raises:
+        LlavactionError: there are more or fewer.
+    """
+    answers = ask(queries) if queries else []
+    if len(answers) != len(queries):
+        raise LlavactionError(f"backend '{backend.name}' gave {len(answers)} answers to {len(queries)} questions")
+    return iter(answers)

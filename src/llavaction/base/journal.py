@@ -1,0 +1,118 @@
+"""A JSON Lines file that is written while a run goes on: append-only, locked, safe against a kill at any byte."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Generic, Self
+
+from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.records import AnyRecord, read_records, to_line, write_records
+
+
+class RunLockedError(LlavactionError):
+    """Another process is writing the run folder."""
+
+
+class Journal(Generic[AnyRecord]):
+    """Records of a run by their ids.
+
+    A context manager. Opening it locks the folder, reads what is there and cuts off a last line that was not finished.
+    The lock belongs to the process: it is gone when the process is, however it ended.
+
+    Args:
+        path: the file; its folder is made if need be.
+        cls: the record class of every line.
+        key: the field that holds a record's id.
+
+    Attributes:
+        done: the records on disk by id.
+
+    Raises:
+        RunLockedError: another process has the journal open.
+        InputError: a finished line is not such a record.
+    """
+
+    def __init__(self, path: str | Path, cls: type[AnyRecord], key: str) -> None:
+        self.path, self._cls, self._key = Path(path), cls, key
+        self.done: dict[str, AnyRecord] = {}
+        self._lock: IO[bytes] | None = None
+        self._stream: IO[bytes] | None = None
+
+    def id_of(self, record: AnyRecord) -> str:
+        """What a record is filed under."""
+        return str(getattr(record, self._key))
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot be made: {error.strerror or error}", file=self.path.parent) from None
+        self._lock = _locked(self.path.with_name(".lock"))
+        try:
+            self._open()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for stream in (self._stream, self._lock):
+            if stream is not None:
+                stream.close()
+        self._stream = self._lock = None
+
+    def _open(self) -> None:
+        stream = self._stream = self.path.open("ab+")
+        stream.seek(0)
+        content = stream.read()
+        stream.truncate(content.rfind(b"\n") + 1)
+        self.done = {self.id_of(record): record for record in read_records(self.path, self._cls)}
+
+    def append(self, records: Sequence[AnyRecord]) -> None:
+        """Add records and return once they are on disk."""
+        if self._stream is None:
+            raise RuntimeError("the journal is not open; use it as a context manager")
+        self._stream.write("".join(map(to_line, records)).encode())
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self.done.update({self.id_of(record): record for record in records})
+
+    def rewrite(self, records: Iterable[AnyRecord]) -> None:
+        """Replace the whole file by the given records, at once."""
+        kept = list(records)
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        write_records(self.path, kept)
+        self._open()
+
+
+def _locked(path: Path) -> IO[bytes]:
+    stream = path.open("ab")
+    try:
+        _lock_file(stream)
+    except OSError:
+        stream.close()
+        raise RunLockedError(
+            f"{path.parent}: another process is writing this run\n"
+            "  hint: wait until it ends, or give this run another output folder"
+        ) from None
+    return stream
+
+
+def _lock_file(stream: IO[bytes]) -> None:
+    """Lock without waiting; the operating system frees it when the process ends."""
+    try:
+        import fcntl  # not on Windows
+    except ImportError:
+        import msvcrt  # only there
+
+        stream.seek(0)
+        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    else:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,43 @@
+"""The small models that come with the package: a video-language model and a specialist, both of kitchen_mini.
+
+This room only knows where they lie; whoever opens them is further up.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from llavaction.base.errors import InputError
+
+_HERE = Path(__file__).resolve().parent
+
+
+def model_folder() -> Path:
+    """The checkpoint folder of the bundled video-language model.
+
+    Raises:
+        InputError: this copy of the package lacks it.
+    """
+    return _complete(
+        _HERE / "mini", "video-language model", "train one with: llavaction train --config recipes/kitchen-mini.yaml"
+    )
+
+
+def specialist_folder() -> Path:
+    """The folder of the bundled specialist.
+
+    Raises:
+        InputError: this copy of the package lacks it.
+    """
+    hint = "train one with: llavaction specialist train --annotations DIR --videos DIR --output DIR"
+    return _complete(_HERE / "specialist", "specialist", hint)
+
+
+def _complete(folder: Path, what: str, hint: str) -> Path:
+    missing = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            f"this copy of llavaction has no bundled {what}: {missing[0]} is missing in bundled/{folder.name}",
+            hint=hint,
+        )
+    return folder

@@ -1,0 +1,95 @@
+"""``llavaction recognise``: two-stage recognition of a split's segments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from llavaction.backends.registry import make_backend, parse_spec
+from llavaction.base.errors import InputError
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, set_option, table
+from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.questions.prompts import PromptStyle
+from llavaction.recognition.accuracy import PARTS, SEEN, UNSEEN
+from llavaction.recognition.two_stage import RecognitionConfig
+from llavaction.recognition.two_stage import recognise as recognise_segments
+from llavaction.specialists.predictions import load_predictions
+from llavaction.video.library import VideoLibrary
+
+
+@click.command("recognise")
+@click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files.")
+@click.option("--split", required=True, help="Split to recognise.")
+@click.option("--videos", type=FOLDER, help="Folder of the videos, for backends that look.")
+@click.option("--predictions", type=FILE, required=True, help="The specialist's, from: llavaction specialist predict.")
+@click.option("--backend", required=True, help="Who chooses: bundled, a checkpoint folder, or what eval takes.")
+@click.option("--candidates", type=int, default=5, show_default=True, help="The specialist's best that are offered.")
+@click.option("--output", type=FOLDER, required=True, help="The run folder; an interrupted run goes on where it was.")
+@click.option("--frames", type=int, help="Frames per clip; the backend's own number by default.")
+@click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted.")
+@click.option("--prompt", type=click.Choice(get_args(PromptStyle)), default="letters", show_default=True)
+@click.option("--option-orders", type=int, default=1, show_default=True, help="Orders of the candidates to ask in.")
+@click.option("--limit", type=int, help="Recognise only this many segments, the same for every backend.")
+@click.option("--batch-size", type=int, default=4, show_default=True)
+@click.option("--workers", type=int, default=2, show_default=True, help="Threads that decode ahead.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the candidates' order and the intervals.")
+@click.option("--retry-failed", is_flag=True, help="Ask those again whose video could not be read last time.")
+@set_option
+@as_json
+def recognise(
+    output: Path, fps: float | None, retry_failed: bool, settings: tuple[str, ...], json_out: bool, **values: Any
+) -> None:
+    """Name each segment's action: a specialist proposes, a model chooses. --set gives the backend's own options."""
+    options = mapping(settings)
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    config = RecognitionConfig.from_mapping({**plain, "backend_options": options})
+    dataset = EpicKitchens(config.annotations)
+    segments = list(dataset.segments(config.split))
+    vocabulary, ids = dataset.vocabulary, [segment.segment_id for segment in segments]
+    kind, _ = parse_spec(config.backend)
+    inputs: dict[str, Any] = {}
+    if kind == "prior":
+        inputs = {"counts": {action: vocabulary.count(action, "train") for action in vocabulary.actions}}
+    elif kind == "specialist":
+        inputs = {"segment_ids": ids, "actions": vocabulary.actions}
+    if taken := sorted(options.keys() & inputs.keys()):
+        raise InputError(f"'{taken[0]}' comes from the annotations and cannot be set")
+    backend = make_backend(config.backend, **options, **inputs)
+    library = VideoLibrary(config.videos, fps=fps) if config.videos and backend.needs_frames else None
+    predictions = load_predictions(config.predictions, ids, vocabulary.actions)
+    result = recognise_segments(
+        config, segments, predictions, vocabulary, backend, library, output,
+        groups=dataset.groups(config.split), retry_failed=retry_failed,
+    )  # fmt: skip
+    emit(dict(result.metrics), f"{summary(result.metrics)}\nwritten to {output} ({result.seconds:.1f} s)", json_out)
+    failed = [found for found in result.recognitions if found.error]
+    if failed:
+        click.echo(f"{len(failed)} segments could not be recognised; the first: {failed[0].error}", err=True)
+    if len(failed) == len(result.recognitions):
+        raise InputError("no segment could be recognised", hint="with the right --videos, add --retry-failed")
+
+
+def summary(metrics: Mapping[str, Any]) -> str:
+    """The accuracies as a table, and what was left out."""
+    rows = []
+    groups = {"all": metrics["overall"], **{name: metrics["groups"].get(name) for name in (SEEN, UNSEEN)}}
+    for group, found in groups.items():
+        if found and (group == "all" or found["specialist_top_k"]["n"] < metrics["overall"]["specialist_top_k"]["n"]):
+            for name, key in (("two-stage", "two_stage"), ("specialist", "specialist"), ("difference", "difference")):
+                rows.append([f"{name}, {group}", *(_cell(found[key][part]) for part in PARTS)])
+            rows.append(
+                [f"specialist's top {metrics['candidates']}, {group}", "", "", _cell(found["specialist_top_k"])]
+            )
+    counts = metrics["counts"]
+    said = f"{counts['recognised']} of {counts['segments']} segments recognised"
+    for key, what in (("without_prediction", "without prediction"), ("failed", "could not be asked")):
+        said += f", {counts[key]} {what}" if counts[key] else ""
+    return "\n".join([table(rows, ["accuracy [95 % interval]", *PARTS]), said])
+
+
+def _cell(found: Mapping[str, Any]) -> str:
+    value = f"{found['value']:.1%}" if "value" in found else f"{found['difference']:+.1%}"
+    return f"{value} [{found['low']:.1%}, {found['high']:.1%}]"

@@ -1,0 +1,80 @@
+"""How often two-stage recognition is right, beside the specialist alone on the same segments."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llavaction.base.statistics import ClusteredBootstrap, paired_comparison
+from llavaction.recognition.records import Recognition
+
+PARTS = ("verb", "noun", "action")
+RESAMPLES = 2000
+UNSEEN, SEEN = "unseen participants", "seen participants"
+
+
+def summary(
+    recognitions: Sequence[Recognition], groups: Mapping[str, Collection[str]], *, seed: int = 0
+) -> dict[str, Any]:
+    """Accuracies with 95 % intervals by video, overall and by group.
+
+    Measured are the recognitions with a truth whose model could be asked; the others are left out of everything.
+
+    Args:
+        recognitions: of a split.
+        groups: name to segment ids; "seen participants" is added where "unseen participants" is there.
+        seed: of the bootstrap.
+
+    Returns:
+        "overall" and "groups" (name to the same), each None where nothing can be measured and otherwise: "two_stage",
+        "specialist" (its best candidate) and "difference" (two-stage minus specialist, paired), each of verb, noun and
+        action; and "specialist_top_k", how often the right action is among the candidates, the ceiling of two-stage.
+    """
+    measured = [found for found in recognitions if found.error is None and found.truth is not None]
+    groups = dict(groups)
+    if UNSEEN in groups:
+        groups.setdefault(SEEN, {found.segment_id for found in measured} - set(groups[UNSEEN]))
+    members = {name: [found for found in measured if found.segment_id in set(ids)] for name, ids in groups.items()}
+    return {
+        "overall": _measure(measured, seed),
+        "groups": {name: _measure(found, seed) for name, found in members.items()},
+    }
+
+
+def _measure(found: Sequence[Recognition], seed: int) -> dict[str, Any] | None:
+    if not found:
+        return None
+    videos = [recognition.clip.video_id for recognition in found]
+    bootstrap = ClusteredBootstrap(videos, n=RESAMPLES, seed=seed)
+    chosen = [_right(recognition, recognition.action) for recognition in found]
+    first = [_right(recognition, recognition.candidates[0]) for recognition in found]
+    two_stage, specialist = _columns(chosen), _columns(first)
+    offered = np.array([recognition.truth in recognition.candidates for recognition in found])
+    return {
+        "two_stage": {part: bootstrap.interval(right).rounded() for part, right in two_stage.items()},
+        "specialist": {part: bootstrap.interval(right).rounded() for part, right in specialist.items()},
+        "specialist_top_k": bootstrap.interval(offered).rounded(),
+        "difference": {
+            part: _rounded(asdict(paired_comparison(specialist[part], two_stage[part], videos, RESAMPLES, seed)))
+            for part in PARTS
+        },
+    }
+
+
+def _right(recognition: Recognition, action: tuple[int, int] | None) -> tuple[bool, bool, bool]:
+    """Whether verb, noun and both are the annotated ones."""
+    assert recognition.truth is not None and action is not None  # those without are not measured
+    verb, noun = action[0] == recognition.truth[0], action[1] == recognition.truth[1]
+    return verb, noun, verb and noun
+
+
+def _columns(rows: Sequence[tuple[bool, bool, bool]]) -> dict[str, NDArray[np.bool_]]:
+    return dict(zip(PARTS, np.array(rows, dtype=bool).T, strict=True))
+
+
+def _rounded(values: Mapping[str, float | int]) -> dict[str, float | int]:
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}

@@ -1,0 +1,48 @@
+"""What a segment was recognised as."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from llavaction.actions.segments import Clip
+from llavaction.actions.vocabulary import Action
+from llavaction.base.records import Record
+
+
+class Recognition(Record):
+    """What one segment was recognised as; candidates and scores are listed as the specialist ranked them."""
+
+    segment_id: str
+    clip: Clip
+    verb: int | None = Field(default=None, description="class of the chosen action; None where it could not be asked")
+    noun: int | None = Field(default=None, description="class of the chosen action; None where it could not be asked")
+    confidence: float | None = Field(
+        default=None, ge=0, le=1, description="the model's probability of its choice among the candidates"
+    )
+    candidates: tuple[Action, ...] = Field(
+        min_length=1, description="(verb class, noun class), the specialist's best first"
+    )
+    specialist_scores: tuple[float, ...] = Field(description="the specialist's, one per candidate")
+    option_scores: tuple[float, ...] = Field(default=(), description="the model's log-probability of each, nats")
+    truth: Action | None = Field(default=None, description="the annotated (verb class, noun class), where there is one")
+    decision_rule: str = Field(description="how the choice was made, e.g. 'option letters'")
+    error: str | None = Field(default=None, description="why the model could not be asked")
+    note: str | None = Field(default=None, description="what the reader should know, e.g. only a part could be decoded")
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Recognition:
+        if len(self.specialist_scores) != len(self.candidates):
+            raise ValueError(f"{len(self.candidates)} candidates but {len(self.specialist_scores)} specialist_scores")
+        if self.error is None:
+            if self.action not in self.candidates:
+                raise ValueError(f"action {self.action} is none of the candidates")
+            if self.confidence is None or len(self.option_scores) != len(self.candidates):
+                raise ValueError(f"{len(self.candidates)} candidates need as many option_scores, and a confidence")
+        elif self.action is not None:
+            raise ValueError("there is both an error and an action")
+        return self
+
+    @property
+    def action(self) -> Action | None:
+        """The chosen (verb class, noun class); None where the model could not be asked."""
+        return None if self.verb is None or self.noun is None else (self.verb, self.noun)

@@ -1,0 +1,287 @@
+"""Two-stage recognition: a specialist proposes candidates, a video-language model chooses among them by letters."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from llavaction.actions.segments import Segment
+from llavaction.actions.vocabulary import ActionVocabulary
+from llavaction.backends.asking import (
+    Batch,
+    Library,
+    Look,
+    forget_failures,
+    frames_wanted,
+    in_batches,
+    looks_ahead,
+    option_scores,
+    work_off,
+)
+from llavaction.backends.base import Backend
+from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.journal import Journal
+from llavaction.base.records import Strict, to_line, write_json
+from llavaction.base.run_folder import record_environment, settle_config
+from llavaction.base.seeding import hashed_rng, hashed_seed
+from llavaction.questions.builder import QUESTION
+from llavaction.questions.prompts import Perspective, PromptStyle
+from llavaction.questions.schema import LETTERS, Option, Provenance, Question
+from llavaction.recognition.accuracy import summary
+from llavaction.recognition.records import Recognition
+from llavaction.specialists.predictions import Predictions, SpecialistPrediction, check_classes
+
+RECOGNITIONS, METRICS = "recognitions.jsonl", "metrics.json"
+DECIMALS = 6
+FLOOR = -1e6
+"""Stands for a log-probability of minus infinity, which JSON cannot hold."""
+FREE_KEYS = ("workers", "annotations", "videos", "predictions")
+"""May change between start and restart: segments and candidates are known by their hash."""
+
+
+class RecognitionConfig(Strict):
+    """How segments are recognised."""
+
+    annotations: str = Field(description="folder of the annotations")
+    split: str = Field(description="split whose segments are recognised")
+    predictions: str = Field(description="file of the specialist's predictions")
+    backend: str = Field(description="name of the backend that chooses, e.g. 'bundled' or a checkpoint folder")
+    backend_options: Mapping[str, Any] = Field(default_factory=dict, description="what the backend was made with")
+    videos: str | None = Field(default=None, description="folder of the videos; for backends that look")
+    candidates: int = Field(
+        default=5,
+        ge=2,
+        le=len(LETTERS),
+        description="the specialist's best actions that are offered, 5 as in the paper",
+    )
+    frames: int | None = Field(default=None, ge=1, description="frames per clip; None: as many as the backend asks for")
+    prompt: PromptStyle = Field(default="letters", description="style of the prompt, see questions/prompts.py")
+    perspective: Perspective = Field(default="first_person", description="for the published prompt only")
+    option_orders: int = Field(
+        default=1, ge=1, description="cyclic orders of the candidates to ask in, log-probabilities averaged"
+    )
+    limit: int | None = Field(
+        default=None, ge=1, description="recognise only this many segments, the same for every backend"
+    )
+    batch_size: int = Field(default=4, ge=1, description="segments per call of the backend")
+    workers: int = Field(default=2, ge=1, description="threads that decode ahead; does not change the result")
+    seed: int = Field(default=0, description="of the candidates' order and of the bootstrap intervals")
+
+
+@dataclass(frozen=True)
+class RecognitionResult:
+    """What came out of :func:`recognise`.
+
+    Attributes:
+        folder: holds ``recognitions.jsonl``, ``metrics.json``, ``config.yaml`` and ``environment.json``.
+        recognitions: in the order of the segments, those that could not be asked included.
+        metrics: as in ``metrics.json``, see :func:`llavaction.recognition.accuracy.summary`.
+        asked_now: segments dealt with by this call; the others were on disk already.
+        seconds: what this call took.
+    """
+
+    folder: Path
+    recognitions: Sequence[Recognition]
+    metrics: Mapping[str, Any]
+    asked_now: int
+    seconds: float
+
+
+def recognise(
+    config: RecognitionConfig,
+    segments: Sequence[Segment],
+    predictions: Predictions,
+    vocabulary: ActionVocabulary,
+    backend: Backend,
+    library: Library | None,
+    folder: str | Path,
+    *,
+    groups: Mapping[str, Collection[str]] | None = None,
+    retry_failed: bool = False,
+) -> RecognitionResult:
+    """Recognise every segment for which the specialist has a prediction, and measure it.
+
+    The folder can be the one of a run that was killed: what is on disk is kept and the rest is done in the same batches
+    as without the interruption. Segments without prediction are skipped and counted; those whose video cannot be read
+    are kept with their error, count in no accuracy, and are counted too.
+
+    Args:
+        config: the settings; written resolved to ``config.yaml``.
+        segments: what to recognise.
+        predictions: the specialist's, by segment id.
+        vocabulary: names the classes in the options.
+        backend: who chooses.
+        library: where the frames come from; None for backends that do not look.
+        folder: the run folder.
+        groups: name to segment ids, for a breakdown ("unseen participants").
+        retry_failed: ask those again whose video could not be read last time.
+
+    Raises:
+        InputError: no segment has a prediction; a prediction has classes that the vocabulary lacks; the run was started
+            with other settings; there are no videos, or none of the first can be read.
+        RunLockedError: another process writes the folder.
+        LlavactionError: the backend does not keep to its protocol.
+    """
+    begun = time.perf_counter()
+    folder = Path(folder)
+    check_classes(predictions, vocabulary, Path(config.predictions))
+    drawn = _limited(segments, config.limit)
+    known = [segment for segment in drawn if segment.segment_id in predictions]
+    if not known:
+        raise InputError(
+            f"the specialist has no prediction for any of the {len(drawn)} segments",
+            file=config.predictions,
+            hint="are these predictions of this split?",
+        )
+    questions = [_question(s, predictions[s.segment_id], vocabulary, config) for s in known]
+    stage_one = {segment.segment_id: (segment, predictions[segment.segment_id]) for segment in known}
+    count = frames_wanted(backend, config.frames, library)
+    with Journal(folder / RECOGNITIONS, Recognition, "segment_id") as journal:
+        settle_config(folder, _resolve(config, questions, backend, count), started=bool(journal.done), free=FREE_KEYS)
+        record_environment(folder)
+        batches = in_batches(questions, config.batch_size)
+        if retry_failed:
+            forget_failures(journal, batches, lambda found: found.error is not None)
+        todo = [batch for batch in batches if any(q.question_id not in journal.done for q in batch)]
+        before = len(journal.done)
+        if todo:
+            (folder / METRICS).unlink(missing_ok=True)
+        work_off(
+            looks_ahead(todo, library if count else None, count, config.workers),
+            len(todo),
+            lambda batch, looks: _choose(batch, looks, stage_one, config, backend),
+            lambda found: found.error,
+            journal,
+            f"asking {backend.name}",
+        )
+        asked_now = len(journal.done) - before
+        recognitions = [journal.done[question.question_id] for question in questions]
+        if list(journal.done.values()) != recognitions:
+            journal.rewrite(recognitions)
+        counts = {
+            "segments": len(drawn),
+            "recognised": sum(found.error is None for found in recognitions),
+            "without_prediction": len(drawn) - len(known),
+            "failed": sum(found.error is not None for found in recognitions),
+        }
+        metrics = {"schema_version": 1, "candidates": config.candidates, "counts": counts}
+        metrics |= summary(recognitions, groups or {}, seed=config.seed)
+        write_json(folder / METRICS, metrics)
+    return RecognitionResult(folder, recognitions, metrics, asked_now, time.perf_counter() - begun)
+
+
+def _limited(segments: Sequence[Segment], limit: int | None) -> list[Segment]:
+    """The first ``limit`` by the hash of the id, in the order given; a larger limit contains a smaller one."""
+    if limit is None or limit >= len(segments):
+        return list(segments)
+    kept = set(sorted((s.segment_id for s in segments), key=lambda name: hashed_seed("limit", name))[:limit])
+    return [segment for segment in segments if segment.segment_id in kept]
+
+
+def _question(
+    segment: Segment, prediction: SpecialistPrediction, vocabulary: ActionVocabulary, config: RecognitionConfig
+) -> Question:
+    """The candidates as a question whose letters do not tell their rank; its provenance keeps the ranks.
+
+    A single candidate is joined by a text that stands for no class and is never chosen: a question has two options.
+    """
+    candidates = prediction.actions[: config.candidates]
+    order = [
+        int(i) for i in hashed_rng("candidate order", config.seed, segment.segment_id).permutation(len(candidates))
+    ]
+    options = [Option(text=vocabulary.action_name(candidates[i]), action=candidates[i]) for i in order]
+    if len(options) == 1:
+        options.append(Option(text="something else"))
+    texts = [option.text for option in options]
+    if len(set(texts)) < len(texts):
+        raise InputError(f"two candidates of segment '{segment.segment_id}' have the same name: {', '.join(texts)}")
+    return Question(
+        question_id=segment.segment_id,
+        clip=segment.clip,
+        question=QUESTION,
+        options=tuple(options),
+        answer=order.index(candidates.index(segment.action)) if segment.action in candidates else 0,
+        provenance=Provenance(miner="specialist", rank=tuple(order), text_pool="clean", seed=config.seed),
+    )
+
+
+def _choose(
+    batch: Batch,
+    looks: Sequence[Look],
+    stage_one: Mapping[str, tuple[Segment, SpecialistPrediction]],
+    config: RecognitionConfig,
+    backend: Backend,
+) -> list[Recognition]:
+    """One recognition per question of a batch."""
+    scores = option_scores(backend, batch, looks, config.prompt, config.perspective, config.option_orders)
+    found = []
+    for i, (question, seen) in enumerate(zip(batch, looks, strict=True)):
+        segment, prediction = stage_one[question.question_id]
+        known: dict[str, Any] = {
+            "segment_id": segment.segment_id,
+            "clip": segment.clip,
+            "candidates": prediction.actions[: config.candidates],
+            "specialist_scores": prediction.scores[: config.candidates],
+            "truth": segment.action,
+            "decision_rule": _rule(config, backend),
+            "note": seen.note,
+        }
+        found.append(Recognition(**known, **(_choice(question, scores[i]) if i in scores else {"error": seen.error})))
+    return found
+
+
+def _choice(question: Question, scores: NDArray[np.float64]) -> dict[str, Any]:
+    """The fields of a recognition that the model decides; of equal scores the specialist's better candidate wins.
+
+    Raises:
+        LlavactionError: the backend gave a different number of scores than there are options.
+    """
+    if scores.shape != (len(question.options),):
+        raise LlavactionError(
+            f"the backend gave scores of shape {scores.shape} for segment '{question.question_id}', "
+            f"which has {len(question.options)} candidates"
+        )
+    if np.isnan(scores).any() or np.isposinf(scores).any():
+        return {"error": f"the backend's scores are not all numbers: {scores.tolist()}"}
+    places = np.argsort(question.provenance.rank)  # of each candidate among the options
+    ranked = np.round(np.maximum(scores[places], FLOOR), DECIMALS) + 0.0
+    shares = np.exp(ranked - np.logaddexp.reduce(ranked))
+    best = int(ranked.argmax())
+    action = question.options[places[best]].action
+    assert action is not None  # only the text beside a single candidate has none, and it has no rank
+    return {
+        "verb": action[0],
+        "noun": action[1],
+        "confidence": round(float(shares[best]), DECIMALS),
+        "option_scores": tuple(ranked.tolist()),
+    }
+
+
+def _rule(config: RecognitionConfig, backend: Backend) -> str:
+    orders = f", mean of {config.option_orders} option orders" if config.option_orders > 1 else ""
+    return backend.decision_rule + orders
+
+
+def _resolve(config: RecognitionConfig, questions: Sequence[Question], backend: Backend, frames: int) -> dict[str, Any]:
+    """The complete configuration: every key of ``config``, and under ``resolved`` what follows from the inputs."""
+    settings = getattr(backend, "config", {})
+    return {
+        "schema_version": 1,
+        **config.model_dump(mode="json"),
+        "resolved": {
+            "backend": backend.name,
+            "backend_settings": settings.model_dump(mode="json") if isinstance(settings, Strict) else dict(settings),
+            "decision_rule": _rule(config, backend),
+            "frames": frames,
+            "segments": len(questions),
+            "questions_sha256": hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest(),
+        },
+    }

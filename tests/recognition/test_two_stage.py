@@ -1,0 +1,336 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_fakes import NOUNS, VERBS, FakeLibrary
+from numpy.typing import NDArray
+
+from llavaction.actions.segments import Segment
+from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
+from llavaction.backends.base import Query
+from llavaction.backends.baselines import OracleBackend, SpecialistBackend
+from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.records import read_json, read_records
+from llavaction.recognition.accuracy import summary
+from llavaction.recognition.records import Recognition
+from llavaction.recognition.two_stage import RECOGNITIONS, RecognitionConfig, recognise
+from llavaction.specialists.predictions import SpecialistPrediction
+
+CONFIG = RecognitionConfig(
+    annotations="a", split="test", predictions="p.jsonl", backend="fake", candidates=3, batch_size=3
+)
+SEGMENTS = [
+    Segment(
+        segment_id=f"P0{number // 6 + 1}_01_{number}",
+        video_id=f"P0{number // 6 + 1}_01",
+        participant_id=f"P0{number // 6 + 1}",
+        start=float(number),
+        stop=number + 1.5,
+        narration="",
+        verb_class=number % 5,
+        noun_class=number % 4,
+    )
+    for number in range(24)
+]
+VOCABULARY = ActionVocabulary.from_segments(
+    [LabelClass(id=i, key=key) for i, key in enumerate(VERBS)],
+    [LabelClass(id=i, key=key) for i, key in enumerate(NOUNS)],
+    {"train": SEGMENTS},
+)
+
+
+def ranking(segment: Segment, place: int) -> SpecialistPrediction:
+    """The right action at the given place of four; place 3 is behind the three candidates.
+
+    The wrong ones have, in this order: the right verb, the right noun, neither.
+    """
+    verb, noun = segment.action
+    actions = [(verb, (noun + 1) % 4), ((verb + 1) % 5, noun), ((verb + 1) % 5, (noun + 1) % 4)]
+    actions.insert(place, segment.action)
+    return SpecialistPrediction(segment_id=segment.segment_id, actions=tuple(actions), scores=(0.4, 0.3, 0.2, 0.1))
+
+
+PREDICTIONS = {segment.segment_id: ranking(segment, i % 4) for i, segment in enumerate(SEGMENTS)}
+
+
+@dataclass
+class FirstOption:
+    """Always chooses A; its scores hang on the batch, so that other batches after a restart would show."""
+
+    name: str = "first"
+    needs_frames: int = 2
+    decision_rule: str = "option letters"
+    delay: float = 0.0
+    lacking: int = 0
+    asked: list[Query] = field(default_factory=list)
+
+    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+        time.sleep(self.delay)
+        self.asked += queries
+        size = sum(len(query.question.question_id) for query in queries) / 1000
+        return [np.log([0.7 + size, *[(0.3 - size) / (n - 1)] * (n - 1)]) for n in (
+            len(query.question.options) - self.lacking for query in queries
+        )]  # fmt: skip
+
+    def generate(self, queries: Sequence[Query]) -> list[str]:
+        raise NotImplementedError
+
+    def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+
+def test_the_oracle_is_right_wherever_the_right_action_is_a_candidate(tmp_path: Path):
+    result = recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, OracleBackend(), None, tmp_path)
+    for i, (segment, found) in enumerate(zip(SEGMENTS, result.recognitions, strict=True)):
+        assert found.segment_id == segment.segment_id
+        assert found.truth == segment.action
+        assert found.candidates == PREDICTIONS[segment.segment_id].actions[:3]
+        assert found.specialist_scores == (0.4, 0.3, 0.2)
+        assert len(found.option_scores) == 3
+        assert found.confidence == pytest.approx(0.9, abs=1e-6)
+        if i % 4 < 3:
+            assert found.action == segment.action
+            assert int(np.argmax(found.option_scores)) == i % 4
+    overall = result.metrics["overall"]
+    assert overall["specialist_top_k"]["value"] == 0.75
+    assert overall["specialist"]["action"]["value"] == 0.25
+    # its first candidate: right at place 0; else the one with the right verb and another noun
+    assert overall["specialist"]["verb"]["value"] == 1.0
+    assert overall["specialist"]["noun"]["value"] == 0.25
+    assert overall["two_stage"]["action"]["value"] == 0.75
+    assert overall["difference"]["action"]["difference"] == 0.5
+    assert (overall["difference"]["action"]["only_first"], overall["difference"]["action"]["only_second"]) == (0, 12)
+    assert overall["two_stage"]["action"]["clusters"] == 4
+    assert result.metrics["counts"] == {"segments": 24, "recognised": 24, "without_prediction": 0, "failed": 0}
+    assert read_json(tmp_path / "metrics.json") == result.metrics
+
+
+def test_the_specialist_as_chooser_changes_nothing(tmp_path: Path):
+    backend = SpecialistBackend(PREDICTIONS)
+    result = recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, backend, None, tmp_path)
+    assert all(found.action == found.candidates[0] for found in result.recognitions)
+    assert result.metrics["overall"]["difference"]["action"]["difference"] == 0.0
+    assert result.recognitions[0].confidence == pytest.approx(0.4 / 0.9, abs=1e-5)
+
+
+def test_letters_do_not_tell_the_rank(tmp_path: Path):
+    segments = [
+        SEGMENTS[0].model_copy(update={"segment_id": f"s{i}", "start": float(i), "stop": i + 1.0}) for i in range(300)
+    ]
+    predictions = {segment.segment_id: ranking(segment, 0) for segment in segments}
+    backend = FirstOption(needs_frames=0)
+    config = CONFIG.model_copy(update={"batch_size": 1})
+    result = recognise(config, segments, predictions, VOCABULARY, backend, None, tmp_path)
+    first = [found.candidates.index(found.action) for found in result.recognitions if found.action]
+    counts = np.bincount(first, minlength=3)
+    assert counts.sum() == 300
+    assert counts.min() > 75  # 100 each are expected
+    assert all("take plate" in query.prompt for query in backend.asked)
+    other = recognise(
+        config.model_copy(update={"seed": 1}), segments, predictions, VOCABULARY, FirstOption(needs_frames=0), None,
+        tmp_path / "other",
+    )  # fmt: skip
+    assert [found.action for found in other.recognitions] != [found.action for found in result.recognitions]
+
+
+def test_orders_of_the_options_cancel_a_preference_for_a_letter(tmp_path: Path):
+    config = CONFIG.model_copy(update={"option_orders": 3, "batch_size": 1})
+    backend = FirstOption(needs_frames=0)
+    result = recognise(config, SEGMENTS, PREDICTIONS, VOCABULARY, backend, None, tmp_path)
+    assert len(backend.asked) == 72
+    for found in result.recognitions:
+        assert found.confidence == pytest.approx(1 / 3, abs=1e-5)
+        assert found.action == found.candidates[0]  # of equals, the specialist's best
+        assert found.decision_rule == "option letters, mean of 3 option orders"
+
+
+def test_what_cannot_be_asked_is_skipped_and_counted(tmp_path: Path):
+    predictions = {name: p for name, p in PREDICTIONS.items() if name != "P01_01_0"}
+    library = FakeLibrary(bad=frozenset({"P01_01_1"}), crash=frozenset({"P02_01_8"}), partial=frozenset({"P01_01_2"}))
+    backend = FirstOption()
+    result = recognise(CONFIG, SEGMENTS, predictions, VOCABULARY, backend, library, tmp_path)
+    assert result.metrics["counts"] == {"segments": 24, "recognised": 21, "without_prediction": 1, "failed": 2}
+    assert result.metrics["overall"]["two_stage"]["action"]["n"] == 21
+    by_id = {found.segment_id: found for found in result.recognitions}
+    assert by_id["P01_01_1"].error == "P01_01.mp4: is damaged from its first byte on"
+    assert by_id["P01_01_1"].action is None
+    assert by_id["P02_01_8"].error == "ValueError: the decoder fell over"
+    assert by_id["P01_01_2"].note == "P01_01.mp4: ends early"
+    assert {query.frames.shape[0] for query in backend.asked if query.frames is not None} == {1, 2}
+    again = recognise(CONFIG, SEGMENTS, predictions, VOCABULARY, FirstOption(), library, tmp_path)
+    assert again.asked_now == 0
+    mended = recognise(
+        CONFIG, SEGMENTS, predictions, VOCABULARY, FirstOption(), FakeLibrary(), tmp_path, retry_failed=True
+    )
+    assert mended.metrics["counts"]["failed"] == 0
+    assert mended.asked_now == 6  # whole batches, so that scores do not hang on what failed before
+
+
+def test_an_interrupted_run_goes_on_and_leaves_the_same_bytes(tmp_path: Path):
+    class InterruptedError(Exception):
+        pass
+
+    @dataclass
+    class Interrupted(FirstOption):
+        calls: int = 0
+
+        def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+            self.calls += 1
+            if self.calls > 3:
+                raise InterruptedError
+            return super().score_options(queries)
+
+    whole = recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(), FakeLibrary(), tmp_path / "whole")
+    assert whole.asked_now == 24
+    with pytest.raises(InterruptedError):
+        recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, Interrupted(), FakeLibrary(), tmp_path / "cut")
+    assert not (tmp_path / "cut" / "metrics.json").exists()
+    path = tmp_path / "cut" / RECOGNITIONS
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 9
+    path.write_bytes(b"".join(lines[:7]) + lines[7][:20])  # killed in the middle of a line
+    rest = recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(), FakeLibrary(), tmp_path / "cut")
+    assert rest.asked_now == 17
+    for name in (RECOGNITIONS, "metrics.json", "config.yaml"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    with pytest.raises(InputError, match="candidates was 3, now 2"):
+        recognise(
+            CONFIG.model_copy(update={"candidates": 2}), SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(),
+            FakeLibrary(), tmp_path / "cut",
+        )  # fmt: skip
+
+
+def test_a_killed_process_loses_nothing(tmp_path: Path):
+    here = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "evaluation")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*here, os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen([sys.executable, __file__, str(tmp_path / "run")], env=environment)
+    path = tmp_path / "run" / RECOGNITIONS
+    deadline = time.monotonic() + 60
+    while not (path.is_file() and path.read_bytes().count(b"\n") >= 6):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = path.read_bytes().count(b"\n")
+    assert 6 <= kept < 24
+    rest = recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(), FakeLibrary(), tmp_path / "run")
+    assert rest.asked_now == 24 - kept
+    assert len(list(read_records(path, Recognition))) == 24
+
+
+def test_a_single_candidate_is_taken(tmp_path: Path):
+    only = SpecialistPrediction(segment_id="P01_01_0", actions=(SEGMENTS[0].action,), scores=(0.6,))
+    backend = FirstOption(needs_frames=0)
+    result = recognise(CONFIG, SEGMENTS[:1], {"P01_01_0": only}, VOCABULARY, backend, None, tmp_path)
+    assert result.recognitions[0].action == SEGMENTS[0].action
+    assert result.recognitions[0].confidence == 1.0
+
+
+def test_limit_is_the_same_for_all_and_grows(tmp_path: Path):
+    few, more = (
+        recognise(
+            CONFIG.model_copy(update={"limit": limit}), SEGMENTS, PREDICTIONS, VOCABULARY, OracleBackend(), None,
+            tmp_path / str(limit),
+        )
+        for limit in (5, 9)
+    )  # fmt: skip
+    names = [[found.segment_id for found in result.recognitions] for result in (few, more)]
+    assert (len(names[0]), len(names[1])) == (5, 9)
+    assert set(names[0]) < set(names[1])
+
+
+def test_errors_name_what_is_wrong(tmp_path: Path):
+    with pytest.raises(InputError, match="no prediction for any of the 24 segments"):
+        recognise(CONFIG, SEGMENTS, {}, VOCABULARY, FirstOption(), FakeLibrary(), tmp_path)
+    with pytest.raises(InputError, match="looks at 2 frames per clip but no videos"):
+        recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(), None, tmp_path)
+    strange = {"P01_01_0": SpecialistPrediction(segment_id="P01_01_0", actions=((9, 0), (1, 1)), scores=(0.5, 0.1))}
+    with pytest.raises(InputError, match="predicts verb 9 with noun 0"):
+        recognise(CONFIG, SEGMENTS, strange, VOCABULARY, FirstOption(), FakeLibrary(), tmp_path)
+    with pytest.raises(LlavactionError, match="which has 3 candidates"):
+        recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(lacking=1), FakeLibrary(), tmp_path)
+    with pytest.raises(InputError, match="candidates"):
+        RecognitionConfig.from_mapping({**CONFIG.model_dump(), "candidates": 1})
+    many = [SEGMENTS[0].model_copy(update={"segment_id": f"s{i}"}) for i in range(40)]
+    library = FakeLibrary(bad=frozenset(segment.segment_id for segment in many))
+    with pytest.raises(InputError, match="none of the first"):
+        recognise(
+            CONFIG, many, {s.segment_id: ranking(s, 0) for s in many}, VOCABULARY, FirstOption(), library,
+            tmp_path / "hopeless",
+        )  # fmt: skip
+
+
+def test_seen_and_unseen_participants_are_told_apart():
+    def found(number: int, chosen: tuple[int, int], first: tuple[int, int]) -> Recognition:
+        segment = SEGMENTS[number]
+        other = next(action for action in (chosen, segment.action, (4, 3)) if action != first)
+        return Recognition(
+            segment_id=segment.segment_id,
+            clip=segment.clip,
+            verb=chosen[0],
+            noun=chosen[1],
+            confidence=0.5,
+            candidates=(first, other),
+            specialist_scores=(0.5, 0.4),
+            option_scores=(-0.7, -0.7),
+            truth=segment.action,
+            decision_rule="option letters",
+        )
+
+    right = [s.action for s in SEGMENTS]
+    recognitions = [
+        found(0, right[0], right[0]),
+        found(1, right[1], (2, 2)),
+        found(2, (0, 2), right[2]),
+        found(23, right[23], (0, 0)),
+    ]
+    unseen = {s.segment_id for s in SEGMENTS if s.participant_id == "P04"}
+    metrics = summary(recognitions, {"unseen participants": unseen, "tail verbs": {"P09_01_1"}})
+    assert metrics["overall"]["two_stage"]["action"]["value"] == 0.75
+    assert metrics["overall"]["two_stage"]["noun"]["value"] == 1.0
+    assert metrics["overall"]["specialist"]["action"]["value"] == 0.5
+    assert metrics["overall"]["difference"]["action"]["difference"] == 0.25
+    seen = metrics["groups"]["seen participants"]
+    assert seen["two_stage"]["action"] | {"low": 0, "high": 1} == {
+        "value": 0.666667, "low": 0, "high": 1, "n": 3, "clusters": 1,
+        "method": "wider of bootstrap by video and Wilson",
+    }  # fmt: skip
+    assert metrics["groups"]["unseen participants"]["two_stage"]["action"]["n"] == 1
+    assert metrics["groups"]["tail verbs"] is None
+    assert summary([], {})["overall"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"verb": 3}, "is none of the candidates"),
+        ({"option_scores": (-0.1,)}, "as many option_scores"),
+        ({"specialist_scores": (0.5,)}, "2 candidates but 1 specialist_scores"),
+        ({"error": "unreadable"}, "both an error and an action"),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_refused(change: dict[str, object], message: str):
+    values = {
+        "segment_id": "s", "clip": {"video_id": "v", "start": 0, "stop": 1}, "verb": 1, "noun": 2, "confidence": 0.5,
+        "candidates": [(1, 2), (0, 0)], "specialist_scores": (0.5, 0.4), "option_scores": (-0.7, -0.7),
+        "decision_rule": "option letters",
+    }  # fmt: skip
+    assert Recognition.from_mapping(values).action == (1, 2)
+    with pytest.raises(InputError, match=message):
+        Recognition.from_mapping(values | change)
+
+
+if __name__ == "__main__":
+    recognise(
+        CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(delay=0.1), FakeLibrary(), Path(sys.argv[1])
+    )  # fmt: skip
