@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from llavaction.actions.segments import Clip, Segment
+from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
 from llavaction.curation.material import Material
@@ -44,6 +45,12 @@ class TaskSettings(Strict):
         False,
         description="make text-only rows in which the class label stands in for the clip on the action token, and from "
         "which the heads learn nothing; see TrainingRecord.words",
+    )
+    clutter: int = Field(
+        0,
+        ge=0,
+        description="with stand_in: up to so many names of verbs and nouns stand before the clip's place, as other "
+        "things are in sight; a reader must not take them for what is done",
     )
 
 
@@ -101,8 +108,10 @@ class Task(ABC):
 
     def record(self, segment: Segment, turn: int) -> TrainingRecord:
         """The record number ``turn`` (from 0) of a segment."""
-        made = self.converse(segment, self.material.rng(self.settings.name, segment, turn))
+        rng = self.material.rng(self.settings.name, segment, turn)
+        made = self.converse(segment, rng)
         stand_in = self.settings.stand_in
+        around = f"{self._clutter(rng)}\n" if stand_in and self.settings.clutter else ""
         labelled = self.settings.labels and made.labelled and not stand_in
         return TrainingRecord(
             record_id=f"{self.settings.name}:{segment.segment_id}:{turn}",
@@ -110,12 +119,24 @@ class Task(ABC):
             clip=None if stand_in else made.clip or segment.clip,
             words=self.material.words(segment, "label") if stand_in else None,
             messages=(
-                Message(role="user", content=f"{VIDEO}\n{made.prompt}"),
+                Message(role="user", content=f"{around}{VIDEO}\n{made.prompt}"),
                 Message(role="assistant", content=made.answer),
             ),
             labels=self.material.labels(segment) if labelled else None,
             provenance={"segment_id": segment.segment_id, "seed": self.material.seed, **made.provenance},
         )
+
+    def _clutter(self, rng: np.random.Generator) -> str:
+        """Some names of classes, in any order."""
+        names = _names(self.material.vocabulary)
+        return " ".join(
+            names[place] for place in rng.integers(len(names), size=1 + rng.integers(self.settings.clutter))
+        )
+
+
+def _names(vocabulary: ActionVocabulary) -> list[str]:
+    verbs = [vocabulary.verb_name(verb) for verb in vocabulary.verbs]
+    return [*verbs, *(vocabulary.noun_name(noun) for noun in vocabulary.nouns)]
 
 
 def one_of(items: Sequence[Item], rng: np.random.Generator) -> Item:

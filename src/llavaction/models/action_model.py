@@ -136,7 +136,11 @@ class ActionTokenMixin:
             raise InputError(f"row {int(lacking.nonzero()[0, 0])} has action_words but no action token")
         table = self.get_input_embeddings()
         vectors = table(input_ids) if inputs_embeds is None else inputs_embeds
-        summed = (table(words.clamp_min(0)) * (words >= 0).unsqueeze(-1).to(vectors)).sum(1)
+        vectors_of_words = table(words.clamp_min(0))
+        if self.training and self.action.word_noise:
+            spread = self.action.word_noise * table.weight.detach().std()
+            vectors_of_words = vectors_of_words + spread * torch.randn_like(vectors_of_words)
+        summed = (vectors_of_words * (words >= 0).unsqueeze(-1).to(vectors)).sum(1)
         first = marker & (marker.cumsum(1) == 1)
         return vectors + first.unsqueeze(-1).to(vectors) * summed.unsqueeze(1)
 
@@ -185,8 +189,10 @@ def initialise_action_parts(model: Any, seed: int = 0) -> None:
 
 
 @torch.no_grad()
-def name_heads(model: Any, tokenizer: Any, verbs: Sequence[str], nouns: Sequence[str]) -> None:
-    """Start the verb and noun heads from the word vectors of the classes' names.
+def name_heads(
+    model: Any, tokenizer: Any, verbs: Sequence[str], nouns: Sequence[str], actions: Sequence[tuple[int, int]]
+) -> None:
+    """Start the heads from the word vectors of the classes' names.
 
     A state that the heads read right is then one in which the language model finds the words themselves.
 
@@ -194,9 +200,10 @@ def name_heads(model: Any, tokenizer: Any, verbs: Sequence[str], nouns: Sequence
         model: a model with an action token.
         tokenizer: its tokenizer.
         verbs, nouns: names of all classes, in the order of their ids.
+        actions: verb and noun of the action classes, in the order of their ids; the head may have room for more.
 
     Raises:
-        InputError: there are not as many names as the head has classes.
+        InputError: there are not as many names as the head has classes, or more actions.
     """
     table = model.get_input_embeddings().weight
     for head, names in zip((model.verb_head, model.noun_head), (verbs, nouns), strict=True):
@@ -204,3 +211,7 @@ def name_heads(model: Any, tokenizer: Any, verbs: Sequence[str], nouns: Sequence
             raise InputError(f"{len(names)} class names for a head of {len(head.weight)} classes")
         for row, name in zip(head.weight, names, strict=True):
             row.copy_(table[tokenizer(f" {name}", add_special_tokens=False)["input_ids"]].sum(0))
+    if len(actions) > len(model.action_head.weight):
+        raise InputError(f"{len(actions)} action classes for a head of {len(model.action_head.weight)}")
+    for row, (verb, noun) in zip(model.action_head.weight, actions, strict=False):
+        row.copy_(model.verb_head.weight[verb] + model.noun_head.weight[noun])

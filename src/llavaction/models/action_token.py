@@ -51,6 +51,12 @@ class ActionTokenConfig(Strict):
     head_weight: float = Field(default=0.1, ge=0, description="weight of the heads' loss, 0.1 as published")
     distillation_weight: float = Field(default=0.1, ge=0, description="weight of the distillation, 0.1 as published")
 
+    word_noise: float = Field(
+        default=0.0,
+        ge=0,
+        description="noise on words that stand in for a clip in training, as a share of the word vectors' own spread",
+    )
+
     @model_validator(mode="after")
     def _ids_fit(self) -> ActionTokenConfig:
         wanted = len(TOKENS[self.supervision])

@@ -49,7 +49,7 @@ _KNOWN_ROLES = ("system", "user", "assistant")
 class TokenisationConfig(Strict):
     """How conversations become training examples."""
 
-    supervise: Literal["published", "answer"] = Field(
+    supervise: Literal["published", "answer", "nothing"] = Field(
         default="published",
         description="which tokens are learnt: 'published' is the assistant's whole turn, its header included, and "
         "every line break and turn marker anywhere; 'answer' is the assistant's text and the marker that ends it",
@@ -160,6 +160,8 @@ class ConversationTokeniser:
         if self.config.supervise == "published":
             markers = (self._start, self._end, self._newline)
             kept = [learnt or token in markers for token in ids]
+        elif self.config.supervise == "nothing":
+            kept = [False] * len(ids)
         else:
             stop = len(ids) - ids[::-1].index(self._end)  # what follows the last marker is only the line break
             kept = [learnt and self._header <= place < stop for place in range(len(ids))]

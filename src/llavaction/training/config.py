@@ -74,6 +74,20 @@ class LoraConfig(Part):
     dropout: float = Field(default=0.05, ge=0, lt=1, description="dropout before the adapters")
 
 
+class SeeingConfig(Part):
+    """The first layers of the language model learn to see, the others to read; see training/reading.py."""
+
+    layers: int = Field(ge=1, description="how many are the first")
+    alone: bool = Field(
+        default=False,
+        description="the rest of the language model is frozen, and on batches without text to learn not even run",
+    )
+    words: float = Field(default=0.0, ge=0, description="weight of what the first layers change of the words")
+    action: float = Field(
+        default=0.0, ge=0, description="weight of the action token's distance from what the names of its classes say"
+    )
+
+
 class EvaluationConfig(Part):
     """Multiple-choice accuracy while training: option letters in one forward pass."""
 
@@ -102,8 +116,9 @@ class StageConfig(Part):
     )
     jitter: bool = Field(default=False, description="move each frame at random within its part of the clip")
     max_length: int | None = Field(default=None, ge=1, description="tokens after which a record is cut")
-    supervise: Literal["published", "answer"] = Field(
-        default="published", description="which tokens are learnt, see TokenisationConfig"
+    supervise: Literal["published", "answer", "nothing"] = Field(
+        default="published",
+        description="which tokens are learnt, see TokenisationConfig; with 'nothing' only the heads",
     )
     action: ActionTokenConfig | None = Field(
         default=None, description="give a model without action token this one; null trains what the model has"
@@ -113,15 +128,10 @@ class StageConfig(Part):
         ge=0,
         description="layers to put under the language model's own before this stage; they change nothing until trained",
     )
-    language_layers: int | None = Field(
-        default=None,
-        ge=1,
-        description="run only the first so many layers of the language model on batches in which there is no text to "
-        "learn: those that learn to see",
-    )
+    seeing: SeeingConfig | None = Field(default=None, description="what the first layers of the language model learn")
     name_heads: Path | None = Field(
         default=None,
-        description="annotation folder; the verb and noun heads start from the word vectors of its classes' names",
+        description="annotation folder; the heads start from the word vectors of its classes' names",
     )
     learning_rates: LearningRates = Field(default_factory=LearningRates, description="per part of the model")
     lora: LoraConfig | None = Field(default=None, description="train adapters instead of the weights")

@@ -15,8 +15,9 @@ import torch
 from torch.nn import functional
 
 from llavaction.models.tokenisation import IGNORED
+from llavaction.training.config import SeeingConfig
 
-PIECES = ("lm_loss", "action_loss", "distillation_loss")
+PIECES = ("lm_loss", "action_loss", "distillation_loss", "words_loss", "saying_loss")
 """What the loss is put together from, as named in the log."""
 
 
@@ -65,7 +66,9 @@ def with_few_logits(inputs: dict[str, Any]) -> dict[str, Any]:
     return inputs | {"labels": labels, "shift_labels": kept, "logits_to_keep": columns}
 
 
-def combine(outputs: Any, own: Counts, whole: Counts, action: Any) -> dict[str, torch.Tensor]:
+def combine(
+    outputs: Any, own: Counts, whole: Counts, action: Any, seeing: SeeingConfig | None = None
+) -> dict[str, torch.Tensor]:
     """The share of a micro-batch in every piece of the global batch's loss, and in their weighted sum as "loss".
 
     Args:
@@ -73,6 +76,7 @@ def combine(outputs: Any, own: Counts, whole: Counts, action: Any) -> dict[str, 
         own: counts of the micro-batch.
         whole: of the global batch.
         action: the action token's settings, or None.
+        seeing: weights of ``words_loss`` and ``saying_loss``, see :class:`llavaction.training.reading.Reading`.
     """
     if action is None or "action_loss" not in outputs:
         text = outputs["loss"]
@@ -81,5 +85,9 @@ def combine(outputs: Any, own: Counts, whole: Counts, action: Any) -> dict[str, 
     heads = outputs["action_loss"] * (own.labelled / max(whole.labelled, 1))
     distillation = outputs["distillation_loss"] * (own.videos / max(whole.videos, 1))
     total = text + action.head_weight * heads.to(text) + action.distillation_weight * distillation.to(text)
-    pieces = zip(PIECES, (text, heads, distillation), strict=True)
-    return {"loss": total, **{name: value.detach() for name, value in pieces}}
+    pieces = dict(zip(PIECES, (text, heads, distillation), strict=False))
+    if seeing is not None and "words_loss" in outputs:
+        pieces["words_loss"] = outputs["words_loss"] * (own.videos / max(whole.videos, 1))
+        pieces["saying_loss"] = outputs["saying_loss"] * (own.labelled / max(whole.labelled, 1))
+        total = total + (seeing.words * pieces["words_loss"] + seeing.action * pieces["saying_loss"]).to(text)
+    return {"loss": total, **{name: value.detach() for name, value in pieces.items()}}

@@ -53,21 +53,25 @@ class Probe:
 
     def __call__(self, model: Any, rank: int = 0, world: int = 1) -> Tally:
         """Ask every ``world``-th question from number ``rank`` on; one whose video cannot be read counts as wrong."""
-        right = failed = 0
-        own = self.questions[rank::world]
+        answers = self.answers(model, rank, world)
+        return Tally(sum(map(bool, answers)), answers.count(None), len(answers))
+
+    def answers(self, model: Any, rank: int = 0, world: int = 1) -> list[bool | None]:
+        """Whether each of the questions is answered rightly; None where its video cannot be read."""
+        found: list[bool | None] = []
         training = model.training
         model.eval()
-        for question in own:
+        for question in self.questions[rank::world]:
             prepared = self._prepare(question)
             if prepared is None:
-                failed += 1
+                found.append(None)
                 continue
             with torch.no_grad():
                 logits = model(**self._inputs(prepared, model.device), logits_to_keep=1).logits[0, -1]
             letters = list(self._letters.ids[: len(question.options)])
-            right += int(logits[letters].argmax()) == question.answer
+            found.append(int(logits[letters].argmax()) == question.answer)
         model.train(training)
-        return Tally(right, failed, len(own))
+        return found
 
     def _prepare(self, question: Question) -> Prepared | None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from llavaction.models.depth import add_layers_below
 from llavaction.models.mini import write_mini
 from llavaction.models.processor import LlavaVideoProcessor
 from llavaction.models.tiny import write_tiny
-from llavaction.training.config import LoraConfig, StageConfig, TrainConfig
+from llavaction.training.config import LoraConfig, SeeingConfig, StageConfig, TrainConfig
 from llavaction.training.parts import PARTS, part_of
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json")
@@ -109,7 +110,8 @@ def make_trainee(folder: Path, stage: StageConfig, *, seed: int, attention: str 
     checkpoint = replace(checkpoint, config=core.config)
     rates = stage.learning_rates.model_dump()
     for name, parameter in core.named_parameters():
-        parameter.requires_grad_(stage.lora is None and rates[part_of(name)] is not None)
+        learns = rates[part_of(name)] is not None and not _is_above(name, stage.seeing)
+        parameter.requires_grad_(stage.lora is None and learns)
     model = core if stage.lora is None else _with_adapters(core, stage.lora, rates, seed)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError("nothing is left to train", hint="the parts with a learning rate are not in this model")
@@ -208,6 +210,14 @@ def _with_adapters(core: Any, lora: LoraConfig, rates: dict[str, float | None], 
         return peft.get_peft_model(core, config)
 
 
+def _is_above(name: str, seeing: SeeingConfig | None) -> bool:
+    """Whether a parameter belongs to what is frozen where the first layers of the language model learn alone."""
+    if seeing is None or not seeing.alone or part_of(name) != "language":
+        return False
+    place = re.search(r"\blayers\.(\d+)\.", name)
+    return place is None or int(place[1]) >= seeing.layers
+
+
 def _name_heads(core: Any, checkpoint: Checkpoint, annotations: Path) -> None:
     """See :func:`llavaction.models.action_model.name_heads`."""
     settings = action_settings(core.config)
@@ -216,7 +226,7 @@ def _name_heads(core: Any, checkpoint: Checkpoint, annotations: Path) -> None:
     words = EpicKitchens(annotations).vocabulary
     verbs = [words.verb_name(index) for index in range(settings.verbs)]
     nouns = [words.noun_name(index) for index in range(settings.nouns)]
-    name_heads(core, checkpoint.tokenizer, verbs, nouns)
+    name_heads(core, checkpoint.tokenizer, verbs, nouns, words.actions)
 
 
 def _same_action(checkpoint: Checkpoint, wanted: ActionTokenConfig) -> None:

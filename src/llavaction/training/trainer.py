@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from llavaction.training.inputs import RECORDS, SKIPPED, BatchMaker, ClipDataset
 from llavaction.training.losses import PIECES, Counts, combine, count, with_few_logits
 from llavaction.training.meter import Meter
 from llavaction.training.probe import Probe
+from llavaction.training.reading import Reading
 from llavaction.training.schedule import Schedule
 from llavaction.training.scheduled import ScheduledTrainer
 from llavaction.training.trainee import Trainee, parameter_groups
@@ -66,7 +68,9 @@ class ActionTrainer(ScheduledTrainer):
             callbacks=callbacks,
             tied=frozenset(getattr(trainee.core, "all_tied_weights_keys", None) or ()),
         )
-        trainee.model.register_forward_hook(_losses_alone)
+        seeing = stage.seeing
+        guard = Reading(self._core, seeing.layers) if seeing is not None and (seeing.words or seeing.action) else None
+        trainee.model.register_forward_hook(partial(_losses_alone, guard), with_kwargs=True)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW with a learning rate for every part of the model."""
@@ -102,10 +106,11 @@ class ActionTrainer(ScheduledTrainer):
         own, whole = count(self._core, inputs), num_items_in_batch or count(self._core, inputs)
         if self._action is None:
             inputs.pop("action_labels", None)
-        shallow = None if own.tokens else self._stage.language_layers
+        seeing = self._stage.seeing
+        shallow = seeing.layers if seeing is not None and seeing.alone and not own.tokens else None
         with first_layers(self._core, shallow):
             outputs = model(**with_few_logits(inputs), num_items_in_batch=max(whole.tokens, 1))
-        pieces = combine(outputs, own, whole, self._action)
+        pieces = combine(outputs, own, whole, self._action, seeing)
         loss = pieces.pop("loss") * self.args.world_size
         mask = inputs["attention_mask"]
         learnt = (inputs["labels"] != IGNORED).any(1)
@@ -130,14 +135,20 @@ class ActionTrainer(ScheduledTrainer):
         return self._reported(metrics)
 
 
-def _losses_alone(module: nn.Module, inputs: Any, outputs: Any) -> dict[str, torch.Tensor] | None:
+def _losses_alone(
+    guard: Reading | None, module: nn.Module, args: Any, inputs: dict[str, Any], outputs: Any
+) -> dict[str, torch.Tensor] | None:
     """In training, hand on nothing but the losses: what wraps a model for several processes cannot copy more.
+
+    What the ``guard`` finds is added.
 
     A loss that no trained parameter had a part in, as of text where only the projector learns, gets a gradient of zero.
     """
     if not module.training:
         return None
     losses = {name: outputs[name] for name in ("loss", *PIECES) if name in outputs}
+    if guard is not None and "action_loss" in losses:
+        losses["words_loss"], losses["saying_loss"] = guard(inputs, outputs["hidden_states"])
     if not any(value.requires_grad for value in losses.values()):
         smallest = min((item for item in module.parameters() if item.requires_grad), key=torch.numel)
         nothing = 0.0 * smallest.sum()

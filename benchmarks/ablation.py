@@ -1,0 +1,178 @@
+"""What each kind of training record is worth: the paper's ablation on kitchen_mini.
+
+From one common start, which can see and has never been asked a question about a video, runs of equal length that
+differ in their records alone; each is then asked the hard and the random questions of the test split.
+
+    llavaction train --config recipes/kitchen-mini.yaml     # leaves the start and the data in runs/kitchen-mini
+    python benchmarks/ablation.py --part 0/2 & python benchmarks/ablation.py --part 1/2    # two cores
+    python benchmarks/ablation.py --table
+
+Every finished run is a line of results.jsonl; what is there is not done again.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+import yaml
+
+from llavaction.base.records import write_text
+from llavaction.base.statistics import ClusteredBootstrap
+from llavaction.curation.mixture import RECORDS, curate
+from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.models.checkpoint import load_model, open_checkpoint
+from llavaction.questions.builder import BuildConfig, build_benchmark
+from llavaction.questions.schema import Benchmark, Question
+from llavaction.training.config import TrainConfig
+from llavaction.training.probe import Probe, spread
+from llavaction.training.run import train
+from llavaction.video.library import VideoLibrary
+
+HOME = Path("runs/kitchen-mini")
+START = HOME / "model" / "see" / "model"
+CHOICE = {"task": "hard_action_recognition", "options": 5, "weight": 2}
+HARD, RANDOM = {**CHOICE, "miner": "exchangeable"}, {**CHOICE, "miner": "random"}
+STEPS: tuple[tuple[str, tuple[dict[str, Any], ...], bool], ...] = (
+    ("random distractors", (RANDOM,), False),
+    ("hard distractors", (HARD,), False),
+    ("+ temporal detection", ({"task": "temporal_detection", "weight": 0.5},), False),
+    ("+ action token", (), True),
+    ("+ direct narration", ({"task": "direct_narration", "answer": "label", "weight": 0.5},), True),
+    ("+ captions and QA", ({"task": "caption", "weight": 0.25}, {"task": "open_qa", "weight": 0.25}), True),
+    ("+ prior actions", ({"task": "prior_actions", "miner": "exchangeable", "weight": 0.5},), True),
+)
+"""Name of the arm, what it adds to the one before (the first two stand alone), is the action token supervised."""
+THREE_SEEDS = ("random distractors", "hard distractors", "+ temporal detection", "+ action token")
+"""What the two main claims are about: random against hard, and the action token against the arm before it."""
+
+
+def arms() -> Iterator[tuple[str, list[dict[str, Any]], bool]]:
+    """Every arm with all its tasks."""
+    tasks: list[dict[str, Any]] = []
+    for name, added, supervised in STEPS:
+        tasks = [*tasks, *added] if name.startswith("+") else list(added)
+        yield name, copy.deepcopy(tasks), supervised
+
+
+def questions(settings: Mapping[str, Any], count: int) -> list[Question]:
+    """Questions of the test split, spread over it."""
+    dataset = EpicKitchens(HOME / "data" / "annotations")
+    made: Benchmark = build_benchmark(dataset, BuildConfig.from_mapping({"split": "test", "options": 5, **settings}), 1)
+    return spread(made.questions, count)
+
+
+class Examiner:
+    """Asks a model the hard and the random questions; their clips are decoded once."""
+
+    def __init__(self, count: int) -> None:
+        self._asked = {"hard": questions({}, count), "random": questions({"miner": "random"}, count)}
+        self._library = Remembering(HOME / "data" / "videos")
+
+    def __call__(self, folder: Path) -> dict[str, Any]:
+        """Accuracy with a 95 % interval clustered by video, and the answers."""
+        checkpoint = open_checkpoint(folder)
+        model = load_model(checkpoint, device=torch.device("cpu"), dtype=torch.float32)
+        found: dict[str, Any] = {}
+        for name, asked in self._asked.items():
+            probe = Probe(checkpoint, model, asked, self._library, frames=8, prompt="letters")
+            right = np.array(probe.answers(model), dtype=float)
+            interval = ClusteredBootstrap([question.clip.video_id for question in asked]).interval(right)
+            found[name] = interval.rounded(4)
+        return found
+
+
+class Remembering(VideoLibrary):
+    """A library that decodes every clip once."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._clips: dict[Any, Any] = {}
+
+    def read(self, clip: Any, count: int, **options: Any) -> Any:
+        """See the parent."""
+        if (clip, count) not in self._clips:
+            self._clips[clip, count] = super().read(clip, count, **options)
+        return self._clips[clip, count]
+
+
+def recipe(
+    name: str, tasks: list[dict[str, Any]], supervised: bool, seed: int, output: Path, steps: int
+) -> TrainConfig:
+    """The training of an arm: the last stage of recipes/kitchen-mini.yaml, shorter and with other records."""
+    base = yaml.safe_load(Path("recipes/kitchen-mini.yaml").read_text(encoding="utf-8"))
+    (stage,) = (stage for stage in base.pop("stages") if stage["name"] == "hard")
+    del base["prepare"], stage["evaluation"]
+    mixture = output / "mixture.yaml"
+    for number, task in enumerate(tasks):
+        task["name"] = f"{task['task']}-{number}"
+    write_text(mixture, yaml.safe_dump({"split": "train", "seed": seed, "tasks": tasks}))
+    curate(EpicKitchens(HOME / "data" / "annotations"), mixture, output / "records")
+    stage["records"] = [{"path": str(output / "records" / RECORDS)}]
+    stage["action"] = {**stage["action"], "head_weight": 1.0 if supervised else 0.0}
+    stage["learning_rates"]["tower"] = None
+    return TrainConfig.from_mapping({
+        **base, **stage, "name": "train", "model": str(START), "output": str(output / "model"), "seed": seed,
+        "steps": steps, "save_steps": 10**6,
+    })  # fmt: skip
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = ["| records | seeds | hard questions | random questions |", "|---|---|---|---|"]
+    for name in ("zero-shot", *(name for name, *_ in STEPS)):
+        own = [line for line in results if line["arm"] == name]
+        if not own:
+            continue
+        cells = []
+        for kind in ("hard", "random"):
+            values = [100 * line[kind]["value"] for line in own]
+            if len(own) == 1:
+                cells.append(f"{values[0]:.1f} [{100 * own[0][kind]['low']:.1f}, {100 * own[0][kind]['high']:.1f}]")
+            else:
+                cells.append(f"{np.mean(values):.1f} ({', '.join(f'{value:.1f}' for value in values)})")
+        lines.append(f"| {name} | {len(own)} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--output", type=click.Path(path_type=Path), default=Path("runs/ablation"), show_default=True)
+@click.option("--steps", default=150, show_default=True, help="Optimiser steps of every run.")
+@click.option("--count", default=500, show_default=True, help="Questions of each kind.")
+@click.option("--part", default="0/1", show_default=True, help="Do every N-th run from number K on: K/N.")
+@click.option("--table", "only_table", is_flag=True, help="Only print what is there.")
+def main(output: Path, steps: int, count: int, part: str, only_table: bool) -> None:
+    """Run what is missing and print the table."""
+    results = output / "results.jsonl"
+
+    def there() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in results.read_text().splitlines()] if results.is_file() else []
+
+    if not only_table:
+        output.mkdir(parents=True, exist_ok=True)
+        jobs = [("zero-shot", [], False, 0)]
+        jobs += [(*arm, seed) for seed in range(3) for arm in arms() if seed == 0 or arm[0] in THREE_SEEDS]
+        first, every = (int(number) for number in part.split("/"))
+        examine = Examiner(count)
+        for name, tasks, supervised, seed in jobs[first::every]:
+            if any(line["arm"] == name and line["seed"] == seed for line in there()):
+                continue
+            folder = START
+            if tasks:
+                home = output / f"{name.strip('+ ').replace(' ', '-')}-{seed}"
+                folder = train(recipe(tasks, supervised, seed, home, steps)).model
+            line = {"arm": name, "seed": seed, "steps": steps, **examine(folder)}
+            with results.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
+            click.echo(json.dumps(line))
+    click.echo(table(there()))
+
+
+if __name__ == "__main__":
+    main()
