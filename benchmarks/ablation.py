@@ -82,7 +82,7 @@ class Examiner:
         found: dict[str, Any] = {}
         for name, asked in self._asked.items():
             probe = Probe(checkpoint, model, asked, self._library, frames=8, prompt="letters")
-            right = np.array(probe.answers(model), dtype=float)
+            right = np.array([bool(answer) for answer in probe.answers(model)], dtype=float)  # unreadable is wrong
             interval = ClusteredBootstrap([question.clip.video_id for question in asked]).interval(right)
             found[name] = interval.rounded(4)
         return found
@@ -102,9 +102,7 @@ class Remembering(VideoLibrary):
         return self._clips[clip, count]
 
 
-def recipe(
-    name: str, tasks: list[dict[str, Any]], supervised: bool, seed: int, output: Path, steps: int
-) -> TrainConfig:
+def recipe(tasks: list[dict[str, Any]], supervised: bool, seed: int, output: Path, steps: int) -> TrainConfig:
     """The training of an arm: the last stage of recipes/kitchen-mini.yaml, shorter and with other records."""
     base = yaml.safe_load(Path("recipes/kitchen-mini.yaml").read_text(encoding="utf-8"))
     (stage,) = (stage for stage in base.pop("stages") if stage["name"] == "hard")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
 from kitchenette import film_colours, settings, write_mixture
 
 from llavaction.base.errors import InputError
+from llavaction.base.records import read_json
+from llavaction.cli import main
 from llavaction.cli.main import cli
+from llavaction.cli.train import PREPARED, prepare
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,7 @@ def test_a_recipe_and_what_replaces_it(recipe: Path) -> None:
         ("model=tiny:lava_video", "unknown tiny model family 'lava_video'\n.*did you mean 'llava_video'"),
         ("videos=nowhere", "nowhere: no such folder of videos"),
         ("steps", "'steps' is not KEY=VALUE"),
+        ("prepare=['data curat']", "prepare: 'llavaction data curat': No such command 'curat'"),
         ("global_batch=3", "global_batch 3 is no multiple of micro_batch 2"),
     ],
 )
@@ -50,3 +55,68 @@ def test_what_is_refused(recipe: Path, tmp_path: Path, setting: str, message: st
     with pytest.raises(InputError, match=message):
         arguments = ["train", "--config", str(recipe), f"output={tmp_path}/run", setting]
         CliRunner().invoke(cli, arguments, catch_exceptions=False)
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a command line with the command ``note`` has been told; "never" fails, "cannot" is refused."""
+    told: list[str] = []
+
+    @click.group()
+    def group() -> None:
+        pass
+
+    @group.command()
+    @click.argument("what")
+    @click.option("--loud", is_flag=True)
+    def note(what: str, loud: bool) -> None:
+        if what == "never":
+            raise InputError("never is not possible")
+        if what == "cannot":
+            raise click.UsageError("it cannot be")
+        told.append(what.upper() if loud else what)
+
+    monkeypatch.setattr(main, "cli", group)
+    return told
+
+
+def test_commands_are_run_once_and_in_order(
+    done: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, commands = tmp_path / "new" / PREPARED, ["note one", "note 'two words' --loud", "note three"]
+    prepare(commands, file)
+    assert done == ["one", "TWO WORDS", "three"]
+    assert read_json(file) == commands
+    assert capsys.readouterr().err.splitlines() == [f"llavaction {command}" for command in commands]
+    prepare(commands, file)
+    assert len(done) == 3 and not capsys.readouterr().err
+    prepare([*commands, "note four"], file)
+    assert done[3:] == ["four"]
+
+
+def test_a_changed_command_is_run_again_with_those_after_it(done: list[str], tmp_path: Path) -> None:
+    file = tmp_path / PREPARED
+    prepare(["note one", "note two", "note three"], file)
+    prepare(["note one", "note other", "note three"], file)
+    assert done[3:] == ["other", "three"]
+    assert read_json(file) == ["note one", "note other", "note three"]
+    prepare(["note one", "note between", "note other", "note three"], file)
+    assert done[5:] == ["between", "other", "three"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("note never", "never is not possible"),
+        ("note cannot", "prepare: 'llavaction note cannot': it cannot be"),
+        ("note a --quiet", "prepare: 'llavaction note a --quiet': No such option.*--quiet"),
+        ("nota a", "prepare: 'llavaction nota a': No such command 'nota'"),
+    ],
+)
+def test_what_fails_is_named_and_tried_again(done: list[str], tmp_path: Path, wrong: str, message: str) -> None:
+    file = tmp_path / PREPARED
+    with pytest.raises(InputError, match=message):
+        prepare(["note one", wrong, "note three"], file)
+    assert done == ["one"] and read_json(file) == ["note one"]
+    prepare(["note one", "note two", "note three"], file)
+    assert done == ["one", "two", "three"]

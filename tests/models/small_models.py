@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from llavaction.models.checkpoint import load_model, open_checkpoint
 from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoForConditionalGeneration
+from llavaction.models.mini_config import MiniConfig
 
 WORDS = 100
 IMAGE, VIDEO, FIRST_ACTION = WORDS, WORDS + 1, WORDS + 2
@@ -91,3 +94,15 @@ def batch_of(rows: list[list[int]], videos: list[torch.Tensor], left: bool = Fal
         inputs["pixel_values_videos"] = torch.nn.utils.rnn.pad_sequence(videos, batch_first=True)
         inputs["video_frame_counts"] = torch.tensor([len(video) for video in videos])
     return inputs
+
+
+MINI = MiniConfig(side=24, patch=12, tower_width=32, tower_layers=1, width=64, layers=2, entries=400, context=512)
+MINI_TEXTS = (
+    "What is the person doing?\nA. turn-on tap\nB. take plate\nC. wash pan\nAnswer with a letter.",
+    "<video>\nWhich is it?\nA. wash plate\nB. turn-on tap\nC. take pan",
+) * 3
+
+
+def mini_model(folder: Path, attention: str | None = None) -> Any:
+    """The model of a folder of ``write_mini``, in float32."""
+    return load_model(open_checkpoint(folder), device=torch.device("cpu"), dtype=torch.float32, attention=attention)

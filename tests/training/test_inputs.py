@@ -17,11 +17,22 @@ from llavaction.models.collator import TrainingItem
 from llavaction.models.tokenisation import IGNORED
 from llavaction.training.config import TrainConfig
 from llavaction.training.flops import FlopCounter
-from llavaction.training.inputs import RECORDS, SKIPPED, BatchMaker, ClipDataset, Skipped, lengths_of, rows_for
+from llavaction.training.inputs import (
+    RECORDS,
+    SKIPPED,
+    BatchMaker,
+    ClipDataset,
+    FrameStore,
+    Skipped,
+    lengths_of,
+    rows_for,
+)
 from llavaction.training.losses import count, with_few_logits
 from llavaction.training.mixture import Mixture, frames_of
 from llavaction.training.schedule import Draw
 from llavaction.training.trainee import Trainee, make_trainee, start_folder
+from llavaction.video.errors import CorruptVideoError
+from llavaction.video.frames import Frames
 from llavaction.video.library import VideoLibrary
 
 HEADS = {"supervision": "three_tokens", "verbs": 3, "nouns": 3, "actions": 3}
@@ -155,3 +166,65 @@ def test_jitter_is_a_matter_of_record_and_turn(home: Path) -> None:
     assert np.array_equal(times(moved, 2), times(dataset(home, record, jitter=1), 2))
     turns = [tuple(times(moved, turn)) for turn in range(8)]
     assert len(set(turns)) > 3
+
+
+def clip(kilobytes: int = 12, **values: Any) -> Frames:
+    return Frames(np.zeros((kilobytes, 10, 10, 10), np.uint8), np.zeros(kilobytes), **values)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "decoded"),
+    [(1.0, {"a": 1, "b": 1, "c": 1}), (25e-6, {"a": 1, "b": 1, "c": 3}), (12e-6, {"a": 1, "b": 3, "c": 3}), (0, 3)],
+)
+def test_clips_are_kept_while_there_is_room(gigabytes: float, decoded: Any) -> None:
+    store, found = FrameStore(gigabytes), dict.fromkeys("abc", 0)
+    kept = {name: clip() for name in found}
+    for _ in range(3):
+        for name in found:
+
+            def decode(name: str = name) -> Frames:
+                found[name] += 1
+                return kept[name]
+
+            assert store.read(name, decode) is kept[name]
+    assert found == (dict.fromkeys("abc", decoded) if isinstance(decoded, int) else decoded)
+
+
+def test_a_smaller_clip_still_fits_and_damaged_ones_are_not_kept() -> None:
+    store, calls = FrameStore(20e-6), []
+
+    def read(key: str, frames: Frames) -> None:
+        store.read(key, lambda: calls.append(key) or frames)
+
+    damaged = clip(5, error=CorruptVideoError("half of it is missing"))
+    for _ in range(2):
+        for key, frames in (("damaged", damaged), ("large", clip(21)), ("small", clip(15)), ("rest", clip(5))):
+            read(key, frames)
+    assert calls == ["damaged", "large", "small", "rest", "damaged", "large"]
+
+
+def test_records_of_one_clip_share_what_is_decoded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, read = [], VideoLibrary.read
+
+    def counted(self: VideoLibrary, clip: Any, *args: Any, **rest: Any) -> Frames:
+        calls.append(clip.video_id)
+        return read(self, clip, *args, **rest)
+
+    monkeypatch.setattr(VideoLibrary, "read", counted)
+    same = clip_record(0).model_copy(update={"record_id": "again"})
+    mixture, library = Mixture([clip_record(0), same, clip_record(1)], [3, 3, 2], []), VideoLibrary(home / "videos")
+    store = FrameStore(1)
+    for jitter, expected in ((None, ["red", "green"]), (1, ["red", "red", "green"])):
+        calls.clear()
+        first, second, _ = (ClipDataset(mixture, library, jitter, store)[Draw(number, 0)] for number in range(3))
+        assert calls == expected
+        assert isinstance(first, TrainingItem) and isinstance(second, TrainingItem)
+        assert np.array_equal(first.videos[0], second.videos[0]) == (jitter is None)
+    more = Mixture([clip_record(0)], [2], [])  # fewer frames are another choice of them
+    assert len(ClipDataset(more, library, None, store)[Draw(0, 0)].videos[0]) == 2  # type: ignore[union-attr]
+
+
+def test_kept_clips_and_worker_processes_exclude_each_other(home: Path) -> None:
+    assert TrainConfig.from_mapping(settings(home, cache_gb=0.5, workers=0)).cache_gb == 0.5
+    with pytest.raises(InputError, match="cache_gb needs workers: 0"):
+        TrainConfig.from_mapping(settings(home, cache_gb=0.5, workers=1))

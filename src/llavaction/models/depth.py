@@ -26,7 +26,7 @@ def add_layers_below(model: Any, layers: int, seed: int = 0) -> None:
     first = stack[0]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        new = [type(first)(text, number) for number in range(layers)]
+        new = [type(first)(text, 0) for _ in range(layers)]  # they get their numbers below
         for layer in new:
             for name, weight in layer.named_parameters():
                 if name.endswith(("o_proj.weight", "down_proj.weight", "bias")):

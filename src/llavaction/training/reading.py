@@ -13,6 +13,9 @@ from typing import Any
 
 import torch
 
+from llavaction.base.errors import InputError
+from llavaction.models.action_token import action_settings
+
 
 class Reading:
     """Compares what the first layers of a language model put out with what the others can read.
@@ -20,9 +23,17 @@ class Reading:
     Args:
         core: a model with an action token, whose language model has a norm behind its layers.
         layers: how many are the first.
+
+    Raises:
+        InputError: the model has no action token, or no more layers than that.
     """
 
     def __init__(self, core: Any, layers: int) -> None:
+        if action_settings(core.config) is None:
+            raise InputError("seeing: the model has no action token", hint="give it one: action: {...}")
+        depth = len(core.model.language_model.layers)
+        if layers >= depth:
+            raise InputError(f"seeing.layers is {layers}, but the language model has {depth} layers")
         self._core, self._layers = core, layers
         self._last: torch.Tensor | None = None
         core.model.language_model.norm.register_forward_pre_hook(self._note)

@@ -69,7 +69,7 @@ class ActionTrainer(ScheduledTrainer):
             tied=frozenset(getattr(trainee.core, "all_tied_weights_keys", None) or ()),
         )
         seeing = stage.seeing
-        guard = Reading(self._core, seeing.layers) if seeing is not None and (seeing.words or seeing.action) else None
+        guard = None if seeing is None else Reading(self._core, seeing.layers)
         trainee.model.register_forward_hook(partial(_losses_alone, guard), with_kwargs=True)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
