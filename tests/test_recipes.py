@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from kitchenette import clip_record, film_colours, text_record, write_benchmark
 
 from llavaction.base.records import read_json, write_records
+from llavaction.cli.main import cli
+from llavaction.cli.options import mapping
+from llavaction.cli.train import prepare
+from llavaction.curation.mixture import load_mixture
 from llavaction.curation.records import ActionLabels
+from llavaction.datasets.kitchen_mini import KitchenMiniConfig
+from llavaction.specialists.config import SpecialistConfig
 from llavaction.training.config import TrainConfig, load_config
 from llavaction.training.run import train
 
-RECIPES = sorted((Path(__file__).resolve().parents[1] / "recipes").glob("*.yaml"))
+ROOT = Path(__file__).resolve().parents[1]
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+MIXTURES = sorted((ROOT / "recipes" / "mixtures").glob("*.yaml"))
+PREPARED = [path for path in RECIPES if load_config(path).prepare]
+"""Recipes that make their own data."""
 TINY = {"qwen3-vl-8b-lora": "qwen3_vl", "llavaction-0.5b": "llava_onevision"}
 
 
@@ -61,7 +73,7 @@ def tiny(recipe: Path, home: Path, output: Path) -> list[tuple[str, Any]]:
     return changes
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("recipe", [path for path in RECIPES if path not in PREPARED], ids=lambda path: path.stem)
 def test_every_recipe_runs(recipe: Path, data: Path, tmp_path: Path) -> None:
     config = load_config(recipe, tiny(recipe, data, tmp_path / "run"))
     result = train(config)
@@ -82,3 +94,82 @@ def test_published_settings() -> None:
         assert (config.schedule, config.weight_decay, config.precision) == ("cosine", 0.0, "bfloat16")
         assert config.action is not None and config.action.sizes == (97, 300, 3806)
     assert read_json(folder / "zero3.json")["zero_optimization"]["stage"] == 3
+
+
+def parsed(command: str) -> tuple[str, dict[str, Any]]:
+    """The full name of a command and its options, as click reads them; it is not run."""
+    group: click.Command = cli
+    context, names, rest = None, [], shlex.split(command)
+    while isinstance(group, click.Group):
+        context = click.Context(group, parent=context)
+        name, found, rest = group.resolve_command(context, rest)
+        assert name is not None and found is not None
+        names.append(name)
+        group = found
+    return " ".join(names), group.make_context(names[-1], list(rest), parent=context).params
+
+
+def test_a_command_that_is_none_is_noticed() -> None:
+    assert parsed("data curate --annotations a --mixture b --output c")[0] == "data curate"
+    for wrong in ("data cure", "dato curate", "data curate --annotations a --mixture b --output c --unknown"):
+        with pytest.raises(click.UsageError):
+            parsed(wrong)
+
+
+@pytest.mark.parametrize("recipe", PREPARED, ids=lambda path: path.stem)
+def test_what_a_recipe_prepares(recipe: Path) -> None:
+    config = load_config(recipe)
+    made: list[Path] = []
+    for command in config.prepare:
+        name, options = parsed(command)
+        if name == "data kitchen-mini":
+            KitchenMiniConfig.from_mapping(mapping(options["settings"]))
+        else:
+            assert any(options["annotations"].is_relative_to(folder) for folder in made), command
+        if name == "specialist train":
+            SpecialistConfig.from_mapping(mapping(options["settings"]))
+        if name == "data curate":
+            assert ROOT / options["mixture"] in MIXTURES
+        assert options["output"] not in made
+        made.append(options["output"])
+    for stage in config.resolved():
+        read = [stage.videos, stage.name_heads, *(records.path for records in stage.records)]
+        read += [None if stage.boxes is None else stage.boxes.path]
+        read += [None if stage.evaluation is None else stage.evaluation.benchmark]
+        for path in read:
+            assert path is None or any(path.is_relative_to(folder) for folder in made), path
+
+
+@pytest.mark.parametrize("mixture", MIXTURES, ids=lambda path: path.stem)
+def test_every_mixture_is_sound(mixture: Path) -> None:
+    config, tasks = load_mixture(mixture)
+    assert config.split == "train" and tasks
+    assert all(task.stand_in or not task.clutter for task in tasks)
+
+
+@pytest.mark.parametrize("recipe", PREPARED, ids=lambda path: path.stem)
+def test_a_recipe_that_makes_its_data_runs(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a much smaller kitchen, with a smaller model and two steps for every stage."""
+    monkeypatch.chdir(ROOT)
+    text = recipe.read_text(encoding="utf-8").replace("runs/kitchen-mini", str(tmp_path))
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+    plain = load_config(tmp_path / "recipe.yaml")
+    commands = [command for command in plain.prepare if not command.startswith("specialist")]
+    small = {"width": 64, "height": 48, "train_videos": 2, "validation_videos": 2, "test_videos": 2}
+    small |= {"min_segments": 6, "max_segments": 6, "train_participants": 2}
+    small |= {"unseen_validation_participants": 1, "unseen_test_participants": 1}
+    commands[0] += "".join(f" --set {key}={value}" for key, value in small.items()) + " --workers 1"
+    prepare(commands, tmp_path / "prepared.json")
+    shape = {"side": 24, "tower_width": 32, "tower_layers": 1, "width": 64, "layers": 2, "entries": 400}
+    changes: list[tuple[str, Any]] = [(f"mini.{key}", value) for key, value in shape.items()]
+    for number, stage in enumerate(plain.resolved()):
+        own = {"steps": 2, "micro_batch": 2, "global_batch": 4}
+        own |= {} if stage.evaluation is None else {"evaluation.every": 2, "evaluation.limit": 2}
+        changes += [(f"stages.{number}.{key}", value) for key, value in own.items()]
+    config = load_config(tmp_path / "recipe.yaml", changes)
+    result = train(config)
+    losses = [line["loss"] for line in result.metrics if "loss" in line]
+    assert len(losses) >= len(plain.stages) and all(0 < loss < 40 for loss in losses)
+    assert result.accuracy in (0, 0.5, 1)
+    layers = 2 + sum(stage.new_layers for stage in plain.resolved())
+    assert read_json(result.model / "config.json")["text_config"]["num_hidden_layers"] == layers

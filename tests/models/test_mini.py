@@ -79,7 +79,7 @@ def test_frequent_words_are_one_token_with_their_blank(checkpoint: Checkpoint) -
     [
         "A. turn-on tap\nB. turn-off hob",
         "  two  blanks\tand a tab \r\n\r\n trailing ",
-        "What's \"it\", then; (perhaps): no?!",
+        'What\'s "it", then; (perhaps): no?!',
         "Ångström e\u0301 日本語 🍳 \u200b",
         "<|im_start|>user\n<video><image><|im_end|>",
     ],

@@ -9,6 +9,7 @@ import pytest
 import torch
 from small_models import MINI, MINI_TEXTS, mini_model
 
+from llavaction.base.errors import InputError
 from llavaction.models.depth import add_layers_below, first_layers
 from llavaction.models.mini import write_mini
 from llavaction.training.reading import Reading
@@ -53,14 +54,14 @@ class Case:
 def test_layers_that_change_nothing(folder: Path) -> None:
     case = Case(folder)
     told, said = case.found()
-    assert float(told) == 0
+    assert told.item() == 0
     table = case.model.get_input_embeddings()
     token = table.action_token.weight[0].detach()
     names = torch.stack([
         case.model.verb_head.weight[verb] + case.model.noun_head.weight[noun] for verb, noun in ((3, 5), (2, 4))
     ]).detach()  # fmt: skip
     expected = names.square().mean() / (token + names).square().mean()
-    assert float(said) == pytest.approx(float(expected), rel=1e-5) and float(said) > 0.1
+    assert said.item() == pytest.approx(expected.item(), rel=1e-5) and said.item() > 0.1
 
 
 def test_it_grows_with_what_is_changed(folder: Path) -> None:
@@ -68,10 +69,10 @@ def test_it_grows_with_what_is_changed(folder: Path) -> None:
     found = []
     for strength in (0.0, 0.02, 0.05, 0.1):
         case.disturb(strength)
-        found.append(float(case.found()[0]))
+        found.append(case.found()[0].item())
     assert found == sorted(found) and found[1] > 1e-4 and found[3] > 3 * found[2] > 9 * found[1]
     case.inputs["input_ids"] = case.inputs["input_ids"].masked_fill(case.inputs["attention_mask"] == 0, 309)
-    assert float(case.found()[0]) == pytest.approx(found[3], rel=1e-6)  # padding has no part in it
+    assert case.found()[0].item() == pytest.approx(found[3], rel=1e-6)  # padding has no part in it
 
 
 def test_what_the_names_say_is_no_distance(folder: Path) -> None:
@@ -79,7 +80,7 @@ def test_what_the_names_say_is_no_distance(folder: Path) -> None:
     with torch.no_grad():
         for head in (case.model.verb_head, case.model.noun_head):
             head.weight.zero_()
-    assert [float(value) for value in case.found()] == [0, 0]
+    assert [value.item() for value in case.found()] == [0, 0]
 
 
 def test_rows_without_labels_have_nothing_to_say(folder: Path) -> None:
@@ -88,11 +89,11 @@ def test_rows_without_labels_have_nothing_to_say(folder: Path) -> None:
     both = case.found()
     case.inputs["action_labels"] = torch.tensor([[-1, -1, -1], [-1, 2, -1], [4, -1, 3]])
     told, said = case.found()
-    assert float(said) == 0 and torch.equal(told, both[0])
+    assert said.item() == 0 and torch.equal(told, both[0])
     whole, case.inputs["action_labels"] = case.inputs, torch.tensor(LABELS)
     rows = {name: value[[0, 2]] for name, value in whole.items()}
     case.inputs = rows
-    assert float(case.found()[1]) == pytest.approx(float(both[1]), rel=1e-5)
+    assert case.found()[1].item() == pytest.approx(both[1].item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.1])
@@ -101,10 +102,16 @@ def test_the_layers_above_need_not_run(folder: Path, strength: float) -> None:
     case.disturb(strength)
     deep, shallow = case.found(), case.found(shallow=True)
     assert all(torch.equal(one, other) for one, other in zip(deep, shallow, strict=True))
-    everything = Case(folder)
-    everything.disturb(strength)
-    everything.reading = Reading(everything.model, 4)  # the first layers may be all
-    assert float(everything.found()[0]) > float(deep[0])
+
+
+def test_what_is_refused(folder: Path) -> None:
+    case = Case(folder)
+    Reading(case.model, 3)
+    with pytest.raises(InputError, match=r"seeing\.layers is 4, but the language model has 4 layers"):
+        Reading(case.model, 4)
+    case.model.config.action = None
+    with pytest.raises(InputError, match="seeing: the model has no action token"):
+        Reading(case.model, 2)
 
 
 def test_gradients_reach_the_first_layers_alone(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,8 @@ def train(config: Path, settings: tuple[str, ...], json_out: bool) -> None:
     from llavaction.training.run import train as run
 
     recipe = load_config(config, list(mapping(settings).items()))
-    prepare(recipe.prepare, recipe.output / PREPARED)
+    if os.environ.get("RANK", "0") == "0":  # the other processes wait for the first when the training begins
+        prepare(recipe.prepare, recipe.output / PREPARED)
     result = run(recipe)
     if result.is_main:
         report = {"model": str(result.model), "final_loss": result.final_loss, "accuracy": result.accuracy}
