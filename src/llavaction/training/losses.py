@@ -3,8 +3,8 @@
 Every mean is taken over the global batch: the text's over all of its learnt tokens, the heads' over its labelled
 videos, the distillation's over its videos. So accumulated gradients, those of several processes and those of one large
 batch are equal. (The published code takes the text's mean within each micro-batch, which weighs the tokens of short
-answers more; with one micro-batch per step both are the same.) The exception are the two losses of reading.py, which are
-shares within a micro-batch and averaged over them.
+answers more; with one micro-batch per step both are the same.) The exception are the two losses of reading.py, which
+are shares within a micro-batch, averaged over them.
 """
 
 from __future__ import annotations
