@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo smoke test lint bench clean
+.PHONY: install demo smoke mini test lint bench clean
 
 install: $(VENV)/.installed
 
@@ -21,6 +21,13 @@ smoke: install
 	$(BIN)/llavaction benchmark build --annotations runs/smoke/kitchen_mini/annotations --split validation --output runs/smoke/benchmark
 	$(BIN)/llavaction data curate --annotations runs/smoke/kitchen_mini/annotations --mixture recipes/mixtures/kitchen-mini-smoke.yaml --output runs/smoke/records
 	$(BIN)/llavaction train --config recipes/kitchen-mini-smoke.yaml
+
+mini: install
+	$(BIN)/llavaction train --config recipes/kitchen-mini.yaml
+	rm -rf src/llavaction/bundled/mini src/llavaction/bundled/specialist
+	cp -r runs/kitchen-mini/model/model src/llavaction/bundled/mini
+	mkdir src/llavaction/bundled/specialist
+	cp runs/kitchen-mini/specialist/*.json runs/kitchen-mini/specialist/model.safetensors src/llavaction/bundled/specialist
 
 test: install
 	$(BIN)/python -m pytest -n 2

@@ -114,7 +114,7 @@ def recipe(tasks: list[dict[str, Any]], supervised: bool, seed: int, output: Pat
     curate(EpicKitchens(HOME / "data" / "annotations"), mixture, output / "records")
     stage["records"] = [{"path": str(output / "records" / RECORDS)}]
     stage["action"] = {**stage["action"], "head_weight": 1.0 if supervised else 0.0}
-    stage["learning_rates"]["tower"] = None
+    stage["seeing"] = {**stage["seeing"], "action": stage["seeing"]["action"] if supervised else 0.0}
     return TrainConfig.from_mapping({
         **base, **stage, "name": "train", "model": str(START), "output": str(output / "model"), "seed": seed,
         "steps": steps, "save_steps": 10**6,
