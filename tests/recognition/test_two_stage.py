@@ -122,6 +122,17 @@ def test_the_specialist_as_chooser_changes_nothing(tmp_path: Path):
     assert result.recognitions[0].confidence == pytest.approx(0.4 / 0.9, abs=1e-5)
 
 
+def test_the_specialist_has_a_say_as_far_as_it_is_given_weight(tmp_path: Path):
+    # the oracle gives its choice 0.9 and the others 0.05: log 18 apart; candidates lie 0.1 or 0.2 apart
+    enough = CONFIG.model_copy(update={"specialist_weight": 50.0})
+    result = recognise(enough, SEGMENTS, PREDICTIONS, VOCABULARY, OracleBackend(), None, tmp_path / "much")
+    assert all(found.action == found.candidates[0] for found in result.recognitions)
+    assert result.recognitions[0].decision_rule.endswith("specialist's scores times 50 added")
+    little = CONFIG.model_copy(update={"specialist_weight": 1.0})
+    result = recognise(little, SEGMENTS, PREDICTIONS, VOCABULARY, OracleBackend(), None, tmp_path / "little")
+    assert result.metrics["overall"]["two_stage"]["action"]["value"] == 0.75
+
+
 def test_letters_do_not_tell_the_rank(tmp_path: Path):
     segments = [
         SEGMENTS[0].model_copy(update={"segment_id": f"s{i}", "start": float(i), "stop": i + 1.0}) for i in range(300)

@@ -32,6 +32,7 @@ from llavaction.video.library import VideoLibrary
 @click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted.")
 @click.option("--prompt", type=click.Choice(get_args(PromptStyle)), default="letters", show_default=True)
 @click.option("--option-orders", type=int, default=1, show_default=True, help="Orders of the candidates to ask in.")
+@click.option("--specialist-weight", type=float, default=0.0, show_default=True, help="Of its scores in the choice.")
 @click.option("--limit", type=int, help="Recognise only this many segments, the same for every backend.")
 @click.option("--batch-size", type=int, default=4, show_default=True)
 @click.option("--workers", type=int, default=2, show_default=True, help="Threads that decode ahead.")

@@ -17,7 +17,7 @@ class Recognition(Record):
     verb: int | None = Field(default=None, description="class of the chosen action; None where it could not be asked")
     noun: int | None = Field(default=None, description="class of the chosen action; None where it could not be asked")
     confidence: float | None = Field(
-        default=None, ge=0, le=1, description="the model's probability of its choice among the candidates"
+        default=None, ge=0, le=1, description="probability of the choice among the candidates"
     )
     candidates: tuple[Action, ...] = Field(
         min_length=1, description="(verb class, noun class), the specialist's best first"

@@ -68,6 +68,12 @@ class RecognitionConfig(Strict):
     option_orders: int = Field(
         default=1, ge=1, description="cyclic orders of the candidates to ask in, log-probabilities averaged"
     )
+    specialist_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="times this the specialist's scores are added to the model's log-probabilities; 0, as in the "
+        "paper, leaves the choice to the model. Choose it on a validation split",
+    )
     limit: int | None = Field(
         default=None, ge=1, description="recognise only this many segments, the same for every backend"
     )
@@ -234,12 +240,20 @@ def _choose(
             "decision_rule": _rule(config, backend),
             "note": seen.note,
         }
-        found.append(Recognition(**known, **(_choice(question, scores[i]) if i in scores else {"error": seen.error})))
+        ranks = np.array(known["specialist_scores"])
+        weighed = config.specialist_weight * ranks if config.specialist_weight else np.zeros(len(ranks))
+        made = _choice(question, scores[i], weighed) if i in scores else {"error": seen.error}
+        found.append(Recognition(**known, **made))
     return found
 
 
-def _choice(question: Question, scores: NDArray[np.float64]) -> dict[str, Any]:
+def _choice(question: Question, scores: NDArray[np.float64], weighed: NDArray[np.float64]) -> dict[str, Any]:
     """The fields of a recognition that the model decides; of equal scores the specialist's better candidate wins.
+
+    Args:
+        question: the candidates as options.
+        scores: the model's, in the order of the options.
+        weighed: what the specialist adds, in the order of its candidates.
 
     Raises:
         LlavactionError: the backend gave a different number of scores than there are options.
@@ -253,8 +267,9 @@ def _choice(question: Question, scores: NDArray[np.float64]) -> dict[str, Any]:
         return {"error": f"the backend's scores are not all numbers: {scores.tolist()}"}
     places = np.argsort(question.provenance.rank)  # of each candidate among the options
     ranked = np.round(np.maximum(scores[places], FLOOR), DECIMALS) + 0.0
-    shares = np.exp(ranked - np.logaddexp.reduce(ranked))
-    best = int(ranked.argmax())
+    joined = ranked + weighed
+    shares = np.exp(joined - np.logaddexp.reduce(joined))
+    best = int(joined.argmax())
     action = question.options[places[best]].action
     assert action is not None  # only the text beside a single candidate has none, and it has no rank
     return {
@@ -267,7 +282,8 @@ def _choice(question: Question, scores: NDArray[np.float64]) -> dict[str, Any]:
 
 def _rule(config: RecognitionConfig, backend: Backend) -> str:
     orders = f", mean of {config.option_orders} option orders" if config.option_orders > 1 else ""
-    return backend.decision_rule + orders
+    weight = f", specialist's scores times {config.specialist_weight:g} added" if config.specialist_weight else ""
+    return backend.decision_rule + orders + weight
 
 
 def _resolve(config: RecognitionConfig, questions: Sequence[Question], backend: Backend, frames: int) -> dict[str, Any]:
