@@ -60,17 +60,24 @@ def test_arms_accumulate(benchmark: ModuleType) -> None:
 def test_a_run_differs_in_its_records_alone(benchmark: ModuleType, tmp_path: Path) -> None:
     made: dict[str, TrainConfig] = {}
     for name, tasks, supervised in benchmark.arms():
-        made[name] = benchmark.recipe(tasks, supervised, 2, tmp_path / name, 30)
+        made[name] = benchmark.recipe(tasks, supervised, 2, tmp_path / "start", tmp_path / name, 30)
         mixture = yaml.safe_load((tmp_path / name / "mixture.yaml").read_text())
         assert mixture["seed"] == 2 and len({task["name"] for task in mixture["tasks"]}) == len(mixture["tasks"])
     first = made["random distractors"]
     (stage,) = first.resolved()
     assert (stage.steps, stage.learning_rates.tower, stage.evaluation, first.seed) == (30, None, None, 2)
-    assert (first.model, first.prepare, stage.new_layers) == (str(benchmark.START), (), 0)
+    assert (first.model, first.prepare, stage.new_layers) == (str(tmp_path / "start"), (), 0)
     weights = {name: config.action.head_weight for name, config in made.items() if config.action is not None}
     assert list(weights.values()) == [0.0] * 3 + [1.0] * 4
     same = {"exclude": {"records", "output", "action", "seeing"}}
     assert all(config.model_dump(**same) == first.model_dump(**same) for config in made.values())
+
+
+def test_the_start_is_the_lesson_in_seeing_cut_short(benchmark: ModuleType, tmp_path: Path) -> None:
+    config = benchmark.start_recipe(tmp_path, 40)
+    (stage,) = config.resolved()
+    assert (config.model, config.output) == (str(benchmark.SIGHTLESS), tmp_path / "start")
+    assert (stage.steps, stage.supervise, stage.new_layers, stage.boxes) == (40, "nothing", 4, None)
 
 
 def test_every_run_is_done_once(benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +93,9 @@ def test_every_run_is_done_once(benchmark: ModuleType, tmp_path: Path, monkeypat
     monkeypatch.setattr(benchmark, "train", train)
     monkeypatch.setattr(benchmark, "Examiner", examiner)
     output = tmp_path / "ablation"
+    result = CliRunner().invoke(benchmark.main, ["--output", str(output)])
+    assert result.exit_code == 2 and "--start" in result.output
+    (output / "start" / "model").mkdir(parents=True)
     arguments = ["--output", str(output), "--count", "4", "--steps", "2"]
     for part, lines in (("0/2", 8), ("1/2", 16), ("0/1", 16)):
         result = CliRunner().invoke(benchmark.main, [*arguments, "--part", part], catch_exceptions=False)

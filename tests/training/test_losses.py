@@ -115,6 +115,9 @@ def test_operations_are_counted_as_the_profiler_counts_them() -> None:
     counted = counter(inputs, 2 * len(few["logits_to_keep"]))
     # counted in excess: the gradient of the pixels; in deficit: the half of attention that is masked
     assert counted == pytest.approx(profiler.get_total_flops(), rel=0.1)
+    depth = model.config.text_config.num_hidden_layers
+    language = counter(inputs, 0) - counter(inputs, 0, 0)
+    assert counter(inputs, 0) - counter(inputs, 0, depth - 1) == pytest.approx(language / depth) and language > 0
     forward = counter.language.forward(100, 0)
     assert forward == 2 * 100 * counter.language.weights
     for name, parameter in model.named_parameters():

@@ -39,9 +39,12 @@ class Case:
         }
 
     def found(self, shallow: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """The differences as shares of what should be there."""
         with first_layers(self.model, self.layers) if shallow else nullcontext():
             outputs = self.model(**self.inputs, output_hidden_states=True)
-            return self.reading(self.inputs, outputs["hidden_states"])
+            told, said = self.reading(self.inputs, outputs["hidden_states"])
+        words, names = self.reading.wanted(self.inputs)
+        return told / words, said / (names or 1)
 
     def disturb(self, strength: float) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -102,6 +105,19 @@ def test_the_layers_above_need_not_run(folder: Path, strength: float) -> None:
     case.disturb(strength)
     deep, shallow = case.found(), case.found(shallow=True)
     assert all(torch.equal(one, other) for one, other in zip(deep, shallow, strict=True))
+
+
+def test_what_should_be_there(folder: Path) -> None:
+    case = Case(folder)
+    table = case.model.get_input_embeddings()
+    vectors = table(case.inputs["input_ids"]).detach()
+    token = case.model.action.token_ids[0]
+    spoken = case.inputs["attention_mask"].bool() & (case.inputs["input_ids"] != token)
+    words, names = case.reading.wanted(case.inputs)
+    assert words == pytest.approx(float(vectors[spoken].square().sum()), rel=1e-6)
+    parts = [case.reading.wanted({key: value[row : row + 1] for key, value in case.inputs.items()}) for row in range(3)]
+    assert parts[1][1] == 0 and parts[1][0] > 0  # its verb and noun are not known
+    assert (words, names) == pytest.approx(tuple(sum(column) for column in zip(*parts, strict=True)), rel=1e-6)
 
 
 def test_what_is_refused(folder: Path) -> None:

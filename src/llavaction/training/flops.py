@@ -101,23 +101,26 @@ class FlopCounter:
         self.projector = Stack(weights["projector"], 0, learns["projector"])
         self.language = Stack(weights["language"], text.num_hidden_layers * width, learns["language"])
         self.output = Stack(weights["output"], 0, learns["language"] and not adapters)
+        self._depth = text.num_hidden_layers
         self._adapters, self._before = adapters, learns["tower"] or learns["projector"] or learns["action"]
         self._merge = getattr(vision, "spatial_merge_size", 1) ** 2
         size = getattr(vision, "image_size", None) or 0
         side = (size if isinstance(size, int) else size[0]) // _side(vision.patch_size)
         self._patches_per_frame = side**2
 
-    def __call__(self, inputs: Mapping[str, torch.Tensor], predicted: int) -> float:
+    def __call__(self, inputs: Mapping[str, torch.Tensor], predicted: int, layers: int | None = None) -> float:
         """Operations of one micro-batch, forward and backward.
 
         Args:
             inputs: its model inputs.
             predicted: tokens whose logits are looked at.
+            layers: how many of the language model's layers are run; all of them if None.
         """
         lengths = inputs["attention_mask"].sum(1).double()
         frames, patches = self._seen(inputs)
         squares = float((lengths**2).sum()) / 2  # causal
-        total = self._both(self.language, float(lengths.sum()), squares, beneath=self._before)
+        share = 1.0 if layers is None else layers / self._depth
+        total = share * self._both(self.language, float(lengths.sum()), squares, beneath=self._before)
         total += self._both(self.output, predicted, 0.0, beneath=True)
         if patches:
             total += self._both(self.tower, patches, patches**2 / frames, beneath=False)

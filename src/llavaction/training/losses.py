@@ -1,15 +1,14 @@
 """Losses that do not depend on how a global batch is cut up.
 
 Every mean is taken over the global batch: the text's over all of its learnt tokens, the heads' over its labelled
-videos, the distillation's over its videos. So accumulated gradients, those of several processes and those of one large
-batch are equal. (The published code takes the text's mean within each micro-batch, which weighs the tokens of short
-answers more; with one micro-batch per step both are the same.) The exception are the two losses of reading.py, which
-are shares within a micro-batch, averaged over them.
+videos, the distillation's over its videos; those of reading.py are shares of what there is in it. So accumulated
+gradients, those of several processes and those of one large batch are equal. (The published code takes the text's mean
+within each micro-batch, which weighs the tokens of short answers more; with one micro-batch a step both are the same.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,9 +16,15 @@ from torch.nn import functional
 
 from llavaction.models.tokenisation import IGNORED
 from llavaction.training.config import SeeingConfig
+from llavaction.training.reading import Reading
 
 PIECES = ("lm_loss", "action_loss", "distillation_loss", "words_loss", "saying_loss")
 """What the loss is put together from, as named in the log."""
+
+
+def pieces_of(action: Any, seeing: SeeingConfig | None) -> tuple[str, ...]:
+    """The pieces that a training with these settings has; see :func:`combine`."""
+    return PIECES[:1] if action is None else PIECES[:3] if seeing is None else PIECES
 
 
 class Counts(NamedTuple):
@@ -29,19 +34,28 @@ class Counts(NamedTuple):
         tokens: learnt tokens.
         labelled: videos with a label.
         videos: videos with an action token.
+        words, names: what :meth:`llavaction.training.reading.Reading.wanted` finds; 0 where nobody guards the words.
     """
 
     tokens: int
     labelled: int
     videos: int
+    words: float = 0.0
+    names: float = 0.0
+
+    @classmethod
+    def summed(cls, parts: Sequence[Counts]) -> Counts:
+        """Those of several micro-batches together."""
+        return cls(*(sum(column) for column in zip(cls(0, 0, 0), *parts, strict=True)))
 
 
-def count(core: Any, inputs: Mapping[str, torch.Tensor]) -> Counts:
+def count(core: Any, inputs: Mapping[str, torch.Tensor], reading: Reading | None = None) -> Counts:
     """The counts of one micro-batch.
 
     Args:
         core: the model, without wrappers.
         inputs: its inputs, with ``labels``, and ``action_labels`` where it has an action token.
+        reading: guards the words, where something does.
     """
     tokens = int((inputs["labels"][:, 1:] != IGNORED).sum())
     labels = inputs.get("action_labels")
@@ -49,7 +63,8 @@ def count(core: Any, inputs: Mapping[str, torch.Tensor]) -> Counts:
         return Counts(tokens, 0, 0)
     rest = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "action_labels")}
     found = core.action_positions(inputs["input_ids"], **rest)
-    return Counts(tokens, int((found.labels(labels) >= 0).any(1).sum()), len(found.rows))
+    wanted = (0.0, 0.0) if reading is None else reading.wanted(inputs)
+    return Counts(tokens, int((found.labels(labels) >= 0).any(1).sum()), len(found.rows), *wanted)
 
 
 def with_few_logits(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -88,7 +103,7 @@ def combine(
     total = text + action.head_weight * heads.to(text) + action.distillation_weight * distillation.to(text)
     pieces = dict(zip(PIECES, (text, heads, distillation), strict=False))
     if seeing is not None and "words_loss" in outputs:
-        pieces["words_loss"] = outputs["words_loss"] * (own.videos / max(whole.videos, 1))
-        pieces["saying_loss"] = outputs["saying_loss"] * (own.labelled / max(whole.labelled, 1))
+        pieces["words_loss"] = outputs["words_loss"] / (whole.words or 1)
+        pieces["saying_loss"] = outputs["saying_loss"] / (whole.names or 1)
         total = total + (seeing.words * pieces["words_loss"] + seeing.action * pieces["saying_loss"]).to(text)
     return {"loss": total, **{name: value.detach() for name, value in pieces.items()}}

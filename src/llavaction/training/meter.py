@@ -23,7 +23,7 @@ HOPELESS = 64
 METRICS = "metrics.jsonl"
 F1 = "eval_f1_"
 """How the names of a tower's F1 scores begin."""
-_SUMS = (*PIECES, "rows", "tokens", "places", "flops", "skipped", "records")
+_SUMS = ("rows", "tokens", "places", "flops", "skipped", "records")
 
 
 class Meter:
@@ -32,11 +32,12 @@ class Meter:
     Args:
         peak: operations per second at best of one process.
         world: processes.
+        pieces: what the loss is put together from.
     """
 
-    def __init__(self, peak: float, world: int) -> None:
-        self._peak, self._world = peak, world
-        self._sums = dict.fromkeys(_SUMS, 0.0)
+    def __init__(self, peak: float, world: int, pieces: Sequence[str] = PIECES) -> None:
+        self._peak, self._world, self._pieces = peak, world, tuple(pieces)
+        self._sums = dict.fromkeys((*pieces, *_SUMS), 0.0)
         self._since = time.perf_counter()
         self._skipped = self._records = 0.0
         self.first_skipped: Skipped | None = None
@@ -71,16 +72,16 @@ class Meter:
             LlavactionError: no record could be used so far.
         """
         elapsed = time.perf_counter() - self._since
-        values = reduce(torch.tensor([self._sums[name] for name in _SUMS], dtype=torch.float64)).tolist()
-        total = dict(zip(_SUMS, values, strict=True))
-        self._sums, self._since = dict.fromkeys(_SUMS, 0.0), time.perf_counter()
+        values = reduce(torch.tensor(list(self._sums.values()), dtype=torch.float64)).tolist()
+        total = dict(zip(self._sums, values, strict=True))
+        self._sums, self._since = dict.fromkeys(self._sums, 0.0), time.perf_counter()
         self._skipped += total["skipped"]
         self._records += total["records"]
         if self._records >= HOPELESS and self._skipped == self._records:
             first = f"; the first: {self.first_skipped.reason}" if self.first_skipped else ""
             raise LlavactionError(f"none of the first {self._records:.0f} records could be used{first}")
         return {
-            **{name: total[name] / steps for name in PIECES},
+            **{name: total[name] / steps for name in self._pieces},
             "samples_per_second": total["rows"] / elapsed,
             "tokens_per_second": total["tokens"] / elapsed,
             "flop_utilisation": total["flops"] / elapsed / (self._peak * self._world),

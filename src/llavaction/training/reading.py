@@ -4,6 +4,8 @@ Layers put under a language model that can read learn to gather on the action to
 heads' loss asks them to leave the words alone, and after a hundred steps the layers above do not know the words any
 more (docs/log.md). So the words' states behind those layers shall be what they were before them, and the action token's
 what it would be if the names of its classes stood there, as in the text-only rows the layers above have learnt from.
+Either loss is the sum of squared differences as a share of the sum of squares of what should be there, both over the
+global batch.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 import torch
 
 from llavaction.base.errors import InputError
-from llavaction.models.action_token import action_settings
+from llavaction.models.action_token import ActionPositions, action_settings
 
 
 class Reading:
@@ -41,38 +43,58 @@ class Reading:
     def _note(self, module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
         self._last = inputs[0]
 
+    def wanted(self, inputs: Mapping[str, torch.Tensor]) -> tuple[float, float]:
+        """Sums of squares of what should be there, known before the model is run: what the two losses are shares of.
+
+        Args:
+            inputs: see the call.
+
+        Returns:
+            That of the words' vectors, and that of the action tokens' with the names of their classes added. (Words
+            that stand in for a clip are not in it.)
+        """
+        table, ids = self._core.get_input_embeddings(), inputs["input_ids"]
+        with torch.no_grad():
+            words = table(ids[self._words(inputs)]).float()
+            positions, known, names = self._named(inputs)
+            tokens = table(ids[positions.rows[:, None], positions.columns]).float()[known].mean(1) + names
+        return float(words.square().sum()), float(tokens.square().sum())
+
     def __call__(
         self, inputs: Mapping[str, torch.Tensor], states: tuple[torch.Tensor, ...]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Two losses, each a mean squared difference as a share of the mean square of what should be there.
+        """Two sums of squared differences from what should be there.
 
         Args:
             inputs: the model's, with ``input_ids``, ``attention_mask`` [rows, length] and ``action_labels`` [rows, 3].
             states: hidden states [rows, length, width]: what went in, then the layers' outputs, the last normalised.
 
         Returns:
-            That of the words, and that of the action tokens of labelled videos (0 without any).
+            That of the words, and that of the action tokens of videos whose verb and noun are labelled.
         """
-        core, ids = self._core, inputs["input_ids"]
-        before = states[0].detach().float()
         raw = states[self._layers] if self._layers + 1 < len(states) else self._last
         assert raw is not None
-        after = raw.float()
+        before, after = states[0].detach().float(), raw.float()
+        words = self._words(inputs)
+        told = (after[words] - before[words]).square().sum()
+        positions, known, names = self._named(inputs)
+        target = positions.take(before)[known].mean(1) + names
+        return told, (positions.take(after)[known].mean(1) - target).square().sum()
+
+    def _words(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Where words are, bool [rows, length]."""
+        core, ids = self._core, inputs["input_ids"]
         words = inputs["attention_mask"].bool()
         for token in (core.config.video_token_id, core.config.image_token_id, *core.action.token_ids):
             words = words & (ids != token)
-        told = _share(after[words], before[words])
+        return words
+
+    def _named(self, inputs: Mapping[str, torch.Tensor]) -> tuple[ActionPositions, torch.Tensor, torch.Tensor]:
+        """The action tokens, which [videos] have verb and noun, and the vectors [so many, width] of these names."""
+        core, ids = self._core, inputs["input_ids"]
         rest = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "action_labels")}
-        positions = core.action_positions(ids, **rest)
+        positions: ActionPositions = core.action_positions(ids, **rest)
         labels = positions.labels(inputs["action_labels"]).to(ids.device)
         known = (labels[:, :2] >= 0).all(1)
-        if not bool(known.any()):
-            return told, told.new_zeros(())
-        verb, noun = labels[known, 0], labels[known, 1]
-        names = (core.verb_head.weight[verb] + core.noun_head.weight[noun]).detach().float()
-        target = positions.take(before)[known].mean(1) + names
-        return told, _share(positions.take(after)[known].mean(1), target)
-
-
-def _share(values: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    return (values - wanted).square().mean() / wanted.square().mean().clamp_min(1e-12)
+        names = core.verb_head.weight[labels[known, 0]] + core.noun_head.weight[labels[known, 1]]
+        return positions, known, names.detach().float()

@@ -24,6 +24,7 @@ from llavaction.training.checkpoints import UNFINISHED
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
 from llavaction.training.flops import FlopCounter, peak
 from llavaction.training.inputs import BatchMaker, ClipDataset, FrameStore, lengths_of, rows_for
+from llavaction.training.losses import pieces_of
 from llavaction.training.meter import METRICS, Meter, MetricsWriter, read_metrics
 from llavaction.training.mixture import load_mixture
 from llavaction.training.probe import Probe, spread
@@ -144,7 +145,7 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
         data=ClipDataset(mixture, library, config.seed if stage.jitter else None, _store(config.cache_gb)),
         batches=BatchMaker(rows, trainee.checkpoint.tokenizer),
         schedule=schedule,
-        meter=Meter(at_best, processes.num_processes),
+        meter=Meter(at_best, processes.num_processes, pieces_of(trainee.action, stage.seeing)),
         flops=flops,
         probe=_probe(stage, trainee, library),
         callbacks=[MetricsWriter(config.output, stage.name, facts)],

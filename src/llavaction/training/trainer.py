@@ -56,6 +56,7 @@ class ActionTrainer(ScheduledTrainer):
     ) -> None:
         self._core, self._action = trainee.core, trainee.action
         self._flops, self._probe = flops, probe
+        self._reading = None if stage.seeing is None else Reading(self._core, stage.seeing.layers)
         super().__init__(
             trainee.model,
             stage,
@@ -68,9 +69,7 @@ class ActionTrainer(ScheduledTrainer):
             callbacks=callbacks,
             tied=frozenset(getattr(trainee.core, "all_tied_weights_keys", None) or ()),
         )
-        seeing = stage.seeing
-        guard = None if seeing is None else Reading(self._core, seeing.layers)
-        trainee.model.register_forward_hook(partial(_losses_alone, guard), with_kwargs=True)
+        trainee.model.register_forward_hook(partial(_losses_alone, self._reading), with_kwargs=True)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW with a learning rate for every part of the model."""
@@ -90,10 +89,9 @@ class ActionTrainer(ScheduledTrainer):
                 break
             self._meter.note(batch.pop(SKIPPED), batch.pop(RECORDS))
             batches.append(batch)
-        own = [count(self._core, batch) for batch in batches]
-        total = torch.tensor([sum(column) for column in zip(*own, strict=True)] if own else [0, 0, 0])
-        whole = self.accelerator.reduce(total.to(device), "sum").tolist()
-        return batches, Counts(*whole)
+        own = Counts.summed([count(self._core, batch, self._reading) for batch in batches])
+        whole = self.accelerator.reduce(torch.tensor(own, dtype=torch.float64, device=device), "sum").tolist()
+        return batches, Counts(*(round(value) for value in whole[:3]), *whole[3:])
 
     def compute_loss(
         self,
@@ -103,7 +101,8 @@ class ActionTrainer(ScheduledTrainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """The micro-batch's share of the loss, as many times as there are processes: their gradients are averaged."""
-        own, whole = count(self._core, inputs), num_items_in_batch or count(self._core, inputs)
+        own = count(self._core, inputs)
+        whole = num_items_in_batch or count(self._core, inputs, self._reading)
         if self._action is None:
             inputs.pop("action_labels", None)
         seeing = self._stage.seeing
@@ -120,7 +119,7 @@ class ActionTrainer(ScheduledTrainer):
             rows=int(learnt.sum()),
             tokens=int(mask.sum()),
             places=mask.numel(),
-            flops=self._flops(inputs, own.tokens),
+            flops=self._flops(inputs, own.tokens, shallow),
             **{name: float(value) for name, value in pieces.items()},
         )
         return (loss, outputs) if return_outputs else loss
