@@ -11,7 +11,7 @@ from kitchen_days import predictions
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_records, write_records
-from llavaction.curation.exports import EXPORTS, export
+from llavaction.curation.exports import EXPORTS, Exported, export
 from llavaction.curation.llava import from_llava, read_llava, to_llava, video_id
 from llavaction.curation.messages import ClipFile
 from llavaction.curation.mixture import curate
@@ -34,7 +34,7 @@ def test_every_record_there_and_back(records: Path, tmp_path: Path) -> None:
     counts = export(records, tmp_path, "llava", video="{video_id}.MP4")
     ours = list(read_records(records, TrainingRecord))
     theirs = json.loads((tmp_path / "llava.json").read_text())
-    assert counts["records"] == len(ours) == len(theirs) > 1000
+    assert counts.records == len(ours) == len(theirs) > 1000
     first = theirs[0]
     assert first["video"] == f"{ours[0].clip.video_id}.MP4"
     assert [turn["from"] for turn in first["conversations"]] == ["human", "gpt"]
@@ -128,7 +128,7 @@ def test_messages_hold_the_same_texts_and_clips(records: Path, tmp_path: Path, s
     ours = list(read_records(records, TrainingRecord))
     theirs = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
     clips = {entry.file: entry.clip for entry in read_records(tmp_path / "clips.jsonl", ClipFile)}
-    assert counts == {"records": len(ours), "left_out": 0, "clips": len(clips)}
+    assert counts == Exported(len(ours), left_out=0, clips=len(clips))
     assert len(clips) == len({record.clip.model_dump_json() for record in ours})
     for mine, other in zip(ours, theirs, strict=True):
         (file,) = other["videos"]
@@ -156,7 +156,7 @@ def test_records_with_words_are_left_out_and_counted(records: Path, tmp_path: Pa
     told = second.model_copy(update={"clip": None, "words": "cut onion", "labels": None})
     write_records(tmp_path / "r.jsonl", [first, told, third])
     counts = export(tmp_path / "r.jsonl", tmp_path / "out", style)
-    assert (counts["records"], counts["left_out"]) == (2, 1)
+    assert (counts.records, counts.left_out) == (2, 1)
     text = (tmp_path / "out" / ("llava.json" if style == "llava" else "train.jsonl")).read_text()
     entries = json.loads(text) if style == "llava" else [json.loads(line) for line in text.splitlines()]
     assert len(entries) == 2

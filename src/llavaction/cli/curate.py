@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -9,13 +10,17 @@ import click
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, table
-from llavaction.curation.exports import EXPORTS, export
+from llavaction.curation.clips import FPS, SHORT_SIDE
+from llavaction.curation.exports import CLIPS, EXPORTS, export
 from llavaction.curation.llava import read_llava
 from llavaction.curation.mixture import RECORDS
 from llavaction.curation.mixture import curate as curate_mixture
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.video.library import VideoLibrary
 from llavaction.video.probe import probe
+
+MOST_SAID = 5
+"""Clips that cannot be cut are named up to here."""
 
 
 @click.command("curate")
@@ -82,13 +87,33 @@ def import_records(file: Path, output: Path, videos: Path | None, json_out: bool
 @click.option("--format", "style", required=True, help=f"One of {', '.join(EXPORTS)}.")
 @click.option("--output", type=FOLDER, required=True, help="The folder to write.")
 @click.option("--video", default="{video_id}.mp4", show_default=True, help="For llava: pattern of a video's path.")
+@click.option("--videos", type=FOLDER, help="Folder of videos; the other formats' clips are cut from it.")
+@click.option("--clip-fps", default=FPS, show_default=True, help="Frames per second of the clips.")
+@click.option("--clip-side", default=SHORT_SIDE, show_default=True, help="Most pixels of their shorter side.")
 @as_json
-def export_records(records: Path, style: str, output: Path, video: str, json_out: bool) -> None:
-    """Write a records.jsonl as LLaVA, TRL, ms-swift or LLaMA-Factory read it."""
-    counts = export(records, output, style, video=video)
-    text = f"{counts['records']} records written to {output}"
-    if counts["left_out"]:
-        text += f"; {counts['left_out']} left out, in which words stand in for the clip"
-    if counts["clips"]:
-        text += f"; cut the {counts['clips']} clips listed in clips.jsonl into {output / 'clips'}"
-    emit({"output": str(output), **counts}, text, json_out)
+def export_records(
+    records: Path,
+    style: str,
+    output: Path,
+    video: str,
+    videos: Path | None,
+    clip_fps: float,
+    clip_side: int,
+    json_out: bool,
+) -> None:
+    """Write a records.jsonl as LLaVA, TRL, ms-swift or LLaMA-Factory read it.
+
+    All but LLaVA need every clip as a file of its own: --videos cuts them.
+    """
+    library = None if videos is None else VideoLibrary(videos)
+    found = export(records, output, style, video=video, library=library, fps=clip_fps, short_side=clip_side)
+    text = f"{found.records} records written to {output}"
+    if found.left_out:
+        text += f"; {found.left_out} left out, in which words stand in for the clip"
+    for name, problem in list(found.uncut.items())[:MOST_SAID]:
+        click.echo(f"note: {name} cannot be cut: {problem}", err=True)
+    if found.uncut:
+        text += f"; {found.without_clip} left out for want of {len(found.uncut)} clips that cannot be cut"
+    if found.clips and library is None:
+        text += f"; cut the {found.clips} clips listed in clips.jsonl into {output / CLIPS}, or give --videos"
+    emit({"output": str(output), **asdict(found)}, text, json_out)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from llavaction.base.errors import InputError
 from llavaction.base.files import write_lines
 from llavaction.base.records import read_records, write_json, write_records
 from llavaction.base.registry import suggestion
+from llavaction.curation.clips import cut_clips
 from llavaction.curation.llava import to_llava
 from llavaction.curation.messages import FORMATS, ClipFile, clip_name, llama_factory_entry
 from llavaction.curation.records import TrainingRecord
+from llavaction.video.library import VideoLibrary
 
 EXPORTS = ("llava", *FORMATS)
 """Names of the formats: LLaVA's JSON, and those of other trainers."""
@@ -22,7 +25,35 @@ EXPORTS = ("llava", *FORMATS)
 CLIPS = "clips"
 
 
-def export(records: str | Path, output: str | Path, style: str, *, video: str = "{video_id}.mp4") -> dict[str, int]:
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        records: how many.
+        left_out: records that were not written because words stand in for their clip, which no other trainer can add
+            to an action token.
+        clips: how many clips the trainer needs as files.
+        uncut: file name to what is wrong with its video, for clips that could not be cut.
+        without_clip: records that were not written because theirs is one of these.
+    """
+
+    records: int
+    left_out: int
+    clips: int = 0
+    uncut: Mapping[str, str] = field(default_factory=dict)
+    without_clip: int = 0
+
+
+def export(
+    records: str | Path,
+    output: str | Path,
+    style: str,
+    *,
+    video: str = "{video_id}.mp4",
+    library: VideoLibrary | None = None,
+    **cutting: Any,
+) -> Exported:
     """Write ``records.jsonl`` in another form.
 
     Args:
@@ -31,44 +62,38 @@ def export(records: str | Path, output: str | Path, style: str, *, video: str = 
             ``llama-factory`` also ``dataset_info.json``.
         style: one of EXPORTS.
         video: for ``llava``: pattern of a video's path.
-
-    Returns:
-        How many records were written, how many were left out because words stand in for their clip (no other trainer
-        can add them to an action token), and how many clips the trainer needs as files.
+        library: where the clips that other trainers need as files are cut from, into ``clips``; None leaves that to
+            the caller. ``llava`` needs none: its records say which span is meant.
+        cutting: see :func:`llavaction.curation.clips.cut_clips`.
 
     Raises:
-        InputError: no such format, or the file is missing or damaged.
+        InputError: no such format, the file is missing or damaged, or a clip cannot be written.
     """
     if style not in EXPORTS:
         raise InputError(f"unknown format '{style}'", hint=suggestion(style, EXPORTS))
     folder = Path(output)
-    left_out = 0
-
-    def exportable() -> Iterator[TrainingRecord]:
-        nonlocal left_out
-        for record in read_records(records, TrainingRecord):
-            if record.words is None:
-                yield record
-            else:
-                left_out += 1
-
+    clips: dict[str, tuple[Clip, str | None]] = {}
+    seen = left_out = 0
+    for record in read_records(records, TrainingRecord):
+        seen, left_out = seen + 1, left_out + (record.words is not None)
+        if record.clip is not None:
+            clips[clip_name(record.clip)] = record.clip, record.segment_id
+    exportable = (record for record in read_records(records, TrainingRecord) if record.words is None)
     if style == "llava":
-        lines = (_line(to_llava(record, video)) for record in exportable())
-        count = write_lines(folder / "llava.json", _as_list(lines)) - 1
-        return {"records": count, "left_out": left_out, "clips": 0}
-    clips: dict[str, Clip] = {}
-
-    def written() -> Iterator[str]:
-        for record in exportable():
-            if record.clip is not None:
-                clips[clip_name(record.clip)] = record.clip
-            yield f"{_line(FORMATS[style](record, CLIPS))}\n"
-
-    count = write_lines(folder / "train.jsonl", written())
-    write_records(folder / "clips.jsonl", (ClipFile(file=f"{CLIPS}/{name}", clip=clip) for name, clip in clips.items()))
+        lines = (_line(to_llava(record, video)) for record in exportable)
+        return Exported(write_lines(folder / "llava.json", _as_list(lines)) - 1, left_out)
+    uncut = {} if library is None else cut_clips(clips, library, folder / CLIPS, **cutting).failed
+    written = (
+        f"{_line(FORMATS[style](record, CLIPS))}\n"
+        for record in exportable
+        if record.clip is None or clip_name(record.clip) not in uncut
+    )
+    count = write_lines(folder / "train.jsonl", written)
+    files = (ClipFile(file=f"{CLIPS}/{name}", clip=clip) for name, (clip, _) in clips.items() if name not in uncut)
+    write_records(folder / "clips.jsonl", files)
     if style == "llama-factory":
         write_json(folder / "dataset_info.json", llama_factory_entry("llavaction", "train.jsonl"))
-    return {"records": count, "left_out": left_out, "clips": len(clips)}
+    return Exported(count, left_out, len(clips), uncut, seen - left_out - count)
 
 
 def _as_list(lines: Iterator[str]) -> Iterator[str]:

@@ -12,7 +12,7 @@
 ==================  =====================================================================================
 
 None of them has a word for a span of a video, so each clip is a file of its own. :func:`clip_name` says how it is
-called; ``clips.jsonl`` beside an export lists what is to be cut from which video.
+called; ``clips.jsonl`` beside an export lists which span of which video it holds.
 """
 
 from __future__ import annotations

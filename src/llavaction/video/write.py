@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -90,7 +91,8 @@ class VideoWriter:
             self._container = av.open(str(self._part), "w", container_options={"fflags": "+bitexact"})
             stream: Any = self._container.add_stream(codec, rate=rate, options={**settings, **(options or {})})
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            self._part.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder may be none
+                self._part.unlink(missing_ok=True)
             raise InputError(f"cannot be written with {codec}: {reason(error)}", file=self.path) from None
         self._container.metadata.update(metadata or {})
         self._stream = stream
