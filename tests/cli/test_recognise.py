@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,9 @@ SMALL = KitchenMiniConfig(
 
 def call(*arguments: str | Path) -> Result:
     return CliRunner(catch_exceptions=False).invoke(cli, [*map(str, arguments)], standalone_mode=False)
+
+
+KEPT_BACK = ("narration", "verb", "verb_class", "noun", "noun_class", "all_nouns", "all_noun_classes")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +67,32 @@ def test_a_split_is_recognised(models: Path, tmp_path: Path):
         call("recognise", *source, "--backend", models / "tiny", "--output", tmp_path / "blind")
     with pytest.raises(InputError, match="did you mean 'bundled'"):
         call("recognise", *source, "--backend", "bundeld", "--output", tmp_path / "x")
+
+
+def test_a_split_whose_classes_are_kept_back(models: Path, tmp_path: Path):
+    annotations = tmp_path / "annotations"
+    shutil.copytree(models / "data/annotations", annotations)
+    with (annotations / "EPIC_100_test.csv").open(newline="") as stream:
+        rows = [{k: v for k, v in row.items() if k not in KEPT_BACK} for row in csv.DictReader(stream)]
+    with (annotations / "EPIC_100_test_timestamps.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    (annotations / "EPIC_100_test.csv").unlink()
+    videos = ("--videos", models / "data/videos", "--split", "test")
+    outputs = ("--output", tmp_path / "p.jsonl", "--challenge", tmp_path / "c.zip")
+    done = call("specialist", "predict", models / "specialist", "--annotations", annotations, *videos, *outputs)
+    assert "the classes of this split are not known" in done.stdout
+    assert (tmp_path / "p.jsonl").read_bytes() == (models / "p.jsonl").read_bytes()  # the same, truth known or not
+    assert (tmp_path / "c.zip").stat().st_size > 1000
+    source = ("--annotations", annotations, "--predictions", tmp_path / "p.jsonl", "--backend", models / "tiny")
+    done = call("recognise", *source, *videos, "--frames", "2", "--limit", "4", "--output", tmp_path / "run")
+    assert "4 of 4 segments recognised" in done.stdout
+    found = list(read_records(tmp_path / "run" / "recognitions.jsonl", Recognition))
+    assert all(recognition.truth is None and recognition.action in recognition.candidates for recognition in found)
+    assert read_json(tmp_path / "run" / "metrics.json")["overall"] is None
+    with pytest.raises(InputError, match="can only be predicted and recognised"):
+        call("benchmark", "build", "--annotations", annotations, "--split", "test", "--output", tmp_path / "b")
 
 
 def test_the_demo_makes_one_table_and_a_report(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -73,6 +73,24 @@ def test_only_a_copy_of_a_split_file_stands_in_for_it(tmp_path: Path):
     assert "EPIC_100_validation_copy.csv is used in its place" in dataset.notes[0]
 
 
+def test_segments_whose_classes_are_kept_back(tmp_path: Path):
+    folder = write_annotations(tmp_path, {"validation": [segment_row(0, "P01_11", 0.0, 1.0, 0, 0)]})
+    head = "narration_id,participant_id,video_id,start_timestamp,stop_timestamp,start_frame,stop_frame"
+    rows = ["P02_3_0,P02,P02_3,00:00:01.00,00:00:02.50,60,150", "P02_3_1,P02,P02_3,00:00:03.00,00:00:02.50,60,150"]
+    (folder / "EPIC_100_test_timestamps.csv").write_text("\n".join([head, *rows]) + "\n")
+    (folder / "EPIC_100_unseen_participant_ids_test.csv").write_text("participant_id\nP02\n")
+    dataset = EpicKitchens(folder)
+    (segment,) = dataset.segments("test", unlabelled=True)
+    assert (segment.segment_id, segment.participant_id, segment.start, segment.stop) == ("P02_3_0", "P02", 1.0, 2.5)
+    assert (segment.labelled, segment.action, segment.narration, segment.all_noun_classes) == (False, (-1, -1), "", ())
+    assert dataset.groups("test") == {"unseen participants": {"P02_3_0"}}
+    assert (dataset.remarks[0].line, dataset.notes) == (3, [])
+    assert dataset.splits == ("validation",)
+    with pytest.raises(InputError, match="its segments can only be predicted and recognised"):
+        dataset.segments("test")
+    assert all(segment.labelled for segment in dataset.segments("validation", unlabelled=True))
+
+
 def test_a_foreign_card_beside_the_folder_is_not_taken_for_ours(tmp_path: Path):
     rows = [segment_row(0, "P01_11", 0.0, 1.0, 0, 0).replace('"[0]"', '"[None]"'), segment_row(1, "P01_11", 1, 2, 0, 0)]
     folder = write_annotations(tmp_path / "annotations", {"validation": rows})

@@ -11,6 +11,9 @@ from pydantic import Field, model_validator
 from llavaction.base.errors import InputError
 from llavaction.base.records import Record, Strict
 
+UNLABELLED = -1
+"""Stands for a class that is not known."""
+
 
 class Clip(Strict):
     """A span of a video to look at: half-open ``[start, stop)`` in seconds from the video's first frame."""
@@ -39,8 +42,8 @@ class Segment(Record):
     start: float = Field(ge=0, allow_inf_nan=False)
     stop: float = Field(allow_inf_nan=False)
     narration: str = Field(description="free text; empty where the source has none")
-    verb_class: int = Field(ge=0)
-    noun_class: int = Field(ge=0)
+    verb_class: int = Field(ge=UNLABELLED, description="-1 where the source does not tell it")
+    noun_class: int = Field(ge=UNLABELLED, description="-1 where the source does not tell it")
     participant_id: str = ""
     all_noun_classes: tuple[int, ...] = Field(
         default=(), description="every noun of the narration, the main one included"
@@ -52,6 +55,11 @@ class Segment(Record):
         if self.stop <= self.start:
             raise ValueError(f"stop ({self.stop}) must be greater than start ({self.start})")
         return self
+
+    @property
+    def labelled(self) -> bool:
+        """Whether verb and noun are known."""
+        return UNLABELLED not in self.action
 
     @property
     def action(self) -> tuple[int, int]:

@@ -48,7 +48,7 @@ def recognise(
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     config = RecognitionConfig.from_mapping({**plain, "backend_options": options})
     dataset = EpicKitchens(config.annotations)
-    segments = list(dataset.segments(config.split))
+    segments = list(dataset.segments(config.split, unlabelled=True))
     vocabulary, ids = dataset.vocabulary, [segment.segment_id for segment in segments]
     kind, _ = parse_spec(config.backend)
     inputs: dict[str, Any] = {}

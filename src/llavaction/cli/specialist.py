@@ -74,14 +74,14 @@ def predict(
     json_out: bool,
     **source: Any,
 ) -> None:
-    """Predict a split and say how often it is right.
+    """Predict a split and say how often it is right, where its classes are known.
 
     --set gives the submission's supervision levels: pretraining, labels, data.
     """
     levels = SupervisionLevels.from_mapping(mapping(settings))
     result = predict_split(
         folder,
-        Source(**source),
+        Source(**source, unlabelled=True),
         output,
         top_k=top_k,
         all_pairs=all_pairs,
@@ -114,6 +114,9 @@ def _accuracies(result: dict[str, Any]) -> str:
             found = result["accuracy"].get(name, {})
             if any(k in part for part in found.values()):
                 rows.append([f"{name}, {k}", *(f"{part[k]:.1%}" if k in part else "-" for part in found.values())])
+    accuracy = (
+        table(rows, ["accuracy", "verb", "noun", "action"]) if rows else "the classes of this split are not known"
+    )
     return "\n".join(filter(None, [table(rows, ["accuracy", "verb", "noun", "action"]), result["faults"]]))
 
 

@@ -14,15 +14,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from llavaction.actions.segments import Segment, SegmentTable
+from llavaction.actions.segments import UNLABELLED, Segment, SegmentTable
 from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
 from llavaction.base.errors import InputError
 from llavaction.base.records import file_sha256, read_json
 
-COLUMNS = (
-    "narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp", "narration",
-    "verb_class", "noun_class",
-)  # fmt: skip
+SPANS = ("narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp")
+"""The columns of a list of segments whose classes are kept back, as for the challenge's test split."""
+COLUMNS = (*SPANS, "narration", "verb_class", "noun_class")
 """The columns a segment file must have; ``all_noun_classes`` and the others are used where present."""
 
 
@@ -79,33 +78,39 @@ class EpicKitchens:
         self.notes: list[str] = []
         self.verbs = self._read_classes("EPIC_100_verb_classes.csv")
         self.nouns = self._read_classes(self._noun_file)
-        self._tables: dict[str, SegmentTable] = {}
+        self._tables: dict[Path, SegmentTable] = {}
 
     @property
     def splits(self) -> tuple[str, ...]:
         """The labelled splits that are there, train first."""
         return tuple(split for split in ("train", "validation", "test") if self._split_file(split) is not None)
 
-    def segments(self, split: str) -> SegmentTable:
+    def segments(self, split: str, *, unlabelled: bool = False) -> SegmentTable:
         """The segments of a split in file order.
+
+        Args:
+            split: its name.
+            unlabelled: where the split's classes are kept back, take its list of segments without them
+                (EPIC_100_test_timestamps.csv); their classes are -1 then.
 
         Raises:
             InputError: the split's file is missing, lacks a column, or has no usable row.
         """
-        if split not in self._tables:
-            path = self._split_file(split)
-            if path is None:
-                raise InputError(
-                    f"no EPIC_100_{split}.csv",
-                    file=self.folder,
-                    hint=f"splits found here: {', '.join(self.splits) or 'none'}",
-                )
-            if path.name != f"EPIC_100_{split}.csv":
+        path, spans = self._split_file(split), self.folder / f"EPIC_100_{split}_timestamps.csv"
+        if path is None and unlabelled and spans.is_file():
+            path = spans
+        if path is None:
+            found = f"splits found here: {', '.join(self.splits) or 'none'}"
+            if spans.is_file():
+                found += f"; {spans.name} has no classes: its segments can only be predicted and recognised"
+            raise InputError(f"no EPIC_100_{split}.csv", file=self.folder, hint=found)
+        if path not in self._tables:
+            if path not in (spans, self.folder / f"EPIC_100_{split}.csv"):
                 self.notes.append(f"EPIC_100_{split}.csv is absent; {path.name} is used in its place")
-            self._tables[split] = SegmentTable(self._read_segments(path))
-            if not len(self._tables[split]):
+            self._tables[path] = SegmentTable(self._read_segments(path, SPANS if path == spans else COLUMNS))
+            if not len(self._tables[path]):
                 raise InputError("has no usable row", file=path, hint="\n".join(str(r) for r in self.remarks[:5]))
-        return self._tables[split]
+        return self._tables[path]
 
     @cached_property
     def vocabulary(self) -> ActionVocabulary:
@@ -153,7 +158,7 @@ class EpicKitchens:
     def groups(self, split: str) -> dict[str, set[str]]:
         """Segment ids of the official sub-populations: tail verbs, tail nouns, tail actions, unseen participants."""
         tail_verbs, tail_nouns, unseen = self.tail("verb"), self.tail("noun"), self.unseen_participants(split)
-        table = self.segments(split)
+        table = self.segments(split, unlabelled=True)
         groups = {
             "tail verbs": {s.segment_id for s in table if s.verb_class in tail_verbs},
             "tail nouns": {s.segment_id for s in table if s.noun_class in tail_nouns},
@@ -207,11 +212,11 @@ class EpicKitchens:
             classes[label.id] = label
         return classes
 
-    def _read_segments(self, path: Path) -> Iterator[Segment]:
+    def _read_segments(self, path: Path, columns: tuple[str, ...]) -> Iterator[Segment]:
         seen: dict[str, int] = {}
-        for line, row in _rows(path, COLUMNS):
+        for line, row in _rows(path, columns):
             try:
-                segment = self._segment(row, path, line)
+                segment = self._segment(row, path, line, labelled=columns == COLUMNS)
                 if segment.segment_id in seen:
                     raise InputError(f"narration_id '{segment.segment_id}' is also on line {seen[segment.segment_id]}")
             except InputError as error:
@@ -224,27 +229,35 @@ class EpicKitchens:
             seen[segment.segment_id] = line
             yield segment
 
-    def _segment(self, row: dict[str, str], path: Path, line: int) -> Segment:
-        verb = _integer(row["verb_class"], "verb_class", path, line)
-        noun = _integer(row["noun_class"], "noun_class", path, line)
-        for kind, label, classes in (("verb", verb, self.verbs), ("noun", noun, self.nouns)):
-            if label not in classes:
-                raise InputError(f"{kind}_class {label} is not in the {kind} class file")
-        nouns = _list(row.get("all_noun_classes") or "[]", path, line)
+    def _segment(self, row: dict[str, str], path: Path, line: int, *, labelled: bool) -> Segment:
         values = {
             "segment_id": row["narration_id"],
             "video_id": row["video_id"],
             "participant_id": row["participant_id"],
             "start": seconds(row["start_timestamp"]),
             "stop": seconds(row["stop_timestamp"]),
+            "narration": "",
+            "verb_class": UNLABELLED,
+            "noun_class": UNLABELLED,
+        }
+        if labelled:
+            values |= self._labels(row, path, line)
+        return Segment.from_mapping(values, file=path, line=line)
+
+    def _labels(self, row: dict[str, str], path: Path, line: int) -> dict[str, Any]:
+        verb = _integer(row["verb_class"], "verb_class", path, line)
+        noun = _integer(row["noun_class"], "noun_class", path, line)
+        for kind, label, classes in (("verb", verb, self.verbs), ("noun", noun, self.nouns)):
+            if label not in classes:
+                raise InputError(f"{kind}_class {label} is not in the {kind} class file")
+        nouns = _list(row.get("all_noun_classes") or "[]", path, line)
+        others = (_integer(n, "all_noun_classes", path, line) for n in nouns)
+        return {
             "narration": row["narration"].strip(),
             "verb_class": verb,
             "noun_class": noun,
-            "all_noun_classes": tuple(
-                dict.fromkeys((noun, *(_integer(n, "all_noun_classes", path, line) for n in nouns)))
-            ),
+            "all_noun_classes": tuple(dict.fromkeys((noun, *others))),
         }
-        return Segment.from_mapping(values, file=path, line=line)
 
 
 def seconds(timestamp: str) -> float:

@@ -236,7 +236,7 @@ def _choose(
             "clip": segment.clip,
             "candidates": prediction.actions[: config.candidates],
             "specialist_scores": prediction.scores[: config.candidates],
-            "truth": segment.action,
+            "truth": segment.action if segment.labelled else None,
             "decision_rule": _rule(config, backend),
             "note": seen.note,
         }

@@ -36,17 +36,20 @@ def measure(
     Args:
         scores: of the segments.
         predictions: rankings of pairs for the same segments.
-        segments: all that were to be predicted, with their right classes.
+        segments: all that were to be predicted; those whose classes are not known are left out.
         groups: segment ids by name, see ``EpicKitchens.groups``; a row whose groups are absent is left out.
 
     Returns:
-        Row to "verb", "noun", "action" to {"top-1", "top-5", "segments"}.
+        Row to "verb", "noun", "action" to {"top-1", "top-5", "segments"}; empty where no class is known.
 
     Raises:
         InputError: there are no segments.
     """
     if not segments:
         raise InputError("there are no segments to measure on")
+    segments = [segment for segment in segments if segment.labelled]
+    if not segments:
+        return {}
     rows = {name: row for row, name in enumerate(scores.segment_ids)}
     ranked = {prediction.segment_id: prediction.actions for prediction in predictions}
     verb_columns, noun_columns = scores.labels.verb_columns, scores.labels.noun_columns

@@ -36,12 +36,14 @@ class Source:
         videos: folder of the videos, in any layout.
         split: which split.
         workers: processes that decode.
+        unlabelled: segments without classes will do, see :meth:`EpicKitchens.segments`.
     """
 
     annotations: Path
     videos: Path
     split: str
     workers: int = 0
+    unlabelled: bool = False
 
     @cached_property
     def dataset(self) -> EpicKitchens:
@@ -55,7 +57,7 @@ class Source:
         Raises:
             InputError: a row has a class that is not in the class files.
         """
-        segments = list(self.dataset.segments(self.split))
+        segments = list(self.dataset.segments(self.split, unlabelled=self.unlabelled))
         for remark in self.dataset.remarks:
             if remark.refused and self.split in remark.file and "class file" in remark.what:
                 raise InputError(
