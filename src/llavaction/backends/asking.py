@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.journal import Journal
 from llavaction.base.progress import progress
 from llavaction.base.records import AnyRecord
+from llavaction.base.run_folder import METRICS, record_environment, settle_config
 from llavaction.questions.option_orders import mean_over_orders, order_turns, turned
 from llavaction.questions.prompts import Perspective, PromptStyle, multiple_choice_prompt
 from llavaction.questions.schema import Question
@@ -139,26 +140,75 @@ def frames_wanted(backend: Backend, frames: int | None, library: Library | None)
     return count
 
 
-def in_batches(questions: Sequence[Question], size: int) -> list[Batch]:
-    """The questions, ``size`` at a time."""
-    return [questions[i : i + size] for i in range(0, len(questions), size)]
+def ask_all(
+    folder: Path,
+    questions: Sequence[Question],
+    journal: Journal[AnyRecord],
+    answer: Callable[[Batch, Sequence[Look]], list[AnyRecord]],
+    *,
+    config: Mapping[str, Any],
+    free: Collection[str],
+    backend: Backend,
+    library: Library | None,
+    frames: int,
+    batch_size: int,
+    workers: int,
+    retry_failed: bool,
+) -> tuple[list[AnyRecord], int]:
+    """Answer what is not in the journal yet: the part of a run that can be killed and started again.
+
+    The rest is done in the same batches as without an interruption. The folder's metrics are removed before anything is
+    asked; writing them is up to the caller.
+
+    Args:
+        folder: of the run; gets ``config.yaml`` and ``environment.json``.
+        questions: all of them; what is in the journal is filed under their ids.
+        journal: open; its records have an ``error`` where the question could not be asked.
+        answer: the records of a batch, given what was seen of each question's clip.
+        config: complete and resolved.
+        free: its keys that may differ from those the run was started with.
+        backend: who is asked.
+        library: where the frames come from.
+        frames: per clip; 0 where nobody looks.
+        batch_size: questions at a time.
+        workers: threads that decode ahead.
+        retry_failed: ask those again that could not be asked last time.
+
+    Returns:
+        One record per question, in their order, and how many are new.
+
+    Raises:
+        InputError: the run was started with other settings, or none of the first questions can be asked.
+    """
+    settle_config(folder, config, started=bool(journal.done), free=free)
+    record_environment(folder)
+    batches = [questions[i : i + batch_size] for i in range(0, len(questions), batch_size)]
+    if retry_failed:
+        _forget_failures(journal, batches)
+    todo = [batch for batch in batches if any(q.question_id not in journal.done for q in batch)]
+    before = len(journal.done)
+    if todo:
+        (folder / METRICS).unlink(missing_ok=True)
+    looked = looks_ahead(todo, library if frames else None, frames, workers)
+    _work_off(looked, len(todo), answer, journal, f"asking {backend.name}")
+    records = [journal.done[question.question_id] for question in questions]
+    if list(journal.done.values()) != records:
+        journal.rewrite(records)
+    return records, len(journal.done) - before
 
 
-def forget_failures(journal: Journal[AnyRecord], batches: Sequence[Batch], failed: Callable[[AnyRecord], bool]) -> bool:
-    """Take from the journal every batch in which a question failed, so that it is asked again; was there any?"""
-    done = journal.done
-    bad = [batch for batch in batches if any(q.question_id in done and failed(done[q.question_id]) for q in batch)]
-    again = {question.question_id for batch in bad for question in batch}
+def _forget_failures(journal: Journal[AnyRecord], batches: Sequence[Batch]) -> None:
+    """Take from the journal every batch in which a question could not be asked, so that it is asked again."""
+    failed = {name for name, record in journal.done.items() if _error(record) is not None}
+    again = {q.question_id for batch in batches if any(q.question_id in failed for q in batch) for q in batch}
     if again:
-        journal.rewrite(record for name, record in done.items() if name not in again)
-    return bool(again)
+        journal.rewrite(record for name, record in journal.done.items() if name not in again)
 
 
-def work_off(
+def _work_off(
     looked: Generator[tuple[Batch, list[Look]], None, None],
     total: int,
-    answer: Callable[[Batch, list[Look]], list[AnyRecord]],
-    error: Callable[[AnyRecord], str | None],
+    answer: Callable[[Batch, Sequence[Look]], list[AnyRecord]],
     journal: Journal[AnyRecord],
     what: str,
 ) -> None:
@@ -168,7 +218,6 @@ def work_off(
         looked: batches with their frames.
         total: how many there are.
         answer: the records of a batch.
-        error: why a record's question could not be asked; None where it was.
         journal: where records go.
         what: for the progress bar.
 
@@ -180,18 +229,23 @@ def work_off(
         for batch, looks in progress(looked, what, total=total):
             fresh = [record for record in answer(batch, looks) if journal.id_of(record) not in journal.done]
             held += fresh
-            if journal.done or any(error(record) is None for record in fresh):
+            if journal.done or any(_error(record) is None for record in fresh):
                 journal.append(held)
                 held = []
             elif len(held) >= HOPELESS:
                 raise InputError(
-                    f"none of the first {len(held)} questions could be asked; the first: {error(held[0])}",
+                    f"none of the first {len(held)} questions could be asked; the first: {_error(held[0])}",
                     hint="check the folder of videos and that it belongs to these questions",
                 )
     finally:
         looked.close()
     if held:
         journal.append(held)
+
+
+def _error(record: Any) -> str | None:
+    error: str | None = record.error
+    return error
 
 
 def query(question: Question, seen: Look, style: PromptStyle, perspective: Perspective = "first_person") -> Query:

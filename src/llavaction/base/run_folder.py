@@ -16,6 +16,9 @@ import yaml
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_json, write_text
 
+METRICS = "metrics.json"
+"""The file of what was measured; there once a run is complete."""
+
 PACKAGES = ("llavaction", "av", "numpy", "pillow", "safetensors", "scipy", "tokenizers", "torch", "transformers")
 
 

@@ -15,17 +15,14 @@ from llavaction.backends.asking import (
     Library,
     Look,
     answered,
-    forget_failures,
+    ask_all,
     frames_wanted,
-    in_batches,
-    looks_ahead,
     option_scores,
     query,
-    work_off,
 )
 from llavaction.backends.base import Backend
 from llavaction.base.records import Strict, to_line, write_json
-from llavaction.base.run_folder import record_environment, settle_config
+from llavaction.base.run_folder import METRICS
 from llavaction.base.seeding import hashed_seed
 from llavaction.evaluation.metrics import compute_metrics
 from llavaction.evaluation.names import ActionNames
@@ -138,29 +135,22 @@ def run(
     resolved = resolve(config, questions, backend)
     count = frames_wanted(backend, config.frames, library)
     with PredictionJournal(folder) as journal:
-        settle_config(folder, resolved, started=bool(journal.done), free=FREE_KEYS)
-        record_environment(folder)
-        batches = in_batches(questions, config.batch_size)
-        if retry_failed and forget_failures(journal, batches, lambda found: found.error is not None):
-            (folder / "metrics.json").unlink(missing_ok=True)
-        todo = [batch for batch in batches if any(q.question_id not in journal.done for q in batch)]
-        before = len(journal.done)
-        if todo:
-            (folder / "metrics.json").unlink(missing_ok=True)
-        work_off(
-            looks_ahead(todo, library if count else None, count, config.workers),
-            len(todo),
-            lambda batch, looks: _ask(batch, looks, config, backend),
-            lambda found: found.error,
+        predictions, asked_now = ask_all(
+            folder,
+            questions,
             journal,
-            f"asking {backend.name}",
+            lambda batch, looks: _ask(batch, looks, config, backend),
+            config=resolved,
+            free=FREE_KEYS,
+            backend=backend,
+            library=library,
+            frames=count,
+            batch_size=config.batch_size,
+            workers=config.workers,
+            retry_failed=retry_failed,
         )
-        asked_now = len(journal.done) - before
-        predictions = [journal.done[question.question_id] for question in questions]
-        if list(journal.done.values()) != predictions:
-            journal.rewrite(predictions)
         metrics = compute_metrics(benchmark, predictions, vocabulary, groups=groups, seed=config.seed)
-        write_json(folder / "metrics.json", metrics)
+        write_json(folder / METRICS, metrics)
     return RunResult(folder, predictions, metrics, asked_now, time.perf_counter() - begun)
 
 

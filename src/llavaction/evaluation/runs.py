@@ -9,7 +9,7 @@ from typing import Any
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json
-from llavaction.base.run_folder import read_config
+from llavaction.base.run_folder import METRICS, read_config
 from llavaction.evaluation.predictions import Prediction, read_predictions
 
 
@@ -51,10 +51,10 @@ class FinishedRun:
             raise InputError(
                 "not a run folder: it has no config.yaml", file=folder, hint="make one with: llavaction eval ..."
             )
-        if not (folder / "metrics.json").is_file():
+        if not (folder / METRICS).is_file():
             raise InputError(
                 "the run is not finished: it has no metrics.json",
                 file=folder,
                 hint="start it again with the same command; it does the rest",
             )
-        return cls(folder, read_config(folder), read_predictions(folder), read_json(folder / "metrics.json"))
+        return cls(folder, read_config(folder), read_predictions(folder), read_json(folder / METRICS))

@@ -15,22 +15,12 @@ from pydantic import Field
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
-from llavaction.backends.asking import (
-    Batch,
-    Library,
-    Look,
-    forget_failures,
-    frames_wanted,
-    in_batches,
-    looks_ahead,
-    option_scores,
-    work_off,
-)
+from llavaction.backends.asking import Batch, Library, Look, ask_all, frames_wanted, option_scores
 from llavaction.backends.base import Backend
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.journal import Journal
 from llavaction.base.records import Strict, to_line, write_json
-from llavaction.base.run_folder import record_environment, settle_config
+from llavaction.base.run_folder import METRICS
 from llavaction.base.seeding import hashed_rng, hashed_seed
 from llavaction.questions.builder import QUESTION
 from llavaction.questions.prompts import Perspective, PromptStyle
@@ -39,7 +29,7 @@ from llavaction.recognition.accuracy import summary
 from llavaction.recognition.records import Recognition
 from llavaction.specialists.predictions import Predictions, SpecialistPrediction, check_classes
 
-RECOGNITIONS, METRICS = "recognitions.jsonl", "metrics.json"
+RECOGNITIONS = "recognitions.jsonl"
 DECIMALS = 6
 FLOOR = -1e6
 """Stands for a log-probability of minus infinity, which JSON cannot hold."""
@@ -151,27 +141,20 @@ def recognise(
     stage_one = {segment.segment_id: (segment, predictions[segment.segment_id]) for segment in known}
     count = frames_wanted(backend, config.frames, library)
     with Journal(folder / RECOGNITIONS, Recognition, "segment_id") as journal:
-        settle_config(folder, _resolve(config, questions, backend, count), started=bool(journal.done), free=FREE_KEYS)
-        record_environment(folder)
-        batches = in_batches(questions, config.batch_size)
-        if retry_failed:
-            forget_failures(journal, batches, lambda found: found.error is not None)
-        todo = [batch for batch in batches if any(q.question_id not in journal.done for q in batch)]
-        before = len(journal.done)
-        if todo:
-            (folder / METRICS).unlink(missing_ok=True)
-        work_off(
-            looks_ahead(todo, library if count else None, count, config.workers),
-            len(todo),
-            lambda batch, looks: _choose(batch, looks, stage_one, config, backend),
-            lambda found: found.error,
+        recognitions, asked_now = ask_all(
+            folder,
+            questions,
             journal,
-            f"asking {backend.name}",
+            lambda batch, looks: _choose(batch, looks, stage_one, config, backend),
+            config=_resolve(config, questions, backend, count),
+            free=FREE_KEYS,
+            backend=backend,
+            library=library,
+            frames=count,
+            batch_size=config.batch_size,
+            workers=config.workers,
+            retry_failed=retry_failed,
         )
-        asked_now = len(journal.done) - before
-        recognitions = [journal.done[question.question_id] for question in questions]
-        if list(journal.done.values()) != recognitions:
-            journal.rewrite(recognitions)
         counts = {
             "segments": len(drawn),
             "recognised": sum(found.error is None for found in recognitions),
