@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from llavaction.cli import main as main_module
+
 
 def llavaction(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "llavaction.cli.main", *map(str, arguments)]
@@ -55,6 +57,23 @@ def test_errors_are_sentences(arguments: list[str], message: str):
     assert done.returncode != 0
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_training_needs_and_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def lacking(package: str):
+        def cli(**unused: object):
+            raise ModuleNotFoundError(f"No module named '{package}'", name=package)
+
+        return cli
+
+    monkeypatch.setattr(main_module, "cli", lacking("peft"))
+    with pytest.raises(SystemExit) as ended:
+        main_module.main()
+    assert ended.value.code == 1
+    assert "peft is not installed" in (said := capsys.readouterr().err) and "llavaction[train]" in said
+    monkeypatch.setattr(main_module, "cli", lacking("something"))
+    with pytest.raises(ModuleNotFoundError):
+        main_module.main()
 
 
 def test_from_annotations_to_a_comparison(annotations: Path, tmp_path: Path):

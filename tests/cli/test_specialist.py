@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
-from llavaction.base.errors import LlavactionError
+from llavaction.actions.segments import Clip
+from llavaction.base.errors import InputError, LlavactionError
 from llavaction.cli.main import cli
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
 from llavaction.specialists.predictions import load_predictions
+from llavaction.video.library import VideoLibrary
 
 SETTINGS = ("epochs=1", "channels=8", "frames=4", "height=24", "width=32")
 
@@ -87,6 +92,37 @@ def test_what_a_person_sees(kitchen: Path, tmp_path: Path):
     rows = [line.split("  ")[0] for line in done.stdout.splitlines()]
     assert rows[0] == "accuracy"
     assert {"overall, top-1", "overall, top-5", "tail, top-1", "unseen participants, top-1"} <= set(rows)
+
+
+def test_rows_that_cannot_be_used_are_named(kitchen: Path, tmp_path: Path):
+    annotations = Path(shutil.copytree(kitchen / "annotations", tmp_path / "annotations"))
+    lines = (annotations / "EPIC_100_validation.csv").read_text().splitlines()
+    cells = next(csv.reader([lines[2]]))
+    lines[2] = lines[2].replace(cells[5], "soon")  # the stop
+    (annotations / "EPIC_100_validation.csv").write_text("\n".join(lines) + "\n")
+    source = ["--annotations", annotations, "--videos", kitchen / "videos", "--split", "validation"]
+    arguments = ["specialist", "predict", "bundled", *source, "--output", tmp_path / "p.jsonl", "--top-k", "1"]
+    arguments += ["--challenge", tmp_path / "c.zip", "--json"]
+    done = CliRunner(catch_exceptions=False).invoke(cli, list(map(str, arguments)), standalone_mode=False)
+    assert "EPIC_100_validation.csv:3: timestamp 'soon'" in done.stderr
+    assert "the submission lacks 1 segments" in done.stderr
+    found = json.loads(done.stdout)["accuracy"]["overall"]["action"]
+    assert found["top-5"] > found["top-1"]  # though only one is written
+
+
+def test_folders_of_frames_need_their_rate(kitchen: Path, tmp_path: Path):
+    library = VideoLibrary(kitchen / "videos")
+    for name in library.video_ids:
+        frames = library.read(Clip(video_id=name, start=0, stop=60), 40).images
+        (tmp_path / "frames" / name).mkdir(parents=True)
+        for number, image in enumerate(frames, start=1):
+            Image.fromarray(image).save(tmp_path / "frames" / name / f"frame_{number:010d}.jpg")
+    source = ["--annotations", kitchen / "annotations", "--videos", tmp_path / "frames", "--split", "validation"]
+    arguments = ["specialist", "predict", "bundled", *source, "--output", tmp_path / "p.jsonl", "--workers", "1"]
+    with pytest.raises(InputError, match="do not tell their frame rate") as caught:
+        call(*arguments)
+    assert "Traceback" not in str(caught.value)
+    assert call(*arguments, "--fps", "1")["predicted"] > 0
 
 
 @pytest.mark.parametrize(

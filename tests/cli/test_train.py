@@ -46,6 +46,8 @@ def test_a_recipe_and_what_replaces_it(recipe: Path) -> None:
         ("model=nowhere", "nowhere: no such folder"),
         ("model=tiny:lava_video", "unknown tiny model family 'lava_video'\n.*did you mean 'llava_video'"),
         ("videos=nowhere", "nowhere: no such folder of videos"),
+        ("records=[{path: nowhere}]", "nowhere: no such file of records"),
+        ("evaluation.benchmark=nowhere", "nowhere: no such benchmark"),
         ("steps", "'steps' is not KEY=VALUE"),
         ("prepare=['data curat']", "prepare: 'llavaction data curat': No such command 'curat'"),
         ("global_batch=3", "global_batch 3 is no multiple of micro_batch 2"),
@@ -55,6 +57,15 @@ def test_what_is_refused(recipe: Path, tmp_path: Path, setting: str, message: st
     with pytest.raises(InputError, match=message):
         arguments = ["train", "--config", str(recipe), f"output={tmp_path}/run", setting]
         CliRunner().invoke(cli, arguments, catch_exceptions=False)
+
+
+def test_a_training_that_was_refused_leaves_its_folder_to_another(recipe: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--config", str(recipe), f"output={tmp_path}/run", "steps=1"]
+    for wrong in ("model=nowhere", "records=[{path: nowhere}]"):
+        with pytest.raises(InputError, match="nowhere"):
+            CliRunner().invoke(cli, [*arguments, wrong], catch_exceptions=False)
+        assert not (tmp_path / "run" / "config.yaml").exists()
+    assert CliRunner().invoke(cli, arguments, catch_exceptions=False).exit_code == 0
 
 
 @pytest.fixture

@@ -62,6 +62,14 @@ def test_short_long_and_small_clips(library: VideoLibrary, tmp_path: Path, monke
     assert (long.height, long.width) == (60, 82)  # never enlarged
 
 
+def test_clips_that_were_cut_otherwise_are_not_taken_for_these(library: VideoLibrary, tmp_path: Path) -> None:
+    cut_clips({"a.mp4": clip(2.0, 4.0)}, library, tmp_path, fps=5)
+    with pytest.raises(InputError, match=r"cut with .*5.*not .*6") as caught:
+        cut_clips({"a.mp4": clip(2.0, 4.0)}, library, tmp_path, fps=6)
+    assert "another output folder" in str(caught.value)
+    assert cut_clips({"a.mp4": clip(2.0, 4.0)}, library, tmp_path, fps=5).kept == 1
+
+
 def test_what_is_there_is_not_cut_again(library: VideoLibrary, tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"kept")
     found = cut_clips({"a.mp4": clip(2.0, 4.0), "b.mp4": clip(0.0, 1.0)}, library, tmp_path)
@@ -73,7 +81,7 @@ def test_what_cannot_be_cut_is_named(library: VideoLibrary, tmp_path: Path) -> N
     found = cut_clips(wanted, library, tmp_path)
     assert set(found.failed) == {"x.mp4", "y.mp4", "z.mp4"} and found.made == 1  # one ends beyond its video
     assert "no video 'nowhere'" in found.failed["y.mp4"] and "ends at 6.00 s" in found.failed["z.mp4"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4"]
+    assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["a.mp4"]
 
 
 def test_a_segment_kept_as_a_file(library: VideoLibrary, tmp_path: Path) -> None:

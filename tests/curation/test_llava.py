@@ -94,6 +94,20 @@ def test_records_that_cannot_be_used_are_named(tmp_path: Path, entry: Any, messa
         read_llava(path)
 
 
+def test_videos_of_one_name_in_several_folders(tmp_path: Path) -> None:
+    names = ("a/1.mp4", "b/1.mp4", "b/1.mp4", "c/2.mp4", "P01-P01_11")
+    entries = [{"video": name, "end_timestamp": 2, "conversations": TALK} for name in names]
+    (tmp_path / "x.json").write_text(json.dumps(entries))
+    found = [record.clip.video_id for record in read_llava(tmp_path / "x.json").records if record.clip]
+    assert found == ["a/1", "b/1", "b/1", "2", "P01_11"]
+
+
+@pytest.mark.parametrize("pattern", ["all.mp4", "{participant}/{video_id}.mp4", "{}{video_id}.mp4"])
+def test_patterns_that_name_no_video(records: Path, tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(InputError, match=r"is no pattern of a video's path\n.*put \{video_id\}"):
+        export(records, tmp_path, "llava", video=pattern)
+
+
 def test_lengths_and_ids_that_are_missing(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps([{"id": "a", "video": "v.mp4", "conversations": TALK}] * 2))
@@ -105,6 +119,9 @@ def test_lengths_and_ids_that_are_missing(tmp_path: Path) -> None:
         read_llava(path)
     with pytest.raises(InputError, match="no such file"):
         read_llava(tmp_path / "nowhere.jsonl")
+    (tmp_path / "latin.jsonl").write_bytes(b'{}\n{"id": "caf\xe9"}\n')
+    with pytest.raises(InputError, match=r"latin.jsonl:2: not JSON"):
+        read_llava(tmp_path / "latin.jsonl")
     (tmp_path / "bad.jsonl").write_text("{}\n{\n")
     with pytest.raises(InputError, match=r"bad.jsonl:2: not JSON"):
         read_llava(tmp_path / "bad.jsonl")

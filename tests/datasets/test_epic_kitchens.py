@@ -96,8 +96,19 @@ def test_a_foreign_card_beside_the_folder_is_not_taken_for_ours(tmp_path: Path):
     folder = write_annotations(tmp_path / "annotations", {"validation": rows})
     (tmp_path / "dataset.json").write_text('[{"a": 1}]')
     dataset = EpicKitchens(folder)
-    assert dataset.name == "EPIC-KITCHENS-100"
+    assert (dataset.name, dataset.licence) == ("annotations", "not stated")
     assert [segment.segment_id for segment in dataset.segments("validation")] == ["P01_11_1"]
+
+
+def test_name_and_licence(tmp_path: Path):
+    folder = write_annotations(tmp_path / "mice", {"validation": [segment_row(0, "P01_11", 0.0, 1.0, 0, 0)]})
+    assert (EpicKitchens(folder).name, EpicKitchens(folder).licence) == ("mice", "not stated")
+    verbs = folder / "EPIC_100_verb_classes.csv"
+    verbs.write_text("id,key,instances\n0,take,[]\n1,put,[]\n2,wash,[]\n3,open,[]\n")
+    dataset = EpicKitchens(folder)
+    assert dataset.name == "EPIC-KITCHENS-100" and dataset.licence.startswith("CC BY-NC 4.0")
+    (tmp_path / "dataset.json").write_text('{"name": "Mice", "licence": "CC0"}')
+    assert (EpicKitchens(folder).name, EpicKitchens(folder).licence) == ("Mice", "CC0")
 
 
 def test_clear_errors(tmp_path: Path):

@@ -9,7 +9,7 @@ from evaluation_fakes import make_benchmark
 from pydantic import ValidationError
 
 from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.journal import RunLockedError
+from llavaction.base.locks import RunLockedError
 from llavaction.evaluation.predictions import (
     Prediction,
     PredictionJournal,

@@ -20,7 +20,7 @@ from llavaction.actions.segments import Clip
 from llavaction.backends.asking import HOPELESS
 from llavaction.backends.base import Query
 from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.journal import RunLockedError
+from llavaction.base.locks import RunLockedError
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.runner import RunConfig, asked_questions, run
 from llavaction.questions.schema import Benchmark

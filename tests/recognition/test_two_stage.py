@@ -123,7 +123,7 @@ def test_the_specialist_as_chooser_changes_nothing(tmp_path: Path):
 
 
 def test_the_specialist_has_a_say_as_far_as_it_is_given_weight(tmp_path: Path):
-    # the oracle gives its choice 0.9 and the others 0.05: log 18 apart; candidates lie 0.1 or 0.2 apart
+    # the oracle gives its choice 0.9 and the others 0.05: log 18 = 2.9 apart; candidates lie 0.29 apart or more
     enough = CONFIG.model_copy(update={"specialist_weight": 50.0})
     result = recognise(enough, SEGMENTS, PREDICTIONS, VOCABULARY, OracleBackend(), None, tmp_path / "much")
     assert all(found.action == found.candidates[0] for found in result.recognitions)
@@ -131,6 +131,24 @@ def test_the_specialist_has_a_say_as_far_as_it_is_given_weight(tmp_path: Path):
     little = CONFIG.model_copy(update={"specialist_weight": 1.0})
     result = recognise(little, SEGMENTS, PREDICTIONS, VOCABULARY, OracleBackend(), None, tmp_path / "little")
     assert result.metrics["overall"]["two_stage"]["action"]["value"] == 0.75
+
+
+def test_probabilities_weigh_as_much_as_their_logarithms(tmp_path: Path):
+    weighed = CONFIG.model_copy(update={"specialist_weight": 6.0})
+    logs = {
+        name: found.model_copy(update={"scores": tuple(np.log(found.scores).tolist())})
+        for name, found in PREDICTIONS.items()
+    }
+    first, second = (
+        recognise(weighed, SEGMENTS, made, VOCABULARY, OracleBackend(), None, tmp_path / name).recognitions
+        for name, made in (("p", PREDICTIONS), ("logs", logs))
+    )
+    assert [found.action for found in first] == [found.action for found in second]
+    assert [found.confidence for found in first] == pytest.approx([found.confidence for found in second], abs=1e-5)
+    ranks = {name: found.model_copy(update={"scores": (0.0, -1.0, -2.0, -3.0)}) for name, found in PREDICTIONS.items()}
+    with pytest.raises(InputError, match="rankings without scores"):
+        recognise(weighed, SEGMENTS, ranks, VOCABULARY, OracleBackend(), None, tmp_path / "ranks")
+    assert recognise(CONFIG, SEGMENTS, ranks, VOCABULARY, OracleBackend(), None, tmp_path / "free").recognitions
 
 
 def test_letters_do_not_tell_the_rank(tmp_path: Path):

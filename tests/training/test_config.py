@@ -32,10 +32,13 @@ def write(path: Path, **values: Any) -> Path:
         ("learning_rates", dict.fromkeys(("tower", "projector", "language", "action")), "every part .* is frozen"),
         ("global_batch", 0, "greater than or equal to 1"),
         ("deepspeed", "a.json", "deepspeed and fsdp exclude each other"),
+        ("stages", [{"name": "one"}, {"name": "model"}], "'model' is no name for a stage"),
+        ("name", "..", r"'\.\.' is no name for a stage"),
+        ("evaluation", {"benchmark": "a"}, "take it out of stage 'train'"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, key: str, value: Any, message: str) -> None:
-    more = {"fsdp": {"version": 2}} if key == "deepspeed" else {}
+    more = {"fsdp": {"version": 2}} if key in ("deepspeed", "evaluation") and "benchmrk" not in str(value) else {}
     with pytest.raises(InputError, match=message) as caught:
         load_config(write(tmp_path / "recipe.yaml", **{key: value}, **more))
     assert "recipe.yaml" in str(caught.value)
@@ -47,6 +50,9 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
         load_config(file)
     file.write_text("model: a\n  output: b\n")
     with pytest.raises(InputError, match=r"recipe.yaml:2: is not YAML"):
+        load_config(file)
+    file.write_bytes(b"model: caf\xe9\n")
+    with pytest.raises(InputError, match=r"recipe.yaml: is not UTF-8 text"):
         load_config(file)
     file.write_text("- a\n")
     with pytest.raises(InputError, match="is not a recipe"):

@@ -20,8 +20,13 @@ from safetensors.torch import load_file
 
 from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
 from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.locks import RunLockedError, folder_lock
 from llavaction.base.records import write_records
+from llavaction.bundled import model_folder
 from llavaction.models.checkpoint import load_model, open_checkpoint
+from llavaction.training import run as run_module
+from llavaction.training import scheduled
+from llavaction.training import trainee as trainee_module
 from llavaction.training.checkpoints import checkpoints
 from llavaction.training.config import TrainConfig
 from llavaction.training.meter import read_metrics
@@ -39,7 +44,18 @@ def run(home: Path, output: Path, **values: Any) -> list[dict[str, Any]]:
 
 def losses(lines: list[dict[str, Any]]) -> dict[int, tuple[float, ...]]:
     names = ("loss", "lm_loss", "action_loss", "grad_norm", "learning_rate")
-    return {line["step"]: tuple(line[name] for name in names) for line in lines if "loss" in line}
+    return {line["step"]: tuple(line.get(name) for name in names) for line in lines if "loss" in line}
+
+
+def stopping_at(step: int) -> Any:
+    forward = ActionTrainer.compute_loss
+
+    def stopped(self: ActionTrainer, *args: Any, **rest: Any) -> Any:
+        if self.state.global_step == step:
+            raise KeyboardInterrupt
+        return forward(self, *args, **rest)
+
+    return stopped
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -60,15 +76,8 @@ def test_resumed_training_equals_an_unbroken_one(
 ) -> None:
     values = {"model": f"tiny:{family}", "steps": 5, **values}
     unbroken = run(home, tmp_path / "unbroken", **values)
-    forward = ActionTrainer.compute_loss
-
-    def stopped(self: ActionTrainer, *args: Any, **rest: Any) -> Any:
-        if self.state.global_step == 3:
-            raise KeyboardInterrupt
-        return forward(self, *args, **rest)
-
     with monkeypatch.context() as patch:
-        patch.setattr(ActionTrainer, "compute_loss", stopped)
+        patch.setattr(ActionTrainer, "compute_loss", stopping_at(3))
         with pytest.raises(KeyboardInterrupt):
             run(home, tmp_path / "broken", **values)
     before = read_metrics(tmp_path / "broken" / "metrics.jsonl")
@@ -100,6 +109,7 @@ def test_what_is_logged_and_left_behind(home: Path, tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["steps"] == 4
     backend = HuggingFaceBackend(HuggingFaceConfig(path=tmp_path / "run" / "model", frames=2))
     assert backend.model.config.action["verbs"] == 14
+    assert HuggingFaceBackend(HuggingFaceConfig(path=tmp_path / "run" / "model")).needs_frames == 4  # as trained
     assert json.loads((tmp_path / "run" / "model" / "config.json").read_text()).get("use_cache", True)
     again = run(home, tmp_path / "run", evaluation=evaluation, keep_checkpoints=1)
     assert again == lines  # nothing is done twice
@@ -213,8 +223,102 @@ def test_a_full_disk_leaves_the_last_checkpoint(home: Path, tmp_path: Path, monk
         with pytest.raises(InputError, match=r"checkpoint of step 4 cannot be written: .*No space left") as caught:
             run(home, tmp_path / "run")
     assert written and "checkpoint-2 is intact" in str(caught.value)
-    assert [path.name for path in (tmp_path / "run" / "train").iterdir()] == ["checkpoint-2"]
+    assert sorted(path.name for path in (tmp_path / "run" / "train").iterdir()) == ["checkpoint-2", "data.json"]
     assert losses(run(home, tmp_path / "run")) == losses(run(home, tmp_path / "unbroken"))
+
+
+def test_checkpoints_do_not_go_on_with_other_data(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records, videos = tmp_path / "records.jsonl", Path(shutil.copytree(home / "videos", tmp_path / "videos"))
+    write_mixture(records)
+    values = {"records": [{"path": str(records)}], "videos": str(videos)}
+    with monkeypatch.context() as patch:
+        patch.setattr(ActionTrainer, "compute_loss", stopping_at(3))
+        with pytest.raises(KeyboardInterrupt):
+            run(home, tmp_path / "run", **values)
+    (videos / "red.mp4").rename(tmp_path / "red.mp4")
+    with pytest.raises(InputError, match=r"usable records: 16 \(.* there, 12 \(.* now.*\n.*bring back"):
+        run(home, tmp_path / "run", **values)
+    (tmp_path / "red.mp4").rename(videos / "red.mp4")
+    kept = records.read_bytes()
+    write_records(records, [clip_record(number) for number in range(16)])
+    with pytest.raises(InputError, match=r"other data .*1\. file of records"):
+        run(home, tmp_path / "run", **values)
+    records.write_bytes(kept)
+    assert max(losses(run(home, tmp_path / "run", **values))) == 4
+
+
+def test_a_resumed_training_saves_as_often_as_it_is_told_now(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(ActionTrainer, "compute_loss", stopping_at(3))
+        with pytest.raises(KeyboardInterrupt):
+            run(home, tmp_path / "run", steps=8)
+    evaluation = {"benchmark": str(home / "benchmark"), "every": 3, "limit": 5}
+    changed = {"save_steps": 1, "keep_checkpoints": 9, "log_steps": 2, "evaluation": evaluation}
+    lines = run(home, tmp_path / "run", steps=8, **changed)
+    assert [int(path.name[11:]) for path in checkpoints(tmp_path / "run" / "train")] == [2, 3, 4, 5, 6, 7, 8]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 4, 6, 8]
+    assert [line["step"] for line in lines if "eval_accuracy" in line] == [3, 6, 8]
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_what_is_no_number_ends_the_training(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    forward = ActionTrainer.compute_loss
+
+    def spoilt(self: ActionTrainer, *args: Any, **rest: Any) -> Any:
+        loss = forward(self, *args, **rest)
+        if self.state.global_step == 3 and where == "loss":
+            return loss * float("nan")
+        if self.state.global_step == 3:
+            loss.register_hook(lambda gradient: gradient * float("inf"))
+        return loss
+
+    monkeypatch.setattr(ActionTrainer, "compute_loss", spoilt)
+    with pytest.raises(LlavactionError, match=rf"train: the {where} is (nan|inf) in step 4(.|\n)*checkpoint-2"):
+        run(home, tmp_path / "run")
+    (kept,) = checkpoints(tmp_path / "run" / "train")
+    assert kept.name == "checkpoint-2"
+    assert all(value.isfinite().all() for value in load_file(kept / "model.safetensors").values())
+
+
+@pytest.mark.parametrize("values", [{}, {"lora": LORA}])
+def test_weights_that_were_spread_make_the_same_model(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
+) -> None:
+    run(home, tmp_path / "one", steps=2, **values)
+    monkeypatch.setattr(scheduled, "is_spread", lambda trainer: True)
+    run(home, tmp_path / "spread", steps=2, **values)
+    one, spread = weights(tmp_path / "one"), weights(tmp_path / "spread")
+    assert one.keys() == spread.keys() and all(torch.equal(one[name], spread[name]) for name in one)
+
+
+def test_one_training_at_a_time(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "PATIENCE", 0.3)
+    with folder_lock(tmp_path / "run"), pytest.raises(RunLockedError, match="another process is writing"):
+        run(home, tmp_path / "run")
+    assert run(home, tmp_path / "run", steps=1)
+
+
+def test_a_start_is_there_whole_or_not_at_all(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path, *unused: Any) -> None:
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        raise RuntimeError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainee_module, "write_tiny", full)
+        with pytest.raises(InputError, match="start from cannot be written: No space left"):
+            run(home, tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").glob("*start*")) == []
+    assert run(home, tmp_path / "run", steps=4)
+
+
+def test_the_bundled_model_can_be_a_start(home: Path) -> None:
+    config = TrainConfig.from_mapping(settings(home, model="bundled"))
+    assert start_folder(config) == model_folder()
 
 
 def test_a_half_written_checkpoint_is_not_resumed_from(tmp_path: Path) -> None:
@@ -225,7 +329,9 @@ def test_a_half_written_checkpoint_is_not_resumed_from(tmp_path: Path) -> None:
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-3", "checkpoint-12"]
 
 
-def test_a_kill_at_any_time_loses_only_the_steps_since_the_last_checkpoint(home: Path, tmp_path: Path) -> None:
+def test_a_kill_at_any_time_loses_only_the_steps_since_the_last_checkpoint(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = tmp_path / "recipe.yaml"
     values = {
         "steps": 400,
@@ -249,21 +355,11 @@ def test_a_kill_at_any_time_loses_only_the_steps_since_the_last_checkpoint(home:
     for folder in kept:
         assert json.loads((folder / "trainer_state.json").read_text())["global_step"] > 0
     stop = last + 2
-    monkey = {**values, "steps": 400}
-    original = ActionTrainer.compute_loss
-
-    def stopped(self: ActionTrainer, *args: Any, **rest: Any) -> Any:
-        if self.state.global_step == stop:
-            raise KeyboardInterrupt
-        return original(self, *args, **rest)
-
-    ActionTrainer.compute_loss = stopped  # type: ignore[method-assign]
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(ActionTrainer, "compute_loss", stopping_at(stop))
         for name in ("killed", "unbroken"):
             with pytest.raises(KeyboardInterrupt):
-                run(home, tmp_path / name, **monkey)
-    finally:
-        ActionTrainer.compute_loss = original  # type: ignore[method-assign]
+                run(home, tmp_path / name, **values)
     resumed = losses(read_metrics(log))
     assert max(resumed) == stop
     assert resumed == losses(read_metrics(tmp_path / "unbroken" / "metrics.jsonl"))

@@ -27,6 +27,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
 
+PAPER_FRAMES = 16
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -34,7 +35,12 @@ class HuggingFaceConfig(Strict):
     """How a checkpoint folder is asked."""
 
     path: Path = Field(description="checkpoint folder with config.json, safetensors weights and a tokenizer")
-    frames: int = Field(default=16, ge=0, description="frames per clip, 16 as in the paper; 0 asks without video")
+    frames: int | None = Field(
+        default=None,
+        ge=0,
+        description="frames per clip; None: as many as the checkpoint was trained with (trained_frames in its "
+        "config.json, which llavaction train writes), else 16 as in the paper; 0 asks without video",
+    )
     device: str = Field(default="auto", description="'auto' (a GPU if there is one), 'cpu', 'cuda', 'cuda:1'")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="precision of the weights; 'auto' is bfloat16 on a GPU and float32 elsewhere"
@@ -102,13 +108,14 @@ class HuggingFaceBackend:
 
     def __init__(self, config: HuggingFaceConfig) -> None:
         self.config = config
-        self.needs_frames = config.frames
         self.name = f"transformers:{config.path.resolve().name}"
         self.decision_rule = "option letters" if config.rule == "letters" else RULES[config.normalisation]
         self.device = _device(config.device)
         half = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         self.dtype = half if config.dtype == "auto" else _DTYPES[config.dtype]
         self.checkpoint = open_checkpoint(config.path)
+        trained = self.checkpoint.trained_frames or PAPER_FRAMES
+        self.needs_frames = trained if config.frames is None else config.frames
         self.chat = Chat(self.checkpoint, plain=config.chat == "plain")
         self._letters = self.chat.letter_tokens()
         attention = None if config.attention == "auto" else config.attention
@@ -152,6 +159,7 @@ class HuggingFaceBackend:
             "torch": str(torch.__version__),
             "transformers": transformers.__version__,
             **self.config.model_dump(mode="json", exclude={"path", "device", "dtype"}),
+            "frames": self.needs_frames,
         }
 
     @classmethod
@@ -291,12 +299,12 @@ class HuggingFaceBackend:
         return prepared
 
     def _frames(self, query: Query) -> tuple[NDArray[np.uint8] | None, NDArray[np.float64] | None]:
-        if self.config.frames == 0:
+        if self.needs_frames == 0:
             return None, None
         name, frames = query.question.question_id, query.frames
         if frames is None or len(frames) == 0:
             raise InputError(
-                f"question '{name}': no frames, but this backend looks at {self.config.frames}",
+                f"question '{name}': no frames, but this backend looks at {self.needs_frames}",
                 hint="frames=0 asks without video",
             )
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:

@@ -9,7 +9,7 @@ from typing import Any
 from llavaction.backends.base import Backend
 from llavaction.base.errors import InputError
 from llavaction.base.registry import resolve, suggestion
-from llavaction.bundled import model_folder
+from llavaction.bundled import BUNDLED, model_folder
 
 BACKENDS: dict[str, str] = {
     "chance": "llavaction.backends.baselines:ChanceBackend",
@@ -19,9 +19,6 @@ BACKENDS: dict[str, str] = {
     "transformers": "llavaction.backends.huggingface:HuggingFaceBackend",
 }
 """Name to class; imported when first made, so PyTorch is loaded only for ``transformers``."""
-
-BUNDLED = "bundled"
-"""Stands for ``transformers:`` and the folder of the model that comes with the package."""
 
 
 def parse_spec(spec: str) -> tuple[str, str | None]:

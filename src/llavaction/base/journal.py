@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Generic, Self
 
-from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.locks import folder_lock
 from llavaction.base.records import AnyRecord, read_records, to_line, write_records
-
-
-class RunLockedError(LlavactionError):
-    """Another process is writing the run folder."""
 
 
 class Journal(Generic[AnyRecord]):
@@ -38,7 +35,7 @@ class Journal(Generic[AnyRecord]):
     def __init__(self, path: str | Path, cls: type[AnyRecord], key: str) -> None:
         self.path, self._cls, self._key = Path(path), cls, key
         self.done: dict[str, AnyRecord] = {}
-        self._lock: IO[bytes] | None = None
+        self._lock = ExitStack()
         self._stream: IO[bytes] | None = None
 
     def id_of(self, record: AnyRecord) -> str:
@@ -46,11 +43,7 @@ class Journal(Generic[AnyRecord]):
         return str(getattr(record, self._key))
 
     def __enter__(self) -> Self:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot be made: {error.strerror or error}", file=self.path.parent) from None
-        self._lock = _locked(self.path.with_name(".lock"))
+        self._lock.enter_context(folder_lock(self.path.parent))
         try:
             self._open()
         except BaseException:
@@ -61,10 +54,10 @@ class Journal(Generic[AnyRecord]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for stream in (self._stream, self._lock):
-            if stream is not None:
-                stream.close()
-        self._stream = self._lock = None
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        self._lock.close()
 
     def _open(self) -> None:
         stream = self._stream = self.path.open("ab+")
@@ -90,29 +83,3 @@ class Journal(Generic[AnyRecord]):
             self._stream = None
         write_records(self.path, kept)
         self._open()
-
-
-def _locked(path: Path) -> IO[bytes]:
-    stream = path.open("ab")
-    try:
-        _lock_file(stream)
-    except OSError:
-        stream.close()
-        raise RunLockedError(
-            f"{path.parent}: another process is writing this run\n"
-            "  hint: wait until it ends, or give this run another output folder"
-        ) from None
-    return stream
-
-
-def _lock_file(stream: IO[bytes]) -> None:
-    """Lock without waiting; the operating system frees it when the process ends."""
-    try:
-        import fcntl  # not on Windows
-    except ImportError:
-        import msvcrt  # only there
-
-        stream.seek(0)
-        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    else:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

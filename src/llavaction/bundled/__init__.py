@@ -9,6 +9,9 @@ from pathlib import Path
 
 from llavaction.base.errors import InputError
 
+BUNDLED = "bundled"
+"""What they are called where a model or a specialist is named."""
+
 _HERE = Path(__file__).resolve().parent
 
 

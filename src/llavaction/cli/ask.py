@@ -12,7 +12,8 @@ from llavaction.actions.segments import Clip
 from llavaction.backends.base import Query
 from llavaction.backends.registry import make_backend
 from llavaction.base.errors import InputError
-from llavaction.cli.options import FILE, as_json, emit, mapping, set_option, table
+from llavaction.cli.keys import set_option
+from llavaction.cli.options import FILE, as_json, emit, mapping, table
 from llavaction.questions.prompts import multiple_choice_prompt
 from llavaction.questions.schema import LETTERS, OpenQuestion, Option, Provenance, Question
 from llavaction.video.decode import read_clip
@@ -28,8 +29,12 @@ from llavaction.video.probe import probe
 @click.option(
     "--options", multiple=True, metavar="TEXT", help="A possible answer; repeat it, or give all, separated by commas."
 )
-@click.option("--frames", type=click.IntRange(min=1), help="Frames to look at; the backend's own number by default.")
-@set_option
+@click.option(
+    "--frames",
+    type=click.IntRange(min=1),
+    help="Frames to look at; by default as many as the model was trained with, or 16.",
+)
+@set_option("llavaction.backends.huggingface:HuggingFaceConfig")
 @as_json
 def ask(
     video: Path,

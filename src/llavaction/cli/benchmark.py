@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, set_option, table
+from llavaction.cli.keys import set_option
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, table
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.questions.audit import audit_folder
 from llavaction.questions.builder import BuildConfig, build_benchmark
@@ -38,7 +39,7 @@ def benchmark() -> None:
 )
 @click.option("--predictions", type=FILE, help="Specialist predictions (.jsonl, .json, .zip, .npz, .pt).")
 @click.option("--output", type=FOLDER, required=True, help="The benchmark folder to write.")
-@set_option
+@set_option("llavaction.questions.exchangeable:ExchangeableConfig")
 @as_json
 def build(
     annotations: Path, output: Path, workers: int, settings: tuple[str, ...], json_out: bool, **values: Any

@@ -88,6 +88,7 @@ def import_records(file: Path, output: Path, videos: Path | None, json_out: bool
 @click.option("--output", type=FOLDER, required=True, help="The folder to write.")
 @click.option("--video", default="{video_id}.mp4", show_default=True, help="For llava: pattern of a video's path.")
 @click.option("--videos", type=FOLDER, help="Folder of videos; the other formats' clips are cut from it.")
+@click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted.")
 @click.option("--clip-fps", default=FPS, show_default=True, help="Frames per second of the clips.")
 @click.option("--clip-side", default=SHORT_SIDE, show_default=True, help="Most pixels of their shorter side.")
 @as_json
@@ -97,6 +98,7 @@ def export_records(
     output: Path,
     video: str,
     videos: Path | None,
+    fps: float | None,
     clip_fps: float,
     clip_side: int,
     json_out: bool,
@@ -105,7 +107,7 @@ def export_records(
 
     All but LLaVA need every clip as a file of its own: --videos cuts them.
     """
-    library = None if videos is None else VideoLibrary(videos)
+    library = None if videos is None else VideoLibrary(videos, fps=fps)
     found = export(records, output, style, video=video, library=library, fps=clip_fps, short_side=clip_side)
     text = f"{found.records} records written to {output}"
     if found.left_out:

@@ -8,7 +8,8 @@ import click
 
 from llavaction.base.records import write_records
 from llavaction.cli.curate import curate, export_records, import_records
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, set_option
+from llavaction.cli.keys import set_option
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.kitchen_mini import KitchenMiniConfig, KitchenMiniSummary, generate
 from llavaction.specialists.simulated import NoiseModel, simulate_predictions
@@ -27,7 +28,7 @@ for command in (curate, import_records, export_records):
 @click.option("--output", type=FOLDER, required=True, help="The folder to write.")
 @click.option("--seed", default=0, show_default=True, help="Decides everything that is drawn.")
 @click.option("--workers", default=2, show_default=True, help="Processes; the result does not depend on it.")
-@set_option
+@set_option("llavaction.datasets.kitchen_mini.config:KitchenMiniConfig")
 @as_json
 def kitchen_mini(output: Path, seed: int, workers: int, settings: tuple[str, ...], json_out: bool) -> None:
     """Render short egocentric kitchen videos in the EPIC-KITCHENS-100 layout."""
@@ -49,7 +50,7 @@ def describe(summary: KitchenMiniSummary) -> str:
 @click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files.")
 @click.option("--split", required=True, help="Split to predict.")
 @click.option("--output", type=FILE, required=True, help="The .jsonl file to write.")
-@set_option
+@set_option("llavaction.specialists.simulated:NoiseModel")
 @as_json
 def simulate_specialist(annotations: Path, split: str, output: Path, settings: tuple[str, ...], json_out: bool) -> None:
     """Make up a specialist's predictions by a documented noise model (for trying things out, not for results)."""

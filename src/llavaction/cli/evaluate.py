@@ -9,7 +9,8 @@ import click
 
 from llavaction.backends.registry import make_backend, parse_spec
 from llavaction.base.errors import InputError
-from llavaction.cli.options import FOLDER, as_json, emit, mapping, set_option
+from llavaction.cli.keys import set_option
+from llavaction.cli.options import FOLDER, PROMPT_HELP, as_json, emit, mapping
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.evaluation.runner import RunConfig, RunResult, run
 from llavaction.questions.prompts import PromptStyle
@@ -25,18 +26,36 @@ from llavaction.video.library import VideoLibrary
 @click.option("--videos", type=FOLDER, help="Folder of the videos, for backends that look.")
 @click.option("--output", type=FOLDER, required=True, help="The run folder; an interrupted run goes on where it was.")
 @click.option("--annotations", type=FOLDER, help="For specialist files that refer to rows and action ids.")
-@click.option("--frames", type=int, help="Frames per clip; the backend's own number by default.")
+@click.option("--frames", type=int, help="Frames per clip; by default as many as the model was trained with, else 16.")
 @click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted.")
-@click.option("--decision", type=click.Choice(["likelihood", "generation"]), default="likelihood", show_default=True)
-@click.option("--parsing", type=click.Choice(["robust", "published"]), default="robust", show_default=True)
-@click.option("--prompt", type=click.Choice(get_args(PromptStyle)), default="letters", show_default=True)
+@click.option(
+    "--decision",
+    type=click.Choice(["likelihood", "generation"]),
+    default="likelihood",
+    show_default=True,
+    help="The likeliest option, or the one that the answer it writes is about.",
+)
+@click.option(
+    "--parsing",
+    type=click.Choice(["robust", "published"]),
+    default="robust",
+    show_default=True,
+    help="How written answers are read: ours, or the paper's evaluation code.",
+)
+@click.option(
+    "--prompt",
+    type=click.Choice(get_args(PromptStyle)),
+    default="letters",
+    show_default=True,
+    help=PROMPT_HELP,
+)
 @click.option("--option-orders", type=int, default=1, show_default=True, help="Orders of its options to ask in.")
 @click.option("--limit", type=int, help="Ask only this many questions, the same for every backend.")
-@click.option("--batch-size", type=int, default=4, show_default=True)
+@click.option("--batch-size", type=int, default=4, show_default=True, help="Questions per call of the backend.")
 @click.option("--workers", type=int, default=2, show_default=True, help="Threads that decode ahead.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap intervals.")
 @click.option("--retry-failed", is_flag=True, help="Ask those again whose video could not be read last time.")
-@set_option
+@set_option("llavaction.backends.huggingface:HuggingFaceConfig")
 @as_json
 def evaluate(
     benchmark: Path,

@@ -27,6 +27,8 @@ COMMANDS = {
     "demo": ("llavaction.cli.demo:demo", "The whole way, from new made-up videos to a report."),
 }
 """Command name to where it is and what it does; imported only when called."""
+TRAINING_PACKAGES = {"accelerate", "peft", "tensorboard"}
+"""Needed by training alone, and so not always there."""
 
 
 class LazyGroup(click.Group):
@@ -60,7 +62,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="llavaction")
 def cli() -> None:
-    """Study actions in video with multimodal language models: benchmarks, audits, evaluation, reports."""
+    """Study actions in video with multimodal language models: benchmarks, training, recognition, reports."""
 
 
 def main() -> None:
@@ -69,6 +71,11 @@ def main() -> None:
         cli(standalone_mode=False)
     except LlavactionError as error:
         click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if error.name not in TRAINING_PACKAGES:
+            raise
+        click.echo(f"error: {error.name} is not installed\n  hint: pip install 'llavaction[train]'", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

@@ -17,8 +17,10 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 as_json = click.option("--json", "json_out", is_flag=True, help="Print the result as JSON, for programs.")
-set_option = click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A further setting; may be given several times."
+
+PROMPT_HELP = (
+    "How the question is put. letters: options listed, a letter is the answer; published: the paper's wording; open "
+    "and published_open: options not listed, for --set rule=texts or written answers."
 )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, set_option, table
+from llavaction.bundled import BUNDLED, specialist_folder
+from llavaction.cli.keys import set_option
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, table
 from llavaction.specialists.accuracy import GROUPS
 from llavaction.specialists.challenge import SupervisionLevels
 from llavaction.specialists.config import SpecialistConfig
@@ -22,7 +24,10 @@ def source_options(default_split: str) -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         for option in (
-            click.option("--workers", type=click.IntRange(min=0), default=1, show_default=True, help="Decoders."),
+            click.option(
+                "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="Processes that decode."
+            ),
+            click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted."),
             click.option("--split", default=default_split, show_default=True, help="Split of the annotations."),
             click.option("--videos", type=FOLDER, required=True, help="Folder of the videos."),
             click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files."),
@@ -41,10 +46,14 @@ def specialist() -> None:
 @specialist.command()
 @source_options("train")
 @click.option("--output", type=FOLDER, required=True, help="The specialist's folder; a stopped training is continued.")
-@set_option
+@set_option("llavaction.specialists.config:SpecialistConfig")
 @as_json
 def train(output: Path, settings: tuple[str, ...], json_out: bool, **source: Any) -> None:
-    """Train a specialist on a split; --set architecture=videomae epochs=20 and the like."""
+    """Train a specialist on a split.
+
+    The default is a small network for rendered videos. For filmed ones, start from a local VideoMAE checkpoint: --set
+    architecture=videomae --set checkpoint=FOLDER; --set epochs=20 and the like.
+    """
     config = SpecialistConfig.from_mapping(mapping(settings))
     result = train_split(Source(**source), config, output, log=_log)
     text = (
@@ -61,7 +70,7 @@ def train(output: Path, settings: tuple[str, ...], json_out: bool, **source: Any
 @click.option("--all-pairs", is_flag=True, help="Rank every verb with every noun, not the pairs met in training.")
 @click.option("--scores", type=FILE, help="Also write every class's score (.npz, the challenge's dict format).")
 @click.option("--challenge", type=FILE, help="Also write an EPIC-KITCHENS-100 submission (.zip or .json).")
-@set_option
+@set_option("llavaction.specialists.challenge:SupervisionLevels")
 @as_json
 def predict(
     folder: Path,
@@ -76,9 +85,12 @@ def predict(
 ) -> None:
     """Predict a split and say how often it is right, where its classes are known.
 
-    --set gives the submission's supervision levels: pretraining, labels, data.
+    FOLDER is a specialist's, or "bundled" for the one of kitchen_mini that comes with the package. --set gives the
+    submission's supervision levels: pretraining, labels, data.
     """
     levels = SupervisionLevels.from_mapping(mapping(settings))
+    if str(folder) == BUNDLED and not folder.exists():
+        folder = specialist_folder()
     result = predict_split(
         folder,
         Source(**source, unlabelled=True),
@@ -98,10 +110,10 @@ def predict(
 @click.option("--folds", default=5, show_default=True, type=click.IntRange(min=2), help="Parts, by video.")
 @click.option("--top-k", default=50, show_default=True, type=click.IntRange(min=1), help="Pairs kept per segment.")
 @click.option("--output", type=FOLDER, required=True, help="Folder of predictions.jsonl and the folds' specialists.")
-@set_option
+@set_option("llavaction.specialists.config:SpecialistConfig")
 @as_json
 def folds(output: Path, folds: int, top_k: int, settings: tuple[str, ...], json_out: bool, **source: Any) -> None:
-    """Predict each part of a split by a specialist trained on the other parts."""
+    """Predict each part of a split by a specialist trained on the other parts; --set as for train."""
     config = SpecialistConfig.from_mapping(mapping(settings))
     result = train_folds(Source(**source), config, output, folds=folds, top_k=top_k, log=_log)
     emit(result, f"{_accuracies(result)}\n{result['predicted']} predictions written to {result['output']}", json_out)

@@ -11,6 +11,7 @@ import click
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_json
+from llavaction.cli.keys import keys_option
 from llavaction.cli.options import FILE, as_json, emit, mapping
 
 PREPARED = "prepared.json"
@@ -20,6 +21,7 @@ PREPARED = "prepared.json"
 @click.command()
 @click.option("--config", type=FILE, required=True, help="The recipe, a YAML file.")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@keys_option("llavaction.training.config:TrainConfig")
 @as_json
 def train(config: Path, settings: tuple[str, ...], json_out: bool) -> None:
     """Train by a recipe, or go on with a training that was interrupted.
@@ -28,10 +30,12 @@ def train(config: Path, settings: tuple[str, ...], json_out: bool) -> None:
     several processes: torchrun --nproc_per_node 2 -m llavaction.cli.main train --config ...
     """
     from llavaction.training.config import load_config
+    from llavaction.training.run import check_output
     from llavaction.training.run import train as run
 
     recipe = load_config(config, list(mapping(settings).items()))
     if os.environ.get("RANK", "0") == "0":  # the other processes wait for the first when the training begins
+        check_output(recipe)
         prepare(recipe.prepare, recipe.output / PREPARED)
     result = run(recipe)
     if result.is_main:

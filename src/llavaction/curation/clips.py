@@ -12,10 +12,13 @@ from pathlib import Path
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
 from llavaction.base.progress import progress
+from llavaction.base.records import read_json, write_json
 from llavaction.video.library import VideoLibrary
 from llavaction.video.write import write_video
 
 FPS, SHORT_SIDE, MOST_FRAMES = 8.0, 480, 256
+SETTINGS = "cut.json"
+"""Says how a folder's clips were cut."""
 WORKERS = 8
 """At most; each holds the frames of a clip."""
 
@@ -57,8 +60,18 @@ def cut_clips(
         short_side: most pixels of the shorter side.
 
     Raises:
-        InputError: a file cannot be written, or the library has frame folders of unknown rate.
+        InputError: the folder's clips were cut otherwise, a file cannot be written, or the library has frame folders of
+            unknown rate.
     """
+    settings = {"fps": fps, "short_side": short_side}
+    note = folder / SETTINGS
+    if note.is_file() and read_json(note) != settings:
+        raise InputError(
+            f"holds clips that were cut with {read_json(note)}, not {settings}",
+            file=folder,
+            hint="give another output folder, or delete this one to cut them again",
+        )
+    write_json(note, settings)
     todo = [name for name in clips if not (folder / name).is_file()]
 
     def one(name: str) -> str | None:

@@ -10,7 +10,8 @@ AdaptiveMotorControlLab/LLaVAction at commit bd9f465.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -38,8 +39,12 @@ def to_llava(record: TrainingRecord, video: str = "{video_id}.mp4") -> dict[str,
         video: pattern of the video's path, "{video_id}" in it.
 
     Raises:
-        InputError: the text itself contains their placeholder, or words stand in for the clip.
+        InputError: the text itself contains their placeholder, words stand in for the clip, or the pattern is none.
     """
+    if "{video_id}" not in video or set("{}") & set(video.replace("{video_id}", "")):
+        raise InputError(
+            f"'{video}' is no pattern of a video's path", hint="put {video_id} into it, and no other braces"
+        )
     if record.words is not None:
         raise InputError(f"record '{record.record_id}' has words in place of a clip, which LLaVA has no form for")
     turns = []
@@ -49,7 +54,7 @@ def to_llava(record: TrainingRecord, video: str = "{video_id}.mp4") -> dict[str,
         turns.append({"from": _WRITTEN_AS[message.role], "value": message.content.replace(VIDEO, IMAGE)})
     made: dict[str, Any] = {"id": record.record_id}
     if record.clip is not None:
-        made["video"] = video.format(video_id=record.clip.video_id)
+        made["video"] = video.replace("{video_id}", record.clip.video_id)
     made |= {"conversations": turns, "question_type": record.task}
     if record.clip is not None:
         made |= {"start_timestamp": str(record.clip.start), "end_timestamp": str(record.clip.stop)}
@@ -77,19 +82,26 @@ class LlavaFile:
 def read_llava(path: str | Path, duration: Callable[[str], float] | None = None) -> LlavaFile:
     """Read a JSON list, or JSON Lines, of LLaVA records. Those that cannot be used are left out and named.
 
+    A record whose id another one has gets its place in the file added to it. Where videos of one name lie in several
+    folders, their ids are their paths without suffix.
+
     Args:
         path: the file.
         duration: seconds of the video of that id, for records that do not say which span is meant.
 
     Raises:
-        InputError: the file is missing or is not JSON, two records have the same id, or none can be used.
+        InputError: the file is missing or is not JSON, or none of its records can be used.
     """
     path = Path(path)
     records: dict[str, TrainingRecord] = {}
     refused = []
-    for place, entry in _entries(path):
+    entries = list(_entries(path))
+    videos = {entry["video"] for _, entry in entries if isinstance(entry, dict) and isinstance(entry.get("video"), str)}
+    paths = Counter(video_id(video) for video in {_without_suffix(video) for video in videos})
+    several = {name for name, count in paths.items() if count > 1}
+    for place, entry in entries:
         try:
-            record = from_llava(entry, place, duration)
+            record = from_llava(entry, place, duration, several)
         except InputError as error:
             refused.append((place, error.problem))
             continue
@@ -102,13 +114,19 @@ def read_llava(path: str | Path, duration: Callable[[str], float] | None = None)
     return LlavaFile(list(records.values()), refused)
 
 
-def from_llava(entry: Any, place: int = 1, duration: Callable[[str], float] | None = None) -> TrainingRecord:
+def from_llava(
+    entry: Any,
+    place: int = 1,
+    duration: Callable[[str], float] | None = None,
+    several: Collection[str] = (),
+) -> TrainingRecord:
     """One record of LLaVA's form as ours.
 
     Args:
         entry: the record.
         place: its place in the file, for records without an id.
         duration: see :func:`read_llava`.
+        several: names that videos in several folders have: their ids are their paths.
 
     Raises:
         InputError: it is no such record, is about a picture, or nobody knows how long its video is.
@@ -117,7 +135,7 @@ def from_llava(entry: Any, place: int = 1, duration: Callable[[str], float] | No
         raise InputError("has no list of 'conversations'")
     if entry.get("image"):
         raise InputError("is about a picture, not a video")
-    clip = _clip(entry, duration)
+    clip = _clip(entry, duration, several)
     messages = [_message(turn) for turn in entry["conversations"]]
     if clip is not None and not any(VIDEO in message["content"] for message in messages):
         first = next((message for message in messages if message["role"] == "user"), None)
@@ -142,6 +160,11 @@ def video_id(path: str) -> str:
     return rest if dash and rest.startswith(f"{participant}_") else name
 
 
+def _without_suffix(path: str) -> str:
+    pure = PurePosixPath(path)
+    return str(pure.with_suffix("") if pure.suffix.lower() in VIDEO_SUFFIXES else pure)
+
+
 def _entries(path: Path) -> Iterator[tuple[int, Any]]:
     if path.suffix.lower() != ".jsonl":
         values = read_json(path)
@@ -151,7 +174,7 @@ def _entries(path: Path) -> Iterator[tuple[int, Any]]:
         return
     if not path.is_file():
         raise InputError("no such file", file=path)
-    with path.open(encoding="utf-8") as stream:
+    with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if line.strip():
                 try:
@@ -160,13 +183,14 @@ def _entries(path: Path) -> Iterator[tuple[int, Any]]:
                     raise InputError(f"not JSON ({error})", file=path, line=number) from None
 
 
-def _clip(entry: Mapping[str, Any], duration: Callable[[str], float] | None) -> Clip | None:
+def _clip(entry: Mapping[str, Any], duration: Callable[[str], float] | None, several: Collection[str]) -> Clip | None:
     video = entry.get("video")
     if video is None:
         return None
     if not isinstance(video, str) or not video:
         raise InputError(f"'video' is {video!r:.80}, expected one path")
     name = video_id(video)
+    name = _without_suffix(video) if name in several else name
     try:
         start = float(entry.get("start_timestamp") or 0.0)
         stop = float(entry["end_timestamp"]) if entry.get("end_timestamp") is not None else None

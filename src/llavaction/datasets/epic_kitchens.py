@@ -19,6 +19,9 @@ from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
 from llavaction.base.errors import InputError
 from llavaction.base.records import file_sha256, read_json
 
+OFFICIAL = ("EPIC-KITCHENS-100", "CC BY-NC 4.0 (EPIC-KITCHENS-100, University of Bristol); non-commercial")
+FIRST_VERBS = ("take", "put", "wash")
+"""A folder whose verb classes begin so has the official ones, and its licence."""
 SPANS = ("narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp")
 """The columns of a list of segments whose classes are kept back, as for the challenge's test split."""
 COLUMNS = (*SPANS, "narration", "verb_class", "noun_class")
@@ -53,6 +56,10 @@ class EpicKitchens:
     Args:
         folder: holds EPIC_100_verb_classes.csv, EPIC_100_noun_classes[_v2].csv and EPIC_100_<split>.csv.
 
+    Attributes:
+        name, licence: of the data; a ``dataset.json`` beside the folder, {"name": ..., "licence": ...}, says what they
+            are. Without it they are the official ones where the classes are, else the folder's name and "not stated".
+
     Raises:
         InputError: the folder or a class file is missing or cannot be read.
 
@@ -73,11 +80,11 @@ class EpicKitchens:
                 file=folder,
                 hint="give the folder that holds EPIC_100_verb_classes.csv and EPIC_100_validation.csv",
             )
-        self.name, self.licence = self._identity()
         self.remarks: list[Remark] = []
         self.notes: list[str] = []
         self.verbs = self._read_classes("EPIC_100_verb_classes.csv")
         self.nouns = self._read_classes(self._noun_file)
+        self.name, self.licence = self._identity()
         self._tables: dict[Path, SegmentTable] = {}
 
     @property
@@ -118,8 +125,8 @@ class EpicKitchens:
         splits = {split: self.segments(split) for split in self.splits if split in ("train", "validation")}
         if "train" not in splits:
             self.notes.append(
-                "no EPIC_100_train.csv: the action classes are those of validation alone (their ids differ from the "
-                "published 3,806), narrations come from validation, and training frequencies are unknown"
+                f"no EPIC_100_train.csv: action classes and narrations are those of {', '.join(splits) or 'no split'} "
+                "alone (ids differ from the published 3,806), and training frequencies are unknown"
             )
         return ActionVocabulary.from_segments(self.verbs.values(), self.nouns.values(), splits)
 
@@ -168,13 +175,14 @@ class EpicKitchens:
         return {name: members for name, members in groups.items() if members}
 
     def _identity(self) -> tuple[str, str]:
-        """Name and licence: of a ``dataset.json`` beside the folder (kitchen_mini writes one), else the official."""
+        """Name and licence: of a ``dataset.json`` beside the folder (kitchen_mini writes one), else by the verbs."""
         card = self.folder.resolve().parent / "dataset.json"
         values = read_json(card) if card.is_file() else None
-        official = ("EPIC-KITCHENS-100", "CC BY-NC 4.0 (EPIC-KITCHENS-100, University of Bristol); non-commercial")
-        if not isinstance(values, dict) or not isinstance(values.get("name"), str):
-            return official
-        return values["name"], str(values.get("licence", "not stated"))
+        if isinstance(values, dict) and isinstance(values.get("name"), str):
+            return values["name"], str(values.get("licence", "not stated"))
+        if tuple(self.verbs[index].key for index in range(3) if index in self.verbs) == FIRST_VERBS:
+            return OFFICIAL
+        return self.folder.resolve().name, "not stated"
 
     @property
     def _noun_file(self) -> str:

@@ -19,6 +19,9 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import read_json
 from llavaction.models.auto import MODELS as OUR_MODELS
 
+TRAINED_FRAMES = "trained_frames"
+"""Key of ``config.json`` for the frames per clip that a model was last trained with."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -44,6 +47,18 @@ class Checkpoint:
     def context(self) -> int | None:
         """Longest sequence of the text model in tokens; None where the configuration does not say."""
         return getattr(self.config.get_text_config(), "max_position_embeddings", None)
+
+    @property
+    def trained_frames(self) -> int | None:
+        """Frames per clip the model was trained with; None where the configuration does not say.
+
+        Raises:
+            InputError: what it says is not a number of frames.
+        """
+        frames = getattr(self.config, TRAINED_FRAMES, None)
+        if frames is None or (isinstance(frames, int) and frames > 0):
+            return frames
+        raise InputError(f"{TRAINED_FRAMES} is {frames!r}, expected 1 or more", file=self.folder / "config.json")
 
     def token(self, field: str) -> str:
         """The text of the special token whose id the configuration holds under ``field``.

@@ -33,6 +33,8 @@ RECOGNITIONS = "recognitions.jsonl"
 DECIMALS = 6
 FLOOR = -1e6
 """Stands for a log-probability of minus infinity, which JSON cannot hold."""
+LEAST = 1e-12
+"""Stands for a probability of 0."""
 FREE_KEYS = ("workers", "annotations", "videos", "predictions")
 """May change between start and restart: segments and candidates are known by their hash."""
 
@@ -61,8 +63,8 @@ class RecognitionConfig(Strict):
     specialist_weight: float = Field(
         default=0.0,
         ge=0,
-        description="times this the specialist's scores are added to the model's log-probabilities; 0, as in the "
-        "paper, leaves the choice to the model. Choose it on a validation split",
+        description="times this the specialist's log-probabilities are added to the model's; 0, as in the paper, "
+        "leaves the choice to the model. Choose it on a validation split",
     )
     limit: int | None = Field(
         default=None, ge=1, description="recognise only this many segments, the same for every backend"
@@ -137,6 +139,12 @@ def recognise(
             file=config.predictions,
             hint="are these predictions of this split?",
         )
+    if config.specialist_weight and all(_are_ranks(predictions[s.segment_id]) for s in known):
+        raise InputError(
+            "holds rankings without scores, which cannot be weighed against a model's",
+            file=config.predictions,
+            hint="leave specialist_weight at 0, or give predictions with scores",
+        )
     questions = [_question(s, predictions[s.segment_id], vocabulary, config) for s in known]
     stage_one = {segment.segment_id: (segment, predictions[segment.segment_id]) for segment in known}
     count = frames_wanted(backend, config.frames, library)
@@ -165,6 +173,11 @@ def recognise(
         metrics |= summary(recognitions, groups or {}, seed=config.seed)
         write_json(folder / METRICS, metrics)
     return RecognitionResult(folder, recognitions, metrics, asked_now, time.perf_counter() - begun)
+
+
+def _are_ranks(prediction: SpecialistPrediction) -> bool:
+    """Whether the scores only count down from 0, as they do where a file has none."""
+    return prediction.scores == tuple(-float(rank) for rank in range(len(prediction.scores)))
 
 
 def _limited(segments: Sequence[Segment], limit: int | None) -> list[Segment]:
@@ -223,8 +236,8 @@ def _choose(
             "decision_rule": _rule(config, backend),
             "note": seen.note,
         }
-        ranks = np.array(known["specialist_scores"])
-        weighed = config.specialist_weight * ranks if config.specialist_weight else np.zeros(len(ranks))
+        own = np.array(known["specialist_scores"])
+        weighed = config.specialist_weight * _as_logs(own) if config.specialist_weight else np.zeros(len(own))
         made = _choice(question, scores[i], weighed) if i in scores else {"error": seen.error}
         found.append(Recognition(**known, **made))
     return found
@@ -261,6 +274,11 @@ def _choice(question: Question, scores: NDArray[np.float64], weighed: NDArray[np
         "confidence": round(float(shares[best]), DECIMALS),
         "option_scores": tuple(ranked.tolist()),
     }
+
+
+def _as_logs(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A specialist's scores as log-probabilities; those that are not negative are probabilities (challenge formats)."""
+    return np.log(np.maximum(scores, LEAST)) if (scores >= 0).all() else scores
 
 
 def _rule(config: RecognitionConfig, backend: Backend) -> str:

@@ -50,6 +50,7 @@ class Footage:
         videos: folder of the videos, in any layout that :class:`VideoLibrary` reads.
         config: frames, size, and how much memory may be used for keeping them.
         workers: processes that decode; 0 decodes here. The result does not depend on it.
+        fps: frame rate of folders of extracted frames, where there are such.
 
     Raises:
         InputError: there is no such folder of videos, or it has none of the segments' videos.
@@ -61,10 +62,15 @@ class Footage:
     """
 
     def __init__(
-        self, segments: Sequence[Segment], videos: str | Path, config: SpecialistConfig, workers: int = 0
+        self,
+        segments: Sequence[Segment],
+        videos: str | Path,
+        config: SpecialistConfig,
+        workers: int = 0,
+        fps: float | None = None,
     ) -> None:
         self.segments, self.config, self.faults = list(segments), config, Faults()
-        self._library, self._workers = VideoLibrary(videos), workers
+        self._library, self._workers = VideoLibrary(videos, fps=fps), workers
         self._shape = (config.frames, config.height, config.width, 3)
         names = {segment.video_id for segment in self.segments}
         separate = [segment.segment_id for segment in self.segments]
@@ -116,6 +122,8 @@ class Footage:
         )
         for batch in loader:
             for item in batch:
+                if item.refused is not None:
+                    raise item.refused
                 name = self.segments[item.place].segment_id
                 if item.problem:
                     (self.faults.skipped if item.frames is None else self.faults.incomplete)[name] = item.problem
@@ -128,6 +136,7 @@ class _Decoded:
     place: int
     frames: Tensor | None
     problem: str
+    refused: InputError | None = None
 
 
 class _Clips(Dataset[_Decoded]):
@@ -140,6 +149,11 @@ class _Clips(Dataset[_Decoded]):
     def __getitem__(self, place: int) -> _Decoded:
         segment = self._segments[place]
         count, height, width, _ = self._shape
-        found = self._library.read(segment.clip, count, segment_id=segment.segment_id, size=(height, width))
+        try:
+            found = self._library.read(segment.clip, count, segment_id=segment.segment_id, size=(height, width))
+        except InputError as error:  # of the library, not of this video
+            return _Decoded(place, None, "", error)
+        except Exception as error:  # a decoder may raise anything on a damaged file
+            return _Decoded(place, None, f"{type(error).__name__}: {error}")
         problem = str(found.error) if found.error is not None else ""
         return _Decoded(place, torch.from_numpy(found.images) if len(found) else None, problem)

@@ -12,7 +12,7 @@ from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_json, write_records
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.specialists.accuracy import measure
+from llavaction.specialists.accuracy import KS, measure
 from llavaction.specialists.challenge import SupervisionLevels, write_challenge
 from llavaction.specialists.classifier import Specialist, fingerprint
 from llavaction.specialists.config import SpecialistConfig
@@ -36,6 +36,7 @@ class Source:
         videos: folder of the videos, in any layout.
         split: which split.
         workers: processes that decode.
+        fps: frame rate of folders of extracted frames, where there are such.
         unlabelled: segments without classes will do, see :meth:`EpicKitchens.segments`.
     """
 
@@ -43,6 +44,7 @@ class Source:
     videos: Path
     split: str
     workers: int = 0
+    fps: float | None = None
     unlabelled: bool = False
 
     @cached_property
@@ -68,6 +70,14 @@ class Source:
                 )
         return segments
 
+    def report(self, log: Log) -> int:
+        """Name the rows of the split's file that cannot be used; how many there are."""
+        _ = self.segments
+        refused = [remark for remark in self.dataset.remarks if remark.refused and self.split in remark.file]
+        for remark in refused:
+            log(f"note: {remark}")
+        return len(refused)
+
     @property
     def labels(self) -> SpecialistLabels:
         """What a specialist of this split tells apart."""
@@ -81,7 +91,7 @@ class Source:
 
     def footage(self, config: SpecialistConfig) -> Footage:
         """The frames of the segments."""
-        return Footage(self.segments, self.videos, config, self.workers)
+        return Footage(self.segments, self.videos, config, self.workers, self.fps)
 
 
 def train_split(source: Source, config: SpecialistConfig, output: Path, *, log: Log) -> dict[str, Any]:
@@ -90,6 +100,7 @@ def train_split(source: Source, config: SpecialistConfig, output: Path, *, log: 
     Returns:
         Facts for a report: "output", "segments", "seconds", "loss" by epoch, "faults", "fingerprint".
     """
+    source.report(log)
     footage = source.footage(with_checkpoint(config))
     specialist = train_specialist(footage, source.labels, output, facts=source.facts, log=log)
     facts = specialist.facts
@@ -133,24 +144,27 @@ def predict_split(
         InputError: the folder is no specialist's, or the dataset's classes are not its own.
     """
     specialist = Specialist.load(folder)
+    refused = source.report(log)
     specialist.labels.check(source.dataset.vocabulary, str(source.annotations))
     footage = source.footage(specialist.config)
     found = score_segments(specialist, footage)
     candidates = specialist.labels.pairs if all_pairs else specialist.labels.actions
     predictions = list(found.rankings(candidates, top_k))
     write_records(output, predictions)
+    measured = predictions if top_k >= max(KS) else list(found.rankings(candidates, max(KS)))
     if scores is not None:
         found.save(scores)
     if challenge is not None:
         write_challenge(challenge, found, levels)
-        if len(predictions) < len(source.segments):
-            log(f"the submission lacks {len(source.segments) - len(predictions)} segments and will be refused")
+        lacking = len(source.segments) - len(predictions) + refused
+        if lacking:
+            log(f"the submission lacks {lacking} segments and will be refused")
     return {
         "output": str(output),
         "specialist": fingerprint(folder),
         "predicted": len(predictions),
         "faults": footage.faults.summary(len(source.segments)),
-        "accuracy": measure(found, predictions, source.segments, source.dataset.groups(source.split)),
+        "accuracy": measure(found, measured, source.segments, source.dataset.groups(source.split)),
     }
 
 
@@ -167,15 +181,17 @@ def train_folds(
         top_k: pairs kept per segment.
         log: is given a line now and then.
     """
+    source.report(log)
     footage = source.footage(with_checkpoint(config))
     plan = FoldPlan.draw(source.segments, folds, config.seed)
     found, predictions = predict_folds(footage, source.labels, plan, output, top_k=top_k, facts=source.facts, log=log)
     write_json(output / FOLDS, dict(sorted(plan.of_video.items())))
     write_records(output / PREDICTIONS, predictions)
+    measured = predictions if top_k >= max(KS) else list(found.rankings(source.labels.actions, max(KS)))
     return {
         "output": str(output / PREDICTIONS),
         "folds": folds,
         "predicted": len(predictions),
         "faults": footage.faults.summary(len(source.segments)),
-        "accuracy": measure(found, predictions, source.segments, source.dataset.groups(source.split)),
+        "accuracy": measure(found, measured, source.segments, source.dataset.groups(source.split)),
     }

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from llavaction.base.errors import InputError
+from llavaction.base.locks import PATIENCE, folder_lock
 from llavaction.base.seeding import hashed_rng, hashed_seed
 from llavaction.specialists.classifier import CONFIG, Specialist, read_config, read_tensors, write_tensors
 from llavaction.specialists.config import SpecialistConfig
@@ -51,6 +52,7 @@ def train_specialist(
         log: is given a line after each epoch.
 
     Raises:
+        RunLockedError: another process trains in the folder.
         InputError: the folder holds a training on other data or with other settings; a segment's class is not among the
             labels; nothing could be decoded; the loss is not finite; the folder cannot be written.
     """
@@ -65,21 +67,25 @@ def train_specialist(
             raise InputError("holds a specialist of other data or settings", file=output, hint="give another folder")
         log(f"already trained: {output}")
         return Specialist.load(output)
-    run = _Run(Specialist.untrained(config, labels), len(places))
-    if (output / STATE).is_file():
-        run.resume(output / STATE, identity)
-        log(f"continued after epoch {len(run.history)} of {config.epochs}")
-    for epoch in range(len(run.history), config.epochs):
-        run.epoch(epoch, footage, targets, places)
-        if epoch + 1 < config.epochs:
-            run.store(output / STATE, identity)
-        log(f"epoch {epoch + 1} of {config.epochs}: loss {run.history[-1][0]:.3f}, {run.history[-1][1]:.1f} s")
-    specialist = run.specialist.eval().cpu()
-    done = {"identity": identity, "segments": len(places), "left_out": sorted(footage.faults.skipped)}
-    done |= {"loss": [round(loss, 6) for loss, _ in run.history], "seconds": round(sum(t for _, t in run.history), 1)}
-    specialist.facts = (facts or {}) | done
-    specialist.save(output)
-    (output / STATE).unlink(missing_ok=True)
+    with folder_lock(output, PATIENCE):
+        run = _Run(Specialist.untrained(config, labels), len(places))
+        if (output / STATE).is_file():
+            run.resume(output / STATE, identity)
+            log(f"continued after epoch {len(run.history)} of {config.epochs}")
+        for epoch in range(len(run.history), config.epochs):
+            run.epoch(epoch, footage, targets, places)
+            if epoch + 1 < config.epochs:
+                run.store(output / STATE, identity)
+            log(f"epoch {epoch + 1} of {config.epochs}: loss {run.history[-1][0]:.3f}, {run.history[-1][1]:.1f} s")
+        specialist = run.specialist.eval().cpu()
+        done = {"identity": identity, "segments": len(places), "left_out": sorted(footage.faults.skipped)}
+        done |= {
+            "loss": [round(loss, 6) for loss, _ in run.history],
+            "seconds": round(sum(t for _, t in run.history), 1),
+        }
+        specialist.facts = (facts or {}) | done
+        specialist.save(output)
+        (output / STATE).unlink(missing_ok=True)
     return specialist
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from transformers.trainer import TRAINER_STATE_NAME
 
 from llavaction.base.errors import InputError
+from llavaction.base.records import read_json, write_json
 
+DATA = "data.json"
+"""In a stage's folder: what its data are known by."""
 UNFINISHED = ".unfinished"
 """Folder in which a checkpoint is written before it is moved to its place."""
 
@@ -25,6 +29,34 @@ def checkpoints(folder: Path) -> list[Path]:
         if number and (path / TRAINER_STATE_NAME).is_file():
             found[int(number[1])] = path
     return [found[step] for step in sorted(found)]
+
+
+def hold_to_data(folder: Path, data: Mapping[str, Any], *, write: bool) -> None:
+    """Make sure that checkpoints go on with the data they were trained on.
+
+    Args:
+        folder: of the stage.
+        data: what tells its data from others, by a name for people.
+        write: note it down where there is no checkpoint yet.
+
+    Raises:
+        InputError: there are checkpoints of other data.
+    """
+    path = folder / DATA
+    if checkpoints(folder) and path.is_file():
+        there = read_json(path)
+        changed = [
+            f"{name}: {there.get(name)} there, {value} now" for name, value in data.items() if there.get(name) != value
+        ]
+        if changed:
+            raise InputError(
+                f"its checkpoints were trained on other data ({'; '.join(changed)})",
+                file=folder,
+                hint="bring back the records and videos of then, or give another output folder",
+            )
+    elif write:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, data)
 
 
 def publish(folder: Path, step: int, keep: int) -> None:

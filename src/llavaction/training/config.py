@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
@@ -16,6 +16,9 @@ from llavaction.base.registry import suggestion
 from llavaction.models.action_token import ActionTokenConfig
 from llavaction.models.mini_config import MiniConfig
 from llavaction.questions.prompts import PromptStyle
+
+RESERVED = ("model", "start", "tensorboard")
+"""Folders of a run that are no stage's."""
 
 
 class Part(Strict):
@@ -162,13 +165,20 @@ class StageConfig(Part):
     keep_checkpoints: int = Field(default=2, ge=1, description="checkpoints that are kept")
     log_steps: int = Field(default=10, ge=1, description="steps between two lines of metrics.jsonl")
 
+    @field_validator("name")
+    @classmethod
+    def _folder_is_free(cls, name: str) -> str:
+        if name in RESERVED or not name.strip("."):
+            raise ValueError(f"'{name}' is no name for a stage: its folder has another use")
+        return name
+
 
 class TrainConfig(StageConfig):
     """A training. Its own fields hold for every stage that does not say otherwise."""
 
     model: str = Field(
-        description="checkpoint folder; tiny:FAMILY for a tiny model with random weights (tiny:llava_video); or "
-        "mini for a small model with new weights, of which something can be made without a GPU"
+        description="checkpoint folder; bundled for the one of the package; tiny:FAMILY for a tiny model with random "
+        "weights (tiny:llava_video); or mini for a small model with new weights, which learns something without a GPU"
     )
     mini: MiniConfig = Field(default_factory=MiniConfig, description="shape of the model that 'mini' makes")
     prepare: tuple[str, ...] = Field(
@@ -204,6 +214,12 @@ class TrainConfig(StageConfig):
             raise ValueError(f"every stage needs a name of its own, these are {names}")
         if self.deepspeed is not None and self.fsdp is not None:
             raise ValueError("deepspeed and fsdp exclude each other")
+        asking = [stage.name for stage in self.resolved() if stage.evaluation is not None]
+        if asking and (self.deepspeed is not None or self.fsdp is not None):
+            raise ValueError(
+                f"evaluation in training needs whole weights on every process, which deepspeed and fsdp do not keep; "
+                f"take it out of stage '{asking[0]}' and ask the finished model with llavaction eval"
+            )
         if self.cache_gb and self.workers:
             raise ValueError("cache_gb needs workers: 0, for every worker would keep clips of its own")
         return self
@@ -274,6 +290,8 @@ def load_config(file: str | Path, settings: Sequence[tuple[str, Any]] = ()) -> T
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=file) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"is not UTF-8 text ({error})", file=file) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise InputError("is not YAML", file=file, line=None if mark is None else mark.line + 1) from None

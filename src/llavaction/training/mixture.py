@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llavaction.base.errors import InputError
-from llavaction.base.records import read_records
+from llavaction.base.records import file_sha256, read_records
 from llavaction.base.seeding import hashed_rng
 from llavaction.curation.records import TrainingRecord
 from llavaction.models.collator import CLASSES
@@ -41,6 +42,13 @@ class Mixture:
     def pass_length(self) -> int:
         """Records in one pass, the repeated ones counted as often."""
         return sum(round(weight * (stop - first)) for first, stop, weight in self.shares)
+
+    def known_by(self, stage: StageConfig) -> dict[str, Any]:
+        """What tells these records from others: digests of their files, and of which of them can be used."""
+        files = {f"{number}. file of records": file_sha256(of.path)[:16] for number, of in enumerate(stage.records, 1)}
+        names = "\n".join(record.record_id for record in self.records)
+        usable = f"{len(self.records)} ({hashlib.sha256(names.encode()).hexdigest()[:16]})"
+        return {**files, "usable records": usable}
 
     def one_pass(self, turn: int) -> NDArray[np.int64]:
         """The records of pass number ``turn``, shuffled, by index.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ import yaml
 from accelerate import PartialState
 
 from llavaction.base.errors import InputError
+from llavaction.base.locks import PATIENCE, folder_lock
 from llavaction.base.records import write_json, write_text
 from llavaction.models.checkpoint import fingerprint
 from llavaction.questions.schema import Benchmark
-from llavaction.training.checkpoints import UNFINISHED
+from llavaction.training.checkpoints import UNFINISHED, hold_to_data
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
 from llavaction.training.flops import FlopCounter, peak
 from llavaction.training.inputs import BatchMaker, ClipDataset, FrameStore, lengths_of, rows_for
@@ -30,7 +32,7 @@ from llavaction.training.mixture import load_mixture
 from llavaction.training.probe import Probe, spread
 from llavaction.training.schedule import Schedule, steps_of
 from llavaction.training.scheduled import arguments, train_and_save
-from llavaction.training.trainee import Trainee, make_trainee, start_folder
+from llavaction.training.trainee import Trainee, make_trainee, start_folder, start_path
 from llavaction.training.trainer import ActionTrainer
 from llavaction.training.warm_up import warm_up
 from llavaction.video.library import VideoLibrary
@@ -38,11 +40,8 @@ from llavaction.video.library import VideoLibrary
 MODEL = "model"
 """Folder of a finished stage's model; the last stage's lies in the run folder itself."""
 
-_FREE = (
-    *("output", "workers", "cache_gb", "device", "world_size"),
-    *("log_steps", "save_steps", "keep_checkpoints", "evaluation"),
-)
-"""Settings that may change when a training goes on."""
+_FREE = ("log_steps", "save_steps", "keep_checkpoints", "evaluation")
+"""Settings of a stage that may change when a training goes on."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,7 @@ def train(config: TrainConfig) -> TrainResult:
     Started by ``torchrun``, every process calls it.
 
     Raises:
+        RunLockedError: another process trains in the output folder.
         InputError: the output folder belongs to another training, the number of processes is not the one asked for, or
             model, records, videos or settings are not as they have to be.
         LlavactionError: none of the videos can be read.
@@ -93,16 +93,20 @@ def train(config: TrainConfig) -> TrainResult:
     stages = config.resolved()
     for stage in stages:
         accumulation(stage, world)
-    with processes.main_process_first():
-        _claim(config, write=first)
-        folder = start_folder(config)
-    for number, stage in enumerate(stages, start=1):
-        home = config.output / stage.name
-        result = config.output / MODEL if number == len(stages) else home / MODEL
-        if not result.is_dir():
-            one_stage = _train_stage if stage.boxes is None else warm_up
-            one_stage(config, stage, folder, home, result)
-        folder = result
+    results = [*(config.output / stage.name / MODEL for stage in stages[:-1]), config.output / MODEL]
+    ahead = [stage for stage, result in zip(stages, results, strict=True) if not _is_there(result)]
+    _look_for_inputs(start_path(config.model) if len(ahead) == len(stages) else None, ahead)
+    with folder_lock(config.output, PATIENCE) if first else nullcontext():
+        with processes.main_process_first():
+            check_output(config)
+            if first:
+                _claim(config)
+            folder = start_folder(config)
+        for stage, result in zip(stages, results, strict=True):
+            if not _is_there(result):
+                one_stage = _train_stage if stage.boxes is None else warm_up
+                one_stage(config, stage, folder, config.output / stage.name, result)
+            folder = result
     return TrainResult(folder, read_metrics(config.output / METRICS), first)
 
 
@@ -110,7 +114,8 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
     """One stage from the checkpoint folder ``start`` to the folder ``result``."""
     processes = PartialState()
     attention = None if config.attention == "auto" else config.attention
-    trainee = make_trainee(start, stage, seed=config.seed, attention=attention)
+    afresh = partial(make_trainee, start, stage, seed=config.seed, attention=attention)
+    trainee = afresh()
     library = None if stage.videos is None else VideoLibrary(stage.videos, fps=stage.video_fps)
     mixture = load_mixture(stage, library, config.seed, trainee.sizes)
     rows = rows_for(trainee.checkpoint, trainee.core, stage)
@@ -136,6 +141,7 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
         "world_size": processes.num_processes,
         "trained_parameters": sum(p.numel() for p in trainee.model.parameters() if p.requires_grad),
     }
+    hold_to_data(home, mixture.known_by(stage), write=processes.is_main_process)
     if processes.is_main_process:
         shutil.rmtree(home / UNFINISHED, ignore_errors=True)
     trainer = ActionTrainer(
@@ -150,7 +156,7 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
         probe=_probe(stage, trainee, library),
         callbacks=[MetricsWriter(config.output, stage.name, facts)],
     )
-    train_and_save(trainer, trainee, home, result)
+    train_and_save(trainer, trainee, home, result, afresh)
 
 
 @lru_cache(maxsize=1)
@@ -171,8 +177,32 @@ def _probe(stage: StageConfig, trainee: Trainee, library: VideoLibrary | None) -
     return Probe(trainee.checkpoint, core, questions, videos, frames=frames, prompt=settings.prompt)
 
 
-def _claim(config: TrainConfig, *, write: bool) -> None:
-    """Make sure that the output folder is this training's, and say in it what it is."""
+def _is_there(model: Path) -> bool:
+    return (model / "config.json").is_file()
+
+
+def _look_for_inputs(model: Path | None, stages: Sequence[StageConfig]) -> None:
+    """Refuse what is not there before the output folder belongs to this training."""
+    if model is not None and not model.is_dir():
+        raise InputError(
+            "no such folder", file=model, hint="give a local checkpoint folder for model; nothing is downloaded"
+        )
+    for stage in stages:
+        places: list[tuple[str, Path | None]] = [("file of records", records.path) for records in stage.records]
+        places.append(("folder of videos", stage.videos))
+        places.append(("folder of boxes", stage.boxes.path if stage.boxes else None))
+        places.append(("benchmark", stage.evaluation.benchmark if stage.evaluation else None))
+        for what, place in places:
+            if place is not None and not place.exists():
+                raise InputError(f"no such {what}", file=place, hint=f"stage '{stage.name}' of the recipe needs it")
+
+
+def check_output(config: TrainConfig) -> None:
+    """Make sure that the output folder is this training's, or nobody's.
+
+    Raises:
+        InputError: it holds a training of other settings.
+    """
     path = config.output / "config.yaml"
     if path.is_file():
         try:
@@ -186,15 +216,18 @@ def _claim(config: TrainConfig, *, write: bool) -> None:
                 file=config.output,
                 hint="give another output folder, or the settings in its config.yaml",
             )
-    if write:
-        values = config.model_dump(mode="json")
-        write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-        write_json(config.output / "environment.json", _environment(config))
+
+
+def _claim(config: TrainConfig) -> None:
+    """Say in the output folder whose it is."""
+    values = config.model_dump(mode="json")
+    write_text(config.output / "config.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    write_json(config.output / "environment.json", _environment(config))
 
 
 def _essence(config: TrainConfig) -> dict[str, Any]:
     """What decides the outcome."""
-    own = config.model_dump(mode="json", include={"model", "seed", "mini"})
+    own = config.model_dump(mode="json", include={"model", "seed", "mini", "attention"})
     stages = [stage.model_dump(mode="json", exclude=set(_FREE)) for stage in config.resolved()]
     return {**own, **{f"{stage['name']}.{key}": value for stage in stages for key, value in stage.items()}}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, Trainer, TrainingArguments
-from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
-from llavaction.base.errors import InputError
+from llavaction.base.errors import InputError, LlavactionError
 from llavaction.models.checkpoint import quiet
 from llavaction.training.checkpoints import UNFINISHED, checkpoints, kept_intact, publish
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
@@ -64,6 +65,7 @@ class ScheduledTrainer(Trainer):
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)
+        self.add_callback(_PresentIntervals)
         self.loss_is_scaled_for_ga = True  # every micro-batch's loss is its share of the global batch's
         self._last_logged = 0
 
@@ -78,6 +80,26 @@ class ScheduledTrainer(Trainer):
             pin_memory=args.dataloader_pin_memory and args.device.type == "cuda",
             prefetch_factor=2 if args.dataloader_num_workers else None,
         )
+
+    def training_step(self, *args: Any, **rest: Any) -> torch.Tensor:
+        """Forward and backward; a loss that is no number ends the training before it spoils the weights."""
+        loss = super().training_step(*args, **rest)
+        self._refuse("loss", loss, self.state.global_step + 1)
+        return loss
+
+    def _maybe_log_save_evaluate(self, tr_loss: torch.Tensor, grad_norm: Any, *args: Any, **rest: Any) -> None:
+        if grad_norm is not None:
+            self._refuse("gradient", grad_norm, self.state.global_step)  # the weights are spoilt, but not saved yet
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, **rest)
+
+    def _refuse(self, what: str, value: Any, step: int) -> None:
+        if not math.isfinite(float(value)):
+            there = checkpoints(self._home)
+            rest = f"the same command goes on from {there[-1].name}" if there else "there is no checkpoint yet"
+            raise LlavactionError(
+                f"{self._home.name}: the {what} is {float(value)} in step {step}\n"
+                f"  hint: lower the learning rates, in another output folder; {rest}"
+            )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add to a line of losses what the meter has."""
@@ -178,14 +200,54 @@ def arguments(config: TrainConfig, stage: StageConfig, home: Path, steps: int, w
     )
 
 
-def train_and_save(trainer: ScheduledTrainer, trainee: Trainee, home: Path, result: Path) -> None:
-    """Train from the newest checkpoint in ``home``, if there is one, and write the model to the folder ``result``."""
+def train_and_save(
+    trainer: ScheduledTrainer, trainee: Trainee, home: Path, result: Path, afresh: Callable[[], Trainee]
+) -> None:
+    """Train from the newest checkpoint in ``home``, if there is one, and write the model to the folder ``result``.
+
+    Args:
+        trainer: not started.
+        trainee: what it trains.
+        home: folder of the checkpoints.
+        result: folder of the model.
+        afresh: makes the trainee again, which takes the weights where they are spread over the processes.
+    """
     there = checkpoints(home)
     trainer.train(resume_from_checkpoint=str(there[-1]) if there else None)
+    if is_spread(trainer):
+        weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # every process takes part
+        trainee = _filled(afresh(), weights) if trainer.args.should_save else trainee
     if trainer.args.should_save:
         save_trainee(trainee, result)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.free_memory()
+
+
+def is_spread(trainer: Trainer) -> bool:
+    """Whether no process has all weights (DeepSpeed, FSDP)."""
+    return bool(trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled)
+
+
+def _filled(trainee: Trainee, weights: dict[str, torch.Tensor]) -> Trainee:
+    """A trainee with trained weights; those tied to others may be absent from them.
+
+    Raises:
+        LlavactionError: they are not its own.
+    """
+    found = trainee.model.load_state_dict(weights, strict=False)
+    absent = {name.rpartition("base_model.model.")[2] for name in found.missing_keys} - trainee.tied
+    if absent or found.unexpected_keys:
+        raise LlavactionError(
+            f"gathered weights lack {sorted(absent)[:3]} and have {found.unexpected_keys[:3]} too many"
+        )
+    return trainee
+
+
+class _PresentIntervals(TrainerCallback):
+    """Steps between logs, checkpoints and evaluations as they are set now, not as a checkpoint remembers them."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        state.compute_steps(args, state.max_steps)
 
 
 def _step_of(checkpoint: str) -> int:

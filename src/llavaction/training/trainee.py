@@ -15,12 +15,13 @@ from torch import nn
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_records
+from llavaction.bundled import BUNDLED, model_folder
 from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.models.action_backbones import add_action_token
 from llavaction.models.action_model import name_heads
 from llavaction.models.action_token import TRAINED_WHOLE, ActionTokenConfig, action_settings
-from llavaction.models.checkpoint import Checkpoint, load_model, open_checkpoint, quiet
+from llavaction.models.checkpoint import TRAINED_FRAMES, Checkpoint, load_model, open_checkpoint, quiet
 from llavaction.models.depth import add_layers_below
 from llavaction.models.mini import write_mini
 from llavaction.models.processor import LlavaVideoProcessor
@@ -59,17 +60,43 @@ class Trainee:
         """The action token's settings, or None."""
         return action_settings(self.core.config)
 
+    @property
+    def tied(self) -> frozenset[str]:
+        """Names of weights that are not stored, as others are equal to them."""
+        return frozenset(getattr(self.core, "all_tied_weights_keys", None) or ())
+
+
+def start_path(spec: str) -> Path | None:
+    """The folder a recipe's ``model`` names, ``bundled`` being that of the package; None for one yet to be made."""
+    if spec == MINI or spec.startswith(TINY):
+        return None
+    return model_folder() if spec == BUNDLED else Path(spec)
+
 
 def start_folder(config: TrainConfig) -> Path:
     """The checkpoint folder a recipe names; ``tiny:FAMILY`` and ``mini`` are written below its output."""
     spec, folder = config.model, config.output / "start"
-    if spec != MINI and not spec.startswith(TINY):
-        return Path(spec)
+    named = start_path(spec)
+    if named is not None:
+        return named
     if (folder / "config.json").is_file():
         return folder
-    if spec == MINI:
-        return write_mini(folder, _texts(config), config.mini, config.seed)
-    return write_tiny(folder, spec.removeprefix(TINY), config.seed)
+    unfinished = folder.with_name(".start.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        if spec == MINI:
+            write_mini(unfinished, _texts(config), config.mini, config.seed)
+        else:
+            write_tiny(unfinished, spec.removeprefix(TINY), config.seed)
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+    except InputError:
+        raise
+    except Exception as error:  # what a full disk raises depends on the library that writes
+        raise InputError(f"the model to start from cannot be written: {error}", file=folder) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
 
 
 def _texts(config: TrainConfig) -> Iterator[str]:
@@ -103,6 +130,8 @@ def make_trainee(folder: Path, stage: StageConfig, *, seed: int, attention: str 
         _same_action(checkpoint, stage.action)
         core.action = stage.action.model_copy(update={"token_ids": core.action.token_ids})
         core.config.action = core.action.model_dump(mode="json")
+    if stage.videos is not None:
+        setattr(core.config, TRAINED_FRAMES, stage.frames)
     if stage.new_layers:
         add_layers_below(core, stage.new_layers, seed)
     if stage.name_heads is not None:

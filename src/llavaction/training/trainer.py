@@ -67,7 +67,7 @@ class ActionTrainer(ScheduledTrainer):
             meter=meter,
             evaluated=None if probe is None else probe.questions,
             callbacks=callbacks,
-            tied=frozenset(getattr(trainee.core, "all_tied_weights_keys", None) or ()),
+            tied=trainee.tied,
         )
         trainee.model.register_forward_hook(partial(_losses_alone, self._reading), with_kwargs=True)
 

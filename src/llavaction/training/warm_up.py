@@ -15,9 +15,10 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
 from llavaction.base.errors import InputError
+from llavaction.base.records import file_sha256
 from llavaction.base.seeding import hashed_seed
 from llavaction.models.processor import LlavaVideoProcessor
-from llavaction.training.checkpoints import UNFINISHED
+from llavaction.training.checkpoints import UNFINISHED, hold_to_data
 from llavaction.training.config import LearningRates, StageConfig, TrainConfig
 from llavaction.training.meter import F1, Meter, MetricsWriter
 from llavaction.training.mixture import Mixture
@@ -188,6 +189,11 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
     args = arguments(config, stage, home, schedule.steps, processes.num_processes)
     if len(loaded.held_out):
         _evaluate_at_the_end(args)
+    files = sorted(boxes.path.rglob("*.jsonl"))
+    known = {f"boxes {path.name}": file_sha256(path)[:16] for path in files} | {
+        "frames": f"{count}, {len(loaded.held_out)}"
+    }
+    hold_to_data(home, known, write=processes.is_main_process)
     if processes.is_main_process:
         shutil.rmtree(home / UNFINISHED, ignore_errors=True)
     trainer = WarmUpTrainer(
@@ -201,7 +207,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
         evaluated=loaded.held_out,
         callbacks=[MetricsWriter(config.output, stage.name, facts)],
     )
-    train_and_save(trainer, trainee, home, result)
+    train_and_save(trainer, trainee, home, result, lambda: trainee)  # never spread, see above
 
 
 def _evaluate_at_the_end(args: TrainingArguments) -> None:
