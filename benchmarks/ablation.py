@@ -43,26 +43,32 @@ SIGHTLESS = HOME / "model" / "clutter" / "model"
 START = "start"
 CHOICE = {"task": "hard_action_recognition", "options": 5, "weight": 2}
 HARD, RANDOM = {**CHOICE, "miner": "exchangeable"}, {**CHOICE, "miner": "random"}
-STEPS: tuple[tuple[str, tuple[dict[str, Any], ...], bool], ...] = (
-    ("random distractors", (RANDOM,), False),
-    ("hard distractors", (HARD,), False),
-    ("+ temporal detection", ({"task": "temporal_detection", "weight": 0.5},), False),
-    ("+ action token", (), True),
-    ("+ direct narration", ({"task": "direct_narration", "answer": "label", "weight": 0.5},), True),
-    ("+ captions and QA", ({"task": "caption", "weight": 0.25}, {"task": "open_qa", "weight": 0.25}), True),
-    ("+ prior actions", ({"task": "prior_actions", "miner": "exchangeable", "weight": 0.5},), True),
+PUBLISHED, HEAVY = 0.1, 1.0
+"""Weights of the heads' loss: the paper's, and that of the recipe's last stage."""
+STEPS: tuple[tuple[str, tuple[dict[str, Any], ...], float], ...] = (
+    ("random distractors", (RANDOM,), 0.0),
+    ("hard distractors", (HARD,), 0.0),
+    ("+ temporal detection", ({"task": "temporal_detection", "weight": 0.5},), 0.0),
+    ("+ action token", (), PUBLISHED),
+    ("+ direct narration", ({"task": "direct_narration", "answer": "label", "weight": 0.5},), PUBLISHED),
+    ("+ captions and QA", ({"task": "caption", "weight": 0.25}, {"task": "open_qa", "weight": 0.25}), PUBLISHED),
+    ("+ prior actions", ({"task": "prior_actions", "miner": "exchangeable", "weight": 0.5},), PUBLISHED),
 )
-"""Name of the arm, what it adds to the one before (the first two stand alone), is the action token supervised."""
+"""Name of the arm, what it adds to the one before (the first two stand alone), weight of the action token's heads."""
+HEAVY_ARM = "+ action token, heads weighed 1.0"
 THREE_SEEDS = ("random distractors", "hard distractors", "+ temporal detection", "+ action token")
 """What the two main claims are about: random against hard, and the action token against the arm before it."""
 
 
-def arms() -> Iterator[tuple[str, list[dict[str, Any]], bool]]:
-    """Every arm with all its tasks."""
+def arms() -> Iterator[tuple[str, list[dict[str, Any]], float]]:
+    """Every arm with all its tasks, and the weight of the heads; last the action token with heavier ones."""
     tasks: list[dict[str, Any]] = []
-    for name, added, supervised in STEPS:
+    heavy: list[dict[str, Any]] = []
+    for name, added, weight in STEPS:
         tasks = [*tasks, *added] if name.startswith("+") else list(added)
-        yield name, copy.deepcopy(tasks), supervised
+        heavy = heavy or (tasks if weight else [])
+        yield name, copy.deepcopy(tasks), weight
+    yield HEAVY_ARM, copy.deepcopy(heavy), HEAVY
 
 
 def questions(settings: Mapping[str, Any], count: int) -> list[Question]:
@@ -122,7 +128,7 @@ def start_recipe(output: Path, steps: int) -> TrainConfig:
 
 
 def recipe(
-    tasks: list[dict[str, Any]], supervised: bool, seed: int, start: Path, output: Path, steps: int
+    tasks: list[dict[str, Any]], weight: float, seed: int, start: Path, output: Path, steps: int
 ) -> TrainConfig:
     """The training of an arm: the last stage of the recipe, shorter and with other records."""
     stage = stage_of("hard", model=str(start), output=str(output / "model"), seed=seed, steps=steps)
@@ -132,15 +138,15 @@ def recipe(
     write_text(mixture, yaml.safe_dump({"split": "train", "seed": seed, "tasks": tasks}))
     curate(EpicKitchens(HOME / "data" / "annotations"), mixture, output / "records")
     stage["records"] = [{"path": str(output / "records" / RECORDS)}]
-    stage["action"] = {**stage["action"], "head_weight": 1.0 if supervised else 0.0}
-    stage["seeing"] = {**stage["seeing"], "action": stage["seeing"]["action"] if supervised else 0.0}
+    stage["action"] = {**stage["action"], "head_weight": weight}
+    stage["seeing"] = {**stage["seeing"], "action": stage["seeing"]["action"] if weight else 0.0}
     return TrainConfig.from_mapping(stage)
 
 
 def table(results: list[dict[str, Any]]) -> str:
     """Markdown."""
     lines = ["| records | seeds | hard questions | random questions |", "|---|---|---|---|"]
-    for name in ("zero-shot", *(name for name, *_ in STEPS)):
+    for name in ("zero-shot", *(name for name, *_ in STEPS), HEAVY_ARM):
         own = [line for line in results if line["arm"] == name]
         if not own:
             continue
@@ -177,17 +183,17 @@ def main(output: Path, steps: int, only_start: bool, start_steps: int, count: in
     if not only_table:
         if not start.is_dir():
             raise click.UsageError(f"{start} is not there: run with --start first")
-        jobs = [("zero-shot", [], False, 0)]
+        jobs: list[tuple[str, list[dict[str, Any]], float, int]] = [("zero-shot", [], 0.0, 0)]
         jobs += [(*arm, seed) for seed in range(3) for arm in arms() if seed == 0 or arm[0] in THREE_SEEDS]
         first, every = (int(number) for number in part.split("/"))
         examine = Examiner(count)
-        for name, tasks, supervised, seed in jobs[first::every]:
+        for name, tasks, weight, seed in jobs[first::every]:
             if any(line["arm"] == name and line["seed"] == seed for line in there()):
                 continue
             folder = start
             if tasks:
-                home = output / f"{name.strip('+ ').replace(' ', '-')}-{seed}"
-                folder = train(recipe(tasks, supervised, seed, start, home, steps)).model
+                home = output / f"{name.strip('+ ').replace(',', '').replace(' ', '-')}-{seed}"
+                folder = train(recipe(tasks, weight, seed, start, home, steps)).model
             line = {"arm": name, "seed": seed, "steps": steps, **examine(folder)}
             with results.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(line) + "\n")

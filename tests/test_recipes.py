@@ -26,6 +26,8 @@ RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 MIXTURES = sorted((ROOT / "recipes" / "mixtures").glob("*.yaml"))
 PREPARED = [path for path in RECIPES if load_config(path).prepare]
 """Recipes that make their own data."""
+GOES_ON_FROM = {"kitchen-mini-two-stage": "kitchen-mini"}
+"""Recipes that also read what another one leaves."""
 TINY = {"qwen3-vl-8b-lora": "qwen3_vl", "llavaction-0.5b": "llava_onevision"}
 
 
@@ -120,13 +122,17 @@ def test_a_command_that_is_none_is_noticed() -> None:
 def test_what_a_recipe_prepares(recipe: Path) -> None:
     config = load_config(recipe)
     made: list[Path] = []
+    if recipe.stem in GOES_ON_FROM:
+        earlier = load_config(recipe.with_stem(GOES_ON_FROM[recipe.stem]))
+        made = [parsed(command)[1]["output"] for command in earlier.prepare]
+        assert Path(config.model) == earlier.output / "model"
     for command in config.prepare:
         name, options = parsed(command)
         if name == "data kitchen-mini":
             KitchenMiniConfig.from_mapping(mapping(options["settings"]))
         else:
             assert any(options["annotations"].is_relative_to(folder) for folder in made), command
-        if name == "specialist train":
+        if name in ("specialist train", "specialist folds"):
             SpecialistConfig.from_mapping(mapping(options["settings"]))
         if name == "data curate":
             assert ROOT / options["mixture"] in MIXTURES
@@ -147,29 +153,44 @@ def test_every_mixture_is_sound(mixture: Path) -> None:
     assert all(task.stand_in or not task.clutter for task in tasks)
 
 
-@pytest.mark.parametrize("recipe", PREPARED, ids=lambda path: path.stem)
-def test_a_recipe_that_makes_its_data_runs(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a much smaller kitchen, with a smaller model and two steps for every stage."""
-    monkeypatch.chdir(ROOT)
-    text = recipe.read_text(encoding="utf-8").replace("runs/kitchen-mini", str(tmp_path))
-    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
-    plain = load_config(tmp_path / "recipe.yaml")
-    commands = [command for command in plain.prepare if not command.startswith("specialist")]
-    small = {"width": 64, "height": 48, "train_videos": 2, "validation_videos": 2, "test_videos": 2}
-    small |= {"min_segments": 6, "max_segments": 6, "train_participants": 2}
-    small |= {"unseen_validation_participants": 1, "unseen_test_participants": 1}
-    commands[0] += "".join(f" --set {key}={value}" for key, value in small.items()) + " --workers 1"
-    prepare(commands, tmp_path / "prepared.json")
+def prepared(recipe: Path, home: Path, small: str) -> TrainConfig:
+    """Prepare a recipe in another folder and on a much smaller kitchen, and make every stage two steps long.
+
+    Args:
+        recipe: its file.
+        home: takes the place of runs/kitchen-mini.
+        small: more arguments of the first command.
+    """
+    text = recipe.read_text(encoding="utf-8").replace("runs/kitchen-mini", str(home))
+    (home / recipe.name).write_text(text, encoding="utf-8")
+    plain = load_config(home / recipe.name)
+    first, *others = plain.prepare
+    others = [command for command in others if not command.startswith("specialist")]
+    prepare([f"{first} {small} --workers 1", *others], home / f"{recipe.stem}.json")
     shape = {"side": 24, "tower_width": 32, "tower_layers": 1, "width": 64, "layers": 2, "entries": 400}
     changes: list[tuple[str, Any]] = [(f"mini.{key}", value) for key, value in shape.items()]
     for number, stage in enumerate(plain.resolved()):
         own = {"steps": 2, "micro_batch": 2, "global_batch": 4}
         own |= {} if stage.evaluation is None else {"evaluation.every": 2, "evaluation.limit": 2}
-        changes += [(f"stages.{number}.{key}", value) for key, value in own.items()]
-    config = load_config(tmp_path / "recipe.yaml", changes)
-    result = train(config)
-    losses = [line["loss"] for line in result.metrics if "loss" in line]
-    assert len(losses) >= len(plain.stages) and all(0 < loss < 40 for loss in losses)
-    assert result.accuracy in (0, 0.5, 1)
-    layers = 2 + sum(stage.new_layers for stage in plain.resolved())
-    assert read_json(result.model / "config.json")["text_config"]["num_hidden_layers"] == layers
+        prefix = f"stages.{number}." if plain.stages else ""
+        changes += [(f"{prefix}{key}", value) for key, value in own.items()]
+    return load_config(home / recipe.name, changes)
+
+
+def test_recipes_that_make_their_data_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mini model from nothing, and what goes on from it."""
+    monkeypatch.chdir(ROOT)
+    kitchen = {"width": 64, "height": 48, "train_videos": 2, "validation_videos": 2, "test_videos": 2}
+    kitchen |= {"min_segments": 6, "max_segments": 6, "train_participants": 2}
+    kitchen |= {"unseen_validation_participants": 1, "unseen_test_participants": 1}
+    specialist = {"epochs": 1, "channels": 8, "frames": 4, "height": 24, "width": 32}
+    layers = 0
+    for name, small in (("kitchen-mini", kitchen), ("kitchen-mini-two-stage", specialist)):
+        recipe = ROOT / "recipes" / f"{name}.yaml"
+        config = prepared(recipe, tmp_path, " ".join(f"--set {key}={value}" for key, value in small.items()))
+        result = train(config)
+        losses = [line["loss"] for line in result.metrics if "loss" in line]
+        assert len(losses) >= max(len(config.stages), 1) and all(0 < loss < 40 for loss in losses)
+        assert result.accuracy in (0, 0.5, 1)
+        layers = layers or 2 + sum(stage.new_layers for stage in config.resolved())
+        assert read_json(result.model / "config.json")["text_config"]["num_hidden_layers"] == layers

@@ -36,7 +36,7 @@ def line(arm: str, seed: int, hard: float, random: float) -> dict[str, Any]:
 
 
 def test_arms_accumulate(benchmark: ModuleType) -> None:
-    found = {name: (tasks, supervised) for name, tasks, supervised in benchmark.arms()}
+    found = {name: (tasks, weight) for name, tasks, weight in benchmark.arms()}
     names = {arm: [task["task"] for task in tasks] for arm, (tasks, _) in found.items()}
     choice = "hard_action_recognition"
     assert names["random distractors"] == names["hard distractors"] == [choice]
@@ -50,7 +50,8 @@ def test_arms_accumulate(benchmark: ModuleType) -> None:
     assert names["+ prior actions"] == [
         choice, "temporal_detection", "direct_narration", "caption", "open_qa", "prior_actions"
     ]  # fmt: skip
-    assert [supervised for _, supervised in found.values()] == [False] * 3 + [True] * 4
+    assert [weight for _, weight in found.values()] == [0.0] * 3 + [0.1] * 4 + [1.0]
+    assert found[benchmark.HEAVY_ARM][0] == found["+ action token"][0]
     assert all(tasks[0]["miner"] == "exchangeable" for arm, (tasks, _) in found.items() if arm.startswith("+"))
     found["hard distractors"][0][0]["miner"] = "changed"
     assert all(tasks[0]["miner"] != "changed" for _, tasks, _ in benchmark.arms())
@@ -59,8 +60,8 @@ def test_arms_accumulate(benchmark: ModuleType) -> None:
 
 def test_a_run_differs_in_its_records_alone(benchmark: ModuleType, tmp_path: Path) -> None:
     made: dict[str, TrainConfig] = {}
-    for name, tasks, supervised in benchmark.arms():
-        made[name] = benchmark.recipe(tasks, supervised, 2, tmp_path / "start", tmp_path / name, 30)
+    for name, tasks, weight in benchmark.arms():
+        made[name] = benchmark.recipe(tasks, weight, 2, tmp_path / "start", tmp_path / name, 30)
         mixture = yaml.safe_load((tmp_path / name / "mixture.yaml").read_text())
         assert mixture["seed"] == 2 and len({task["name"] for task in mixture["tasks"]}) == len(mixture["tasks"])
     first = made["random distractors"]
@@ -68,7 +69,9 @@ def test_a_run_differs_in_its_records_alone(benchmark: ModuleType, tmp_path: Pat
     assert (stage.steps, stage.learning_rates.tower, stage.evaluation, first.seed) == (30, None, None, 2)
     assert (first.model, first.prepare, stage.new_layers) == (str(tmp_path / "start"), (), 0)
     weights = {name: config.action.head_weight for name, config in made.items() if config.action is not None}
-    assert list(weights.values()) == [0.0] * 3 + [1.0] * 4
+    assert list(weights.values()) == [0.0] * 3 + [0.1] * 4 + [1.0]
+    saying = [config.seeing.action for config in made.values() if config.seeing is not None]
+    assert saying == [0.0] * 3 + [1.0] * 5
     same = {"exclude": {"records", "output", "action", "seeing"}}
     assert all(config.model_dump(**same) == first.model_dump(**same) for config in made.values())
 
@@ -97,15 +100,15 @@ def test_every_run_is_done_once(benchmark: ModuleType, tmp_path: Path, monkeypat
     assert result.exit_code == 2 and "--start" in result.output
     (output / "start" / "model").mkdir(parents=True)
     arguments = ["--output", str(output), "--count", "4", "--steps", "2"]
-    for part, lines in (("0/2", 8), ("1/2", 16), ("0/1", 16)):
+    for part, lines in (("0/2", 9), ("1/2", 17), ("0/1", 17)):
         result = CliRunner().invoke(benchmark.main, [*arguments, "--part", part], catch_exceptions=False)
         rows = [json.loads(row) for row in (output / "results.jsonl").read_text().splitlines()]
         assert len(rows) == len({(row["arm"], row["seed"]) for row in rows}) == lines
-    assert len(trained) == len(set(trained)) == 15  # zero-shot is not trained
+    assert len(trained) == len(set(trained)) == 16  # zero-shot is not trained
     seeds = {name: [row["seed"] for row in rows if row["arm"] == name] for name, *_ in benchmark.STEPS}
     assert {name for name, own in seeds.items() if sorted(own) == [0, 1, 2]} == set(benchmark.THREE_SEEDS)
     assert all(sorted(own) in ([0], [0, 1, 2]) for own in seeds.values())
-    assert len(result.output.splitlines()) == 2 + 8
+    assert len(result.output.splitlines()) == 2 + 9
 
 
 def test_the_table(benchmark: ModuleType, tmp_path: Path) -> None:

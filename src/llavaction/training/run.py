@@ -191,7 +191,8 @@ def _look_for_inputs(model: Path | None, stages: Sequence[StageConfig]) -> None:
         places: list[tuple[str, Path | None]] = [("file of records", records.path) for records in stage.records]
         places.append(("folder of videos", stage.videos))
         places.append(("folder of boxes", stage.boxes.path if stage.boxes else None))
-        places.append(("benchmark", stage.evaluation.benchmark if stage.evaluation else None))
+        if stage.evaluation is not None and stage.boxes is None:
+            places.append(("benchmark", stage.evaluation.benchmark))
         for what, place in places:
             if place is not None and not place.exists():
                 raise InputError(f"no such {what}", file=place, hint=f"stage '{stage.name}' of the recipe needs it")
