@@ -167,12 +167,22 @@ def table(results: list[dict[str, Any]]) -> str:
 @click.command()
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs/ablation"), show_default=True)
 @click.option("--steps", default=120, show_default=True, help="Optimiser steps of every run.")
+@click.option("--rate", default=RATE, show_default=True, help="Learning rate of every run.")
 @click.option("--start", "only_start", is_flag=True, help="Only train the common start.")
 @click.option("--start-steps", default=150, show_default=True, help="Optimiser steps of the common start.")
 @click.option("--count", default=500, show_default=True, help="Questions of each kind.")
 @click.option("--part", default="0/1", show_default=True, help="Do every N-th run from number K on: K/N.")
 @click.option("--table", "only_table", is_flag=True, help="Only print what is there.")
-def main(output: Path, steps: int, only_start: bool, start_steps: int, count: int, part: str, only_table: bool) -> None:
+def main(
+    output: Path,
+    steps: int,
+    rate: float,
+    only_start: bool,
+    start_steps: int,
+    count: int,
+    part: str,
+    only_table: bool,
+) -> None:
     """Run what is missing and print the table."""
     if only_start:
         click.echo(train(start_recipe(output, start_steps)).model)
@@ -196,8 +206,8 @@ def main(output: Path, steps: int, only_start: bool, start_steps: int, count: in
             folder = start
             if tasks:
                 home = output / f"{name.strip('+ ').replace(',', '').replace(' ', '-')}-{seed}"
-                folder = train(recipe(tasks, weight, seed, start, home, steps)).model
-            line = {"arm": name, "seed": seed, "steps": steps, **examine(folder)}
+                folder = train(recipe(tasks, weight, seed, start, home, steps, rate)).model
+            line = {"arm": name, "seed": seed, "steps": steps, "rate": rate, **examine(folder)}
             with results.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(line) + "\n")
             click.echo(json.dumps(line))
