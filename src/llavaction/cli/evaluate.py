@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from llavaction.backends.registry import make_backend, parse_spec
 from llavaction.base.errors import InputError
-from llavaction.cli.keys import set_option
-from llavaction.cli.options import FOLDER, PROMPT_HELP, as_json, emit, mapping
+from llavaction.cli.asking import asking_options
+from llavaction.cli.options import FOLDER, as_json, emit, mapping
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.evaluation.runner import RunConfig, RunResult, run
-from llavaction.questions.prompts import PromptStyle
 from llavaction.questions.schema import Benchmark
 from llavaction.video.library import VideoLibrary
 
@@ -26,8 +25,6 @@ from llavaction.video.library import VideoLibrary
 @click.option("--videos", type=FOLDER, help="Folder of the videos, for backends that look.")
 @click.option("--output", type=FOLDER, required=True, help="The run folder; an interrupted run goes on where it was.")
 @click.option("--annotations", type=FOLDER, help="For specialist files that refer to rows and action ids.")
-@click.option("--frames", type=int, help="Frames per clip; by default as many as the model was trained with, else 16.")
-@click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted.")
 @click.option(
     "--decision",
     type=click.Choice(["likelihood", "generation"]),
@@ -42,20 +39,8 @@ from llavaction.video.library import VideoLibrary
     show_default=True,
     help="How written answers are read: ours, or the paper's evaluation code.",
 )
-@click.option(
-    "--prompt",
-    type=click.Choice(get_args(PromptStyle)),
-    default="letters",
-    show_default=True,
-    help=PROMPT_HELP,
-)
-@click.option("--option-orders", type=int, default=1, show_default=True, help="Orders of its options to ask in.")
-@click.option("--limit", type=int, help="Ask only this many questions, the same for every backend.")
-@click.option("--batch-size", type=int, default=4, show_default=True, help="Questions per call of the backend.")
-@click.option("--workers", type=int, default=2, show_default=True, help="Threads that decode ahead.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap intervals.")
-@click.option("--retry-failed", is_flag=True, help="Ask those again whose video could not be read last time.")
-@set_option("llavaction.backends.huggingface:HuggingFaceConfig")
+@asking_options
 @as_json
 def evaluate(
     benchmark: Path,

@@ -18,11 +18,6 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 as_json = click.option("--json", "json_out", is_flag=True, help="Print the result as JSON, for programs.")
 
-PROMPT_HELP = (
-    "How the question is put. letters: options listed, a letter is the answer; published: the paper's wording; open "
-    "and published_open: options not listed, for --set rule=texts or written answers."
-)
-
 
 def mapping(settings: Sequence[str]) -> dict[str, Any]:
     """Turn "key=value" arguments into a mapping; values are read as YAML ("0.5" is a number).

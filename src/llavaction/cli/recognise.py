@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from llavaction.backends.registry import make_backend, parse_spec
 from llavaction.base.errors import InputError
-from llavaction.cli.keys import set_option
-from llavaction.cli.options import FILE, FOLDER, PROMPT_HELP, as_json, emit, mapping, table
+from llavaction.cli.asking import asking_options
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, table
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.questions.prompts import PromptStyle
 from llavaction.recognition.accuracy import PARTS, SEEN, UNSEEN
 from llavaction.recognition.two_stage import RecognitionConfig
 from llavaction.recognition.two_stage import recognise as recognise_segments
@@ -29,23 +28,9 @@ from llavaction.video.library import VideoLibrary
 @click.option("--backend", required=True, help="Who chooses: bundled, a checkpoint folder, or what eval takes.")
 @click.option("--candidates", type=int, default=5, show_default=True, help="The specialist's best that are offered.")
 @click.option("--output", type=FOLDER, required=True, help="The run folder; an interrupted run goes on where it was.")
-@click.option("--frames", type=int, help="Frames per clip; by default as many as the model was trained with, else 16.")
-@click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted.")
-@click.option(
-    "--prompt",
-    type=click.Choice(get_args(PromptStyle)),
-    default="letters",
-    show_default=True,
-    help=PROMPT_HELP,
-)
-@click.option("--option-orders", type=int, default=1, show_default=True, help="Orders of the candidates to ask in.")
 @click.option("--specialist-weight", type=float, default=0.0, show_default=True, help="Of its scores in the choice.")
-@click.option("--limit", type=int, help="Recognise only this many segments, the same for every backend.")
-@click.option("--batch-size", type=int, default=4, show_default=True, help="Questions per call of the backend.")
-@click.option("--workers", type=int, default=2, show_default=True, help="Threads that decode ahead.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the candidates' order and the intervals.")
-@click.option("--retry-failed", is_flag=True, help="Ask those again whose video could not be read last time.")
-@set_option("llavaction.backends.huggingface:HuggingFaceConfig")
+@asking_options
 @as_json
 def recognise(
     output: Path, fps: float | None, retry_failed: bool, settings: tuple[str, ...], json_out: bool, **values: Any
