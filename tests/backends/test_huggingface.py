@@ -243,7 +243,7 @@ def test_identity_and_settings(make: Make, tiny: dict[str, Path]) -> None:
     assert backend.decision_rule == "option letters"
     settings = json.loads(json.dumps(backend.settings))
     assert (settings["dtype"], settings["device"], settings["frames"]) == ("float32", "cpu", 4)
-    assert len(settings["fingerprint"]) == 64
+    assert settings["fingerprint"].keys() >= {"weights", "configuration", "tokenizer", "chat template"}
     assert str(tiny["llava_onevision"]) not in json.dumps(settings)
 
 

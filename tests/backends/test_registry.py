@@ -36,7 +36,8 @@ def test_makes_a_specialist_from_a_file_or_a_mapping(tmp_path: Path) -> None:
     backend = make_backend(f"specialist:{tmp_path / 'tim.jsonl'}", name="TIM")
     assert backend.name == "TIM"
     assert backend.generate([make_query(0)]) == ["E. wash plate"]
-    assert backend.settings == {"predictions": 1, "sha256": file_sha256(tmp_path / "tim.jsonl")}  # type: ignore[attr-defined]
+    digest = {"specialist's predictions": file_sha256(tmp_path / "tim.jsonl")}
+    assert backend.settings == {"predictions": 1, "fingerprint": digest}  # type: ignore[attr-defined]
     same = make_backend("specialist", predictions={"q0": prediction})
     assert same.generate([make_query(0)]) == ["E. wash plate"]
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from llavaction.actions.segments import Clip
 from llavaction.backends.base import Backend, Query
 from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.fingerprints import FileFacts
 from llavaction.base.journal import Journal
 from llavaction.base.progress import progress
-from llavaction.base.records import AnyRecord
-from llavaction.base.run_folder import METRICS, record_environment, settle_config
+from llavaction.base.records import AnyRecord, Strict
+from llavaction.base.run_folder import METRICS, record_environment, settle_config, settle_videos
 from llavaction.questions.option_orders import mean_over_orders, order_turns, turned
 from llavaction.questions.prompts import Perspective, PromptStyle, multiple_choice_prompt
 from llavaction.questions.schema import Question
@@ -140,6 +141,34 @@ def frames_wanted(backend: Backend, frames: int | None, library: Library | None)
     return count
 
 
+def backend_settings(backend: Backend) -> dict[str, Any]:
+    """What decides a backend's answers, for the record: its ``settings``, or else its ``config``.
+
+    A model's settings hold digests of its contents under "fingerprint".
+    """
+    found = getattr(backend, "settings", None) or getattr(backend, "config", {})
+    return found.model_dump(mode="json") if isinstance(found, Strict) else dict(found)
+
+
+def free_keys(backend: Backend) -> tuple[str, ...]:
+    """Keys of a run's configuration that do not tell one backend from another.
+
+    Where its contents are on record, names do not count: the folder of a model may be spelled in another way. Versions
+    and the kind of device are listed in ``environment.json``.
+    """
+    recorded = ("device", "torch", "transformers")
+    names = ("backend", "backend_options", "resolved.backend") if "fingerprint" in backend_settings(backend) else ()
+    return (*names, *(f"resolved.backend_settings.{name}" for name in recorded))
+
+
+def video_facts(library: Library, questions: Sequence[Question]) -> dict[str, FileFacts]:
+    """What the videos of questions are known by, those that are there; nothing if the library cannot tell."""
+    facts_of = getattr(library, "facts", None)
+    if facts_of is None:
+        return {}
+    return dict(facts_of({(question.clip.video_id, question.question_id) for question in questions}))
+
+
 def ask_all(
     folder: Path,
     questions: Sequence[Question],
@@ -166,7 +195,7 @@ def ask_all(
         journal: open; its records have an ``error`` where the question could not be asked.
         answer: the records of a batch, given what was seen of each question's clip.
         config: complete and resolved.
-        free: its keys that may differ from those the run was started with.
+        free: its keys that may differ from those the run was started with; :func:`free_keys` are added.
         backend: who is asked.
         library: where the frames come from.
         frames: per clip; 0 where nobody looks.
@@ -178,9 +207,12 @@ def ask_all(
         One record per question, in their order, and how many are new.
 
     Raises:
-        InputError: the run was started with other settings, or none of the first questions can be asked.
+        InputError: the run was started with other settings, another model or other videos, or none of the first
+            questions can be asked.
     """
-    settle_config(folder, config, started=bool(journal.done), free=free)
+    settle_config(folder, config, started=bool(journal.done), free=(*free, *free_keys(backend)))
+    if library is not None and frames:
+        settle_videos(folder, video_facts(library, questions), started=bool(journal.done))
     record_environment(folder)
     batches = [questions[i : i + batch_size] for i in range(0, len(questions), batch_size)]
     if retry_failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -134,7 +135,9 @@ class PriorBackend(Baseline):
     def settings(self) -> dict[str, Any]:
         """See :attr:`Baseline.settings`."""
         segments = sum(self._counts.values())
-        return {"smoothing": self._smoothing, "classes": len(self._counts), "training segments": segments}
+        counts = hashlib.sha256(repr(sorted(self._counts.items())).encode()).hexdigest()
+        facts = {"smoothing": self._smoothing, "classes": len(self._counts), "training segments": segments}
+        return {**facts, "counts_sha256": counts}
 
     def weights(self, question: Question) -> NDArray[np.float64]:
         """Log of the smoothed counts; an option without classes counts as unseen.
@@ -186,7 +189,8 @@ class SpecialistBackend(Baseline):
     @property
     def settings(self) -> dict[str, Any]:
         """See :attr:`Baseline.settings`."""
-        return {"predictions": len(self._predictions), **({"sha256": self._sha256} if self._sha256 else {})}
+        known = {"fingerprint": {"specialist's predictions": self._sha256}} if self._sha256 else {}
+        return {"predictions": len(self._predictions), **known}
 
     def weights(self, question: Question) -> NDArray[np.float64]:
         """The specialist's log-scores.

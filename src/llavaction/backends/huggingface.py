@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -119,7 +120,8 @@ class HuggingFaceBackend:
         self.chat = Chat(self.checkpoint, plain=config.chat == "plain")
         self._letters = self.chat.letter_tokens()
         attention = None if config.attention == "auto" else config.attention
-        self._fingerprint = fingerprint(config.path)
+        template = hashlib.sha256((self.checkpoint.chat_template or "").encode()).hexdigest()[:32]
+        self._fingerprint = {"chat template": template} | fingerprint(config.path)
         self.model = load_model(self.checkpoint, device=self.device, dtype=self.dtype, attention=attention)
         self.family = family_of(self.checkpoint, self.chat, self.model)
         pad = self.checkpoint.tokenizer.pad_token_id

@@ -1,4 +1,4 @@
-"""What every run folder holds: the complete configuration, and the environments the run was made in."""
+"""What every run folder holds: the complete configuration, what its videos are known by, the environments."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ from typing import Any
 import yaml
 
 from llavaction.base.errors import InputError
+from llavaction.base.fingerprints import FileFacts, same_content
 from llavaction.base.records import read_json, write_json, write_text
 
 METRICS = "metrics.json"
 """The file of what was measured; there once a run is complete."""
+
+VIDEOS = "videos.json"
+"""The file of what the run's videos are known by."""
+
+MOST_SAID = 6
+"""Differing settings are named up to here."""
 
 PACKAGES = ("llavaction", "av", "numpy", "pillow", "safetensors", "scipy", "tokenizers", "torch", "transformers")
 
@@ -44,22 +51,24 @@ def settle_config(folder: Path, config: Mapping[str, Any], *, started: bool, fre
 
     Args:
         folder: the run folder.
-        config: complete and resolved.
+        config: complete and resolved. Mappings under a key "fingerprint" and keys that end in "_sha256" hold digests of
+            contents; a difference in them is named without its value.
         started: there are predictions already.
-        free: keys that may change between start and restart, because they do not decide the result.
+        free: keys ("workers", "resolved.backend") that may change between start and restart, because they do not decide
+            the result.
 
     Raises:
-        InputError: the run was started with other settings; each differing key is named.
+        InputError: the run was started with other settings or contents; each differing one is named.
     """
     path = folder / "config.yaml"
     if started and path.is_file():
-        old, new = ({k: v for k, v in _plain(c).items() if k not in free} for c in (read_config(folder), config))
-        differing = _differences(old, new)
+        differing = _differences(read_config(folder), _plain(config), frozenset(free))
         if differing:
+            more = f"; and {len(differing) - MOST_SAID} more" if len(differing) > MOST_SAID else ""
             raise InputError(
-                "this run was started with other settings: " + "; ".join(differing),
+                "this run was started with other settings: " + "; ".join(differing[:MOST_SAID]) + more,
                 file=path,
-                hint="start it with the same settings, or choose another output folder",
+                hint="start it with what it was started with, or choose another output folder",
             )
     elif started:
         raise InputError(
@@ -70,18 +79,54 @@ def settle_config(folder: Path, config: Mapping[str, Any], *, started: bool, fre
     write_text(path, yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True))
 
 
+def settle_videos(folder: Path, facts: Mapping[str, FileFacts], *, started: bool) -> None:
+    """Write what the run's videos are known by, or make sure that they are those the run was started with.
+
+    Videos that were not there at the start may have come since; one that has gone is remembered.
+
+    Args:
+        folder: the run folder; gets ``videos.json``.
+        facts: of each video that is there, by its name.
+        started: there are predictions already.
+
+    Raises:
+        InputError: a video has another content than at the start.
+    """
+    path = folder / VIDEOS
+    known: dict[str, FileFacts] = read_json(path)["videos"] if started and path.is_file() else {}
+    changed = sorted(name for name in facts.keys() & known.keys() if not same_content(known[name], facts[name]))
+    if changed:
+        old, new = known[changed[0]], facts[changed[0]]
+        sizes = f"{old['bytes']:,} bytes then, {new['bytes']:,} now" if old["bytes"] != new["bytes"] else "other bytes"
+        raise InputError(
+            f"{len(changed)} of the run's {len(known)} videos changed since it was started; "
+            f"the first: '{changed[0]}' ({sizes})",
+            file=path,
+            hint="bring back the videos of then, or choose another output folder",
+        )
+    if known != {**known, **facts} or not path.is_file():
+        write_json(path, {"schema_version": 1, "videos": {**known, **facts}})
+
+
 def _plain(value: Any) -> Any:
     """Mappings as dicts, tuples as lists: what YAML reads back."""
     return json.loads(json.dumps(value, default=str))
 
 
-def _differences(old: Any, new: Any, key: str = "") -> list[str]:
+def _differences(old: Any, new: Any, free: Collection[str] = (), key: str = "") -> list[str]:
+    """A sentence for each key whose values differ."""
+    if key in free or old == new:
+        return []
     if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for name in [*old, *(name for name in new if name not in old)]:
-            found += _differences(old.get(name), new.get(name), f"{key}.{name}" if key else name)
-        return found
-    return [] if old == new else [f"{key} was {old!r}, now {new!r}"]
+        names = [*old, *(name for name in new if name not in old)]
+        keys = [(name, f"{key}.{name}" if key else str(name)) for name in names]
+        return [sentence for name, path in keys for sentence in _differences(old.get(name), new.get(name), free, path)]
+    owner, _, name = key.rpartition(".")
+    if owner.endswith("fingerprint"):
+        return [f"the {name} changed"]
+    if name.endswith("_sha256"):
+        return [f"the {name.removesuffix('_sha256').replace('_', ' ')} changed"]
+    return [f"{key} was {old!r:.200}, now {new!r:.200}"]
 
 
 def record_environment(folder: Path) -> None:

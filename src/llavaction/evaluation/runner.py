@@ -16,6 +16,7 @@ from llavaction.backends.asking import (
     Look,
     answered,
     ask_all,
+    backend_settings,
     frames_wanted,
     option_scores,
     query,
@@ -31,8 +32,8 @@ from llavaction.evaluation.predictions import Prediction, PredictionJournal, fai
 from llavaction.questions.prompts import Perspective, PromptStyle
 from llavaction.questions.schema import Benchmark, Question
 
-FREE_KEYS = ("workers", "benchmark")
-"""May change between start and restart: they do not decide the result (the questions are known by their hash)."""
+FREE_KEYS = ("workers", "benchmark", "videos")
+"""May change between start and restart: questions and videos are known by their content."""
 
 
 class RunConfig(Strict):
@@ -171,15 +172,15 @@ def asked_questions(benchmark: Benchmark, limit: int | None) -> list[Question]:
 def resolve(config: RunConfig, questions: Sequence[Question], backend: Backend) -> dict[str, Any]:
     """The complete configuration: every key of ``config``, and under ``resolved`` what follows from the inputs.
 
-    A backend's own ``config`` (a :class:`Strict` or a mapping; say, its checkpoint and precision) is recorded too.
+    What the backend says of itself (a model's fingerprint and precision, say) is recorded too.
     """
-    settings = getattr(backend, "config", {})
     return {
         "schema_version": 1,
         **config.model_dump(mode="json"),
         "resolved": {
+            "kind_of_backend": backend.name.partition(":")[0],
             "backend": backend.name,
-            "backend_settings": settings.model_dump(mode="json") if isinstance(settings, Strict) else dict(settings),
+            "backend_settings": backend_settings(backend),
             "decision_rule": config.decision_rule(backend),
             "frames": (config.frames or backend.needs_frames) if backend.needs_frames else 0,
             "questions": len(questions),

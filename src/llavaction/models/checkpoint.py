@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +15,18 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import logging as transformers_logging
 
 from llavaction.base.errors import InputError
+from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.records import read_json
 from llavaction.models.auto import MODELS as OUR_MODELS
+
+_PARTS = {
+    "weights": ("*.safetensors", "*.safetensors.index.json"),
+    "configuration": ("config.json", "generation_config.json", "adapter_config.json"),
+    "tokenizer": ("tokenizer*", "vocab.*", "merges.txt", "added_tokens.json", "special_tokens_map.json", "*.model"),
+    "chat template": ("chat_template.*",),
+    "processor": ("*processor_config.json",),
+}
+"""Files that decide a checkpoint's answers."""
 
 TRAINED_FRAMES = "trained_frames"
 """Key of ``config.json`` for the frames per clip that a model was last trained with."""
@@ -134,26 +143,16 @@ def open_checkpoint(folder: str | Path) -> Checkpoint:
     return Checkpoint(folder, config, tokenizer, _chat_template(folder, processor, tokenizer), image, video)
 
 
-def fingerprint(folder: str | Path) -> str:
-    """A hex digest of a checkpoint's configuration, tokenizer, templates and weights.
+def fingerprint(folder: str | Path) -> dict[str, str]:
+    """What a checkpoint is known by: a digest of the whole content of each of its parts.
 
-    Of each weight file it takes the size, the first and the last 64 KiB and 62 pieces of that size in between, which
-    tells trainings apart and takes a moment even for large models.
+    Returns:
+        "weights", "configuration", "tokenizer", "chat template", "processor" to hex digests; parts without files are
+        left out. Other files of the folder (logs, a trainer's state) do not count.
     """
-    digest, piece, pieces = hashlib.sha256(), 1 << 16, 64
-    for path in sorted(Path(folder).iterdir()):
-        if path.suffix not in (".json", ".jinja", ".txt", ".model", ".safetensors"):
-            continue
-        size = path.stat().st_size
-        digest.update(f"{path.name}:{size}:".encode())
-        with path.open("rb") as stream:
-            if path.suffix != ".safetensors" or size <= piece * pieces:
-                digest.update(stream.read())
-                continue
-            for number in range(pieces):
-                stream.seek((size - piece) * number // (pieces - 1))
-                digest.update(stream.read(piece))
-    return digest.hexdigest()
+    folder = Path(folder)
+    parts = {name: {path for pattern in patterns for path in folder.glob(pattern)} for name, patterns in _PARTS.items()}
+    return {name: digest_of_files(files)[:32] for name, files in parts.items() if files}
 
 
 def load_model(

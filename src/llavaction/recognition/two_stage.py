@@ -15,7 +15,7 @@ from pydantic import Field
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
-from llavaction.backends.asking import Batch, Library, Look, ask_all, frames_wanted, option_scores
+from llavaction.backends.asking import Batch, Library, Look, ask_all, backend_settings, frames_wanted, option_scores
 from llavaction.backends.base import Backend
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.journal import Journal
@@ -36,7 +36,7 @@ FLOOR = -1e6
 LEAST = 1e-12
 """Stands for a probability of 0."""
 FREE_KEYS = ("workers", "annotations", "videos", "predictions")
-"""May change between start and restart: segments and candidates are known by their hash."""
+"""May change between start and restart: segments, candidates and videos are known by their content."""
 
 
 class RecognitionConfig(Strict):
@@ -154,7 +154,7 @@ def recognise(
             questions,
             journal,
             lambda batch, looks: _choose(batch, looks, stage_one, config, backend),
-            config=_resolve(config, questions, backend, count),
+            config=_resolve(config, questions, [stage_one[q.question_id][1] for q in questions], backend, count),
             free=FREE_KEYS,
             backend=backend,
             library=library,
@@ -287,18 +287,25 @@ def _rule(config: RecognitionConfig, backend: Backend) -> str:
     return backend.decision_rule + orders + weight
 
 
-def _resolve(config: RecognitionConfig, questions: Sequence[Question], backend: Backend, frames: int) -> dict[str, Any]:
+def _resolve(
+    config: RecognitionConfig,
+    questions: Sequence[Question],
+    predictions: Sequence[SpecialistPrediction],
+    backend: Backend,
+    frames: int,
+) -> dict[str, Any]:
     """The complete configuration: every key of ``config``, and under ``resolved`` what follows from the inputs."""
-    settings = getattr(backend, "config", {})
     return {
         "schema_version": 1,
         **config.model_dump(mode="json"),
         "resolved": {
+            "kind_of_backend": backend.name.partition(":")[0],
             "backend": backend.name,
-            "backend_settings": settings.model_dump(mode="json") if isinstance(settings, Strict) else dict(settings),
+            "backend_settings": backend_settings(backend),
             "decision_rule": _rule(config, backend),
             "frames": frames,
             "segments": len(questions),
             "questions_sha256": hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest(),
+            "predictions_sha256": hashlib.sha256("".join(map(to_line, predictions)).encode()).hexdigest(),
         },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
+from llavaction.base.fingerprints import FileFacts, path_facts
 from llavaction.video.decode import read_clip
 from llavaction.video.errors import MissingVideoError, VideoError
 from llavaction.video.frames import Frames, Side, Size
@@ -80,6 +82,17 @@ class VideoLibrary:
             MissingVideoError: there is none, or there are several and the id does not tell which.
         """
         return self._find(video_id, segment_id)[0].path
+
+    def facts(self, ids: Iterable[tuple[str, str | None]]) -> dict[str, FileFacts]:
+        """What the videos of (video id, segment id or None) are known by, by path under the root, sorted.
+
+        Videos that are not there, or whose id does not tell which of several is meant, are left out.
+        """
+        places = set()
+        for video_id, segment_id in ids:
+            with contextlib.suppress(MissingVideoError):
+                places.add(self.path(video_id, segment_id))
+        return {path.relative_to(self.root).as_posix(): path_facts(path) for path in sorted(places)}
 
     def read(
         self,

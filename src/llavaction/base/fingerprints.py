@@ -1,0 +1,67 @@
+"""What a file or folder is known by: its content, not its name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypedDict
+
+PART, PARTS = 1 << 16, 16
+"""Bytes of a part and number of parts that :func:`file_facts` reads of a large file."""
+
+
+class FileFacts(TypedDict):
+    """What a large file is known by.
+
+    ``bytes`` is its size, ``modified`` its time of modification in nanoseconds, ``sha256_of_parts`` the digest of its
+    size and of parts spread evenly over it, the first and the last bytes among them.
+    """
+
+    bytes: int
+    modified: int
+    sha256_of_parts: str
+
+
+def digest_of_files(paths: Iterable[Path]) -> str:
+    """SHA-256 over the names and whole contents of files, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(paths, key=lambda path: path.name):
+        with path.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256")
+        digest.update(f"{path.name}:{content.hexdigest()}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def file_facts(path: Path) -> FileFacts:
+    """Facts of one file; a file of up to 1 MiB is read whole."""
+    status = path.stat()
+    digest = hashlib.sha256(f"{status.st_size}:".encode())
+    with path.open("rb") as stream:
+        if status.st_size <= PART * PARTS:
+            digest.update(stream.read())
+        else:
+            for number in range(PARTS):
+                stream.seek((status.st_size - PART) * number // (PARTS - 1))
+                digest.update(stream.read(PART))
+    return {"bytes": status.st_size, "modified": status.st_mtime_ns, "sha256_of_parts": digest.hexdigest()}
+
+
+def folder_facts(folder: Path) -> FileFacts:
+    """Facts of a folder as of one file: sizes added up, the latest modification, a digest over names and facts."""
+    digest, size, modified = hashlib.sha256(), 0, 0
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        facts = file_facts(path)
+        digest.update(f"{path.relative_to(folder)}:{facts['sha256_of_parts']}\n".encode(errors="surrogateescape"))
+        size, modified = size + facts["bytes"], max(modified, facts["modified"])
+    return {"bytes": size, "modified": modified, "sha256_of_parts": digest.hexdigest()}
+
+
+def path_facts(path: Path) -> FileFacts:
+    """Facts of a file or a folder."""
+    return folder_facts(path) if path.is_dir() else file_facts(path)
+
+
+def same_content(old: Any, new: Any) -> bool:
+    """Whether two facts, as read from JSON, are of equal content; the time of modification alone does not count."""
+    return all(old.get(key) == new.get(key) for key in ("bytes", "sha256_of_parts"))
