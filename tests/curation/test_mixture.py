@@ -34,6 +34,20 @@ def foretold(kitchen: EpicKitchens, tmp_path: Path) -> Path:
     return path
 
 
+def test_records_are_not_replaced_by_others(kitchen: EpicKitchens, tmp_path: Path) -> None:
+    mixture = _write(tmp_path / "m.yaml", tasks=[{"task": "direct_narration"}])
+    curate(kitchen, mixture, tmp_path / "out")
+    before = (tmp_path / "out" / "records.jsonl").read_bytes()
+    curate(kitchen, mixture, tmp_path / "out")
+    assert (tmp_path / "out" / "records.jsonl").read_bytes() == before
+    _write(mixture, seed=5, tasks=[{"task": "direct_narration", "cap": 3}])
+    with pytest.raises(
+        InputError, match=r"seed was 0, now 5; the m.yaml changed; counts.direct_narration was \d+, now 3"
+    ):
+        curate(kitchen, mixture, tmp_path / "out")
+    assert (tmp_path / "out" / "records.jsonl").read_bytes() == before
+
+
 @pytest.mark.parametrize("recipe", sorted(path.name for path in RECIPES.glob("*.yaml")))
 def test_every_recipe(kitchen: EpicKitchens, foretold: Path, tmp_path: Path, recipe: str) -> None:
     card = curate(kitchen, RECIPES / recipe, tmp_path / "out", predictions=[foretold])

@@ -130,13 +130,32 @@ def test_exchangeable_sets_withstand_the_attacks_that_break_the_others(annotatio
     assert leaky["verdict"].startswith("Leaks")
 
 
-def test_audit_is_written_and_dropped_when_the_questions_change(annotations: Path, tmp_path: Path):
+def test_audit_is_written_and_dropped_when_the_questions_are_written_again(annotations: Path, tmp_path: Path):
     saved = built(annotations, miner="random").save(tmp_path)
     result = audit_folder(saved)
     assert json.loads((tmp_path / "audit.json").read_text()) == result
     assert result["filter"]["overlap"] == 0
-    built(annotations).save(tmp_path)
+    built(annotations, miner="random").save(tmp_path)
     assert not (tmp_path / "audit.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"miner": "exchangeable"}, "miner was 'random', now 'exchangeable'"),
+        ({"options": 4}, "options was 5, now 4"),
+        ({"seed": 7}, "seed was 0, now 7"),
+        ({"text": "paper"}, "text was 'clean', now 'paper'"),
+    ],
+)
+def test_a_benchmark_is_not_replaced_by_another(
+    annotations: Path, tmp_path: Path, changed: dict[str, object], named: str
+):
+    built(annotations, miner="random").save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=named):
+        built(annotations, **{"miner": "random", **changed}).save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_loading_names_the_bad_line(annotations: Path, tmp_path: Path):

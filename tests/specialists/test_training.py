@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,8 +143,23 @@ def test_what_cannot_be_trained_is_refused(
             trained(toy, config, tmp_path / "half")
     assert (tmp_path / "half" / STATE).read_bytes() == kept
     trained(toy, config, tmp_path / "half")
-    with pytest.raises(InputError, match="other data or settings"):
+    with pytest.raises(InputError, match="other annotations, videos, checkpoint or settings"):
         trained(toy, config, tmp_path / "half", places=range(12))
+
+
+def test_a_specialist_is_known_by_its_videos(toy: Source, brief: SpecialistConfig, tmp_path: Path):
+    videos = Path(shutil.copytree(toy.videos, tmp_path / "videos"))
+    trained(replace(toy, videos=videos), brief, tmp_path / "out")
+    again = replace(toy, videos=videos / ".." / "videos")
+    assert trained(again, brief, tmp_path / "out", log=no_epoch).facts["segments"] == len(toy.segments)
+    first, second, *_ = sorted(path for path in videos.rglob("*") if path.is_file())
+    shutil.copyfile(first, second)
+    with pytest.raises(InputError, match="other annotations, videos"):
+        trained(again, brief, tmp_path / "out")
+
+
+def no_epoch(line: str) -> None:
+    assert not line.startswith("epoch")
 
 
 def test_unknown_classes_are_named_with_file_and_line(toy: Source, tmp_path: Path):

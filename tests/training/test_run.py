@@ -24,6 +24,7 @@ from llavaction.base.locks import RunLockedError, folder_lock
 from llavaction.base.records import write_records
 from llavaction.bundled import model_folder
 from llavaction.models.checkpoint import load_model, open_checkpoint
+from llavaction.models.tiny import write_tiny
 from llavaction.training import run as run_module
 from llavaction.training import scheduled
 from llavaction.training import trainee as trainee_module
@@ -241,10 +242,37 @@ def test_checkpoints_do_not_go_on_with_other_data(home: Path, tmp_path: Path, mo
     (tmp_path / "red.mp4").rename(videos / "red.mp4")
     kept = records.read_bytes()
     write_records(records, [clip_record(number) for number in range(16)])
-    with pytest.raises(InputError, match=r"other data .*1\. file of records"):
+    with pytest.raises(InputError, match=r"other records \(1\. file of records"):
         run(home, tmp_path / "run", **values)
     records.write_bytes(kept)
-    assert max(losses(run(home, tmp_path / "run", **values))) == 4
+    film, other = (videos / "red.mp4").read_bytes(), (videos / "blue.mp4").read_bytes()
+    (videos / "red.mp4").write_bytes(other)
+    with pytest.raises(InputError, match=r"other data \(videos: 3 \(.* there, 3 \("):
+        run(home, tmp_path / "run", **values)
+    (videos / "red.mp4").write_bytes(film)
+    os.utime(videos / "red.mp4", (1, 1))
+    respelled = values | {"videos": str(videos / ".." / "videos")}
+    assert max(losses(run(home, tmp_path / "run", **respelled))) == 4
+    write_records(records, [clip_record(number) for number in range(16)])
+    with pytest.raises(InputError, match=r"stage 'train' was trained on other records"):
+        run(home, tmp_path / "run", **values)
+
+
+def test_a_training_does_not_go_on_from_another_model(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = write_tiny(tmp_path / "start", "llava_video")
+    with monkeypatch.context() as patch:
+        patch.setattr(ActionTrainer, "compute_loss", stopping_at(3))
+        with pytest.raises(KeyboardInterrupt):
+            run(home, tmp_path / "run", model=str(start))
+    kept = (start / "model.safetensors").read_bytes()
+    (start / "model.safetensors").write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    with pytest.raises(InputError, match="its model changed since .*: other weights"):
+        run(home, tmp_path / "run", model=str(start))
+    (start / "model.safetensors").write_bytes(kept)
+    (tmp_path / "link").symlink_to(start)
+    assert max(losses(run(home, tmp_path / "run", model=str(tmp_path / "link")))) == 4
 
 
 def test_a_resumed_training_saves_as_often_as_it_is_told_now(

@@ -79,6 +79,21 @@ def settle_config(folder: Path, config: Mapping[str, Any], *, started: bool, fre
     write_text(path, yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True))
 
 
+def hold_to_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Make sure that a folder is empty or was made as it is to be made now, by the ``card.json`` in it.
+
+    Raises:
+        InputError: it holds something made otherwise; each difference is named.
+    """
+    path = folder / "card.json"
+    if path.is_file() and (differing := _differences(read_json(path), _plain(card), ("made_by",))):
+        raise InputError(
+            "holds what was made otherwise: " + "; ".join(differing[:MOST_SAID]),
+            file=folder,
+            hint="give another output folder, or delete this one",
+        )
+
+
 def settle_videos(folder: Path, facts: Mapping[str, FileFacts], *, started: bool) -> None:
     """Write what the run's videos are known by, or make sure that they are those the run was started with.
 
@@ -122,7 +137,7 @@ def _differences(old: Any, new: Any, free: Collection[str] = (), key: str = "") 
         keys = [(name, f"{key}.{name}" if key else str(name)) for name in names]
         return [sentence for name, path in keys for sentence in _differences(old.get(name), new.get(name), free, path)]
     owner, _, name = key.rpartition(".")
-    if owner.endswith("fingerprint"):
+    if owner.endswith(("fingerprint", "sources")):
         return [f"the {name} changed"]
     if name.endswith("_sha256"):
         return [f"the {name.removesuffix('_sha256').replace('_', ' ')} changed"]

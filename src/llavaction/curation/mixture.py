@@ -18,6 +18,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.progress import progress
 from llavaction.base.records import Record, Strict, file_sha256, write_json, write_records
 from llavaction.base.registry import resolve
+from llavaction.base.run_folder import hold_to_card
 from llavaction.base.seeding import hashed_seed
 from llavaction.curation.material import Material
 from llavaction.curation.out_of_fold import load_out_of_fold
@@ -123,7 +124,8 @@ def curate(
         predictions: out-of-fold predictions of a specialist, see :func:`load_out_of_fold`.
 
     Raises:
-        InputError: the mixture is not valid, a task lacks what it needs, or no record at all can be made.
+        InputError: the mixture is not valid, a task lacks what it needs, or no record at all can be made; or the
+            folder holds records made otherwise.
     """
     config, settings = load_mixture(mixture)
     split = split or config.split
@@ -135,9 +137,6 @@ def curate(
     if not any(share.turns for share in shares):
         reasons = {share.task.settings.name: dict(share.left_out) for share in shares}
         raise InputError(f"the mixture is empty: no record can be made of split '{split}' ({reasons})", file=mixture)
-    folder = Path(output)
-    (folder / CARD).unlink(missing_ok=True)
-    write_records(folder / RECORDS, (record for share in shares for record in records_of(share)))
     card = MixtureCard(
         name=f"{dataset.name} {Path(mixture).stem}",
         split=split,
@@ -153,6 +152,10 @@ def curate(
         tasks=tuple(entry.model_dump(mode="json") for entry in settings),
         notes=(*dataset.notes, *notes),
     )
+    folder = Path(output)
+    hold_to_card(folder, card.model_dump(mode="json"))
+    (folder / CARD).unlink(missing_ok=True)
+    write_records(folder / RECORDS, (record for share in shares for record in records_of(share)))
     write_json(folder / CARD, card.model_dump(mode="json"))
     return card
 

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
 from llavaction.base.records import Record, Strict, read_json, read_records, write_json, write_records
+from llavaction.base.run_folder import hold_to_card
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -154,8 +155,13 @@ class Benchmark:
     folder: Path | None = field(default=None, compare=False)
 
     def save(self, folder: str | Path) -> Benchmark:
-        """Write the folder: a former card goes first, the new one comes last, so a folder with a card is complete."""
+        """Write the folder: a former card goes first, the new one comes last, so a folder with a card is complete.
+
+        Raises:
+            InputError: the folder holds a benchmark made otherwise.
+        """
         folder = Path(folder)
+        hold_to_card(folder, self.card.model_dump(mode="json"))
         for name in ("card.json", "audit.json"):
             (folder / name).unlink(missing_ok=True)
         write_records(folder / "questions.jsonl", self.questions)

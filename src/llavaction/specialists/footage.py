@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
+from llavaction.base.fingerprints import FileFacts
 from llavaction.base.progress import progress
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.video.library import VideoLibrary
@@ -80,6 +81,11 @@ class Footage:
             )
         keeps = len(self.segments) * int(np.prod(self._shape)) <= config.cache_gb * 1e9
         self._kept: dict[int, Tensor] | None = {} if keeps else None
+
+    def facts(self, places: Iterable[int]) -> dict[str, FileFacts]:
+        """What the videos of segments, given by their places, are known by."""
+        chosen = [self.segments[place] for place in places]
+        return self._library.facts({(segment.video_id, segment.segment_id) for segment in chosen})
 
     def batches(self, plan: Sequence[Sequence[int]], what: str = "") -> Iterator[tuple[list[int], Tensor]]:
         """Batches of the given segments, without those that cannot be decoded.

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from llavaction.base.errors import InputError
+from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.locks import PATIENCE, folder_lock
 from llavaction.base.seeding import hashed_rng, hashed_seed
 from llavaction.specialists.classifier import CONFIG, Specialist, read_config, read_tensors, write_tensors
@@ -64,7 +65,11 @@ def train_specialist(
     identity = _identity(footage, labels, places)
     if (output / CONFIG).is_file():
         if read_config(output)["facts"].get("identity") != identity:
-            raise InputError("holds a specialist of other data or settings", file=output, hint="give another folder")
+            raise InputError(
+                "holds a specialist of other annotations, videos, checkpoint or settings",
+                file=output,
+                hint="give another folder",
+            )
         log(f"already trained: {output}")
         return Specialist.load(output)
     with folder_lock(output, PATIENCE):
@@ -214,10 +219,13 @@ def augmented(frames: Tensor, config: SpecialistConfig, draws: np.random.Generat
 
 
 def _identity(footage: Footage, labels: SpecialistLabels, places: Sequence[int]) -> str:
-    """A digest of what a training is on and with; where decoded frames are kept does not change it."""
+    """A digest of what a training is on and with; names of folders and where frames are kept do not change it."""
     segments = [footage.segments[place].model_dump_json(include=_USED) for place in places]
-    settings = footage.config.model_dump_json(exclude={"cache_gb"})
-    return f"{hashed_seed(settings, labels.model_dump_json(), *segments):032x}"
+    settings = footage.config.model_dump_json(exclude={"cache_gb", "checkpoint"})
+    start = footage.config.checkpoint
+    contents = [] if start is None else [digest_of_files((start / "config.json", *start.glob("*.safetensors")))]
+    contents += [facts["sha256_of_parts"] for facts in footage.facts(places).values()]
+    return f"{hashed_seed(settings, labels.model_dump_json(), *segments, *contents):032x}"
 
 
 _USED = {"segment_id", "video_id", "start", "stop", "verb_class", "noun_class"}

@@ -42,21 +42,32 @@ def hold_to_data(folder: Path, data: Mapping[str, Any], *, write: bool) -> None:
     Raises:
         InputError: there are checkpoints of other data.
     """
-    path = folder / DATA
-    if checkpoints(folder) and path.is_file():
-        there = read_json(path)
-        changed = [
-            f"{name}: {there.get(name)} there, {value} now" for name, value in data.items() if there.get(name) != value
-        ]
-        if changed:
-            raise InputError(
-                f"its checkpoints were trained on other data ({'; '.join(changed)})",
-                file=folder,
-                hint="bring back the records and videos of then, or give another output folder",
-            )
+    if checkpoints(folder) and (folder / DATA).is_file():
+        compare_data(folder, data, "its checkpoints were trained on other data")
     elif write:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, data)
+        write_json(folder / DATA, data)
+
+
+def compare_data(folder: Path, data: Mapping[str, Any], problem: str) -> None:
+    """Compare data with those noted down in a stage's folder, item by item; what was not noted is not compared.
+
+    Raises:
+        InputError: ``problem``, and which items differ.
+    """
+    path = folder / DATA
+    there = read_json(path) if path.is_file() else {}
+    changed = [
+        f"{name}: {there[name]} there, {value} now"
+        for name, value in data.items()
+        if name in there and there[name] != value
+    ]
+    if changed:
+        raise InputError(
+            f"{problem} ({'; '.join(changed)})",
+            file=folder,
+            hint="bring back the records and videos of then, or give another output folder",
+        )
 
 
 def publish(folder: Path, step: int, keep: int) -> None:

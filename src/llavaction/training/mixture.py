@@ -43,12 +43,15 @@ class Mixture:
         """Records in one pass, the repeated ones counted as often."""
         return sum(round(weight * (stop - first)) for first, stop, weight in self.shares)
 
-    def known_by(self, stage: StageConfig) -> dict[str, Any]:
-        """What tells these records from others: digests of their files, and of which of them can be used."""
-        files = {f"{number}. file of records": file_sha256(of.path)[:16] for number, of in enumerate(stage.records, 1)}
+    def known_by(self, stage: StageConfig, library: VideoLibrary | None) -> dict[str, Any]:
+        """What tells these records from others: digests of their files, of which can be used, and of their videos."""
         names = "\n".join(record.record_id for record in self.records)
-        usable = f"{len(self.records)} ({hashlib.sha256(names.encode()).hexdigest()[:16]})"
-        return {**files, "usable records": usable}
+        known = {**files_of_records(stage), "usable records": f"{len(self.records)} ({_digest(names)})"}
+        if library is not None:
+            facts = library.facts({(r.clip.video_id, r.segment_id) for r in self.records if r.clip is not None})
+            contents = "\n".join(f"{name} {fact['sha256_of_parts']}" for name, fact in facts.items())
+            known["videos"] = f"{len(facts)} ({_digest(contents)})"
+        return known
 
     def one_pass(self, turn: int) -> NDArray[np.int64]:
         """The records of pass number ``turn``, shuffled, by index.
@@ -63,6 +66,19 @@ class Mixture:
             rest = round(weight * len(own)) - whole * len(own)
             chosen += [np.tile(own, whole), rng.permutation(own)[:rest]]
         return rng.permutation(np.concatenate(chosen)).astype(np.int64)
+
+
+def files_of_records(stage: StageConfig) -> dict[str, str]:
+    """Digests of a stage's files of records, those that are there."""
+    return {
+        f"{number}. file of records": file_sha256(of.path)[:16]
+        for number, of in enumerate(stage.records, 1)
+        if of.path.is_file()
+    }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def load_mixture(stage: StageConfig, library: VideoLibrary | None, seed: int, sizes: Sequence[int] | None) -> Mixture:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from llavaction.base.errors import InputError
+from llavaction.base.fingerprints import FileFacts
 from llavaction.base.progress import progress
 from llavaction.base.records import read_records
 from llavaction.base.seeding import hashed_rng
@@ -194,12 +195,14 @@ class Loaded:
         held_out: of other videos, to see what was learnt.
         held_out_videos: their ids.
         missing: frames that cannot be read, by video.
+        videos: what the videos are known by, by path.
     """
 
     training: BoxedFrames
     held_out: BoxedFrames
     held_out_videos: list[str]
     missing: Mapping[str, int]
+    videos: Mapping[str, FileFacts]
 
 
 def load_frames(config: BoxesConfig, library: VideoLibrary, scaler: FrameScaler, seed: int, workers: int) -> Loaded:
@@ -241,7 +244,8 @@ def load_frames(config: BoxesConfig, library: VideoLibrary, scaler: FrameScaler,
     count = max(1, round(0.03 * len(frames))) if len(frames) >= 10 else 0
     held = sorted(hashed_rng("held out", seed).permutation(sorted(frames))[:count].tolist())
     training = BoxedFrames([found for video, found in frames.items() if video not in held])
-    return Loaded(training, BoxedFrames([frames[video] for video in held]), held, missing)
+    held_out = BoxedFrames([frames[video] for video in held])
+    return Loaded(training, held_out, held, missing, library.facts((video, None) for video in frames))
 
 
 class _VideoFrames(Dataset[tuple[NDArray[np.uint8], list[int]]]):

@@ -19,16 +19,16 @@ from accelerate import PartialState
 
 from llavaction.base.errors import InputError
 from llavaction.base.locks import PATIENCE, folder_lock
-from llavaction.base.records import write_json, write_text
+from llavaction.base.records import read_json, write_json, write_text
 from llavaction.models.checkpoint import fingerprint
 from llavaction.questions.schema import Benchmark
-from llavaction.training.checkpoints import UNFINISHED, hold_to_data
+from llavaction.training.checkpoints import UNFINISHED, compare_data, hold_to_data
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
 from llavaction.training.flops import FlopCounter, peak
 from llavaction.training.inputs import BatchMaker, ClipDataset, FrameStore, lengths_of, rows_for
 from llavaction.training.losses import pieces_of
 from llavaction.training.meter import METRICS, Meter, MetricsWriter, read_metrics
-from llavaction.training.mixture import load_mixture
+from llavaction.training.mixture import files_of_records, load_mixture
 from llavaction.training.probe import Probe, spread
 from llavaction.training.schedule import Schedule, steps_of
 from llavaction.training.scheduled import arguments, train_and_save
@@ -39,6 +39,8 @@ from llavaction.video.library import VideoLibrary
 
 MODEL = "model"
 """Folder of a finished stage's model; the last stage's lies in the run folder itself."""
+
+ENVIRONMENT = "environment.json"
 
 _FREE = ("log_steps", "save_steps", "keep_checkpoints", "evaluation")
 """Settings of a stage that may change when a training goes on."""
@@ -141,7 +143,7 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
         "world_size": processes.num_processes,
         "trained_parameters": sum(p.numel() for p in trainee.model.parameters() if p.requires_grad),
     }
-    hold_to_data(home, mixture.known_by(stage), write=processes.is_main_process)
+    hold_to_data(home, mixture.known_by(stage, library), write=processes.is_main_process)
     if processes.is_main_process:
         shutil.rmtree(home / UNFINISHED, ignore_errors=True)
     trainer = ActionTrainer(
@@ -217,20 +219,57 @@ def check_output(config: TrainConfig) -> None:
                 file=config.output,
                 hint="give another output folder, or the settings in its config.yaml",
             )
+        _hold_to_start(config)
+        for stage in config.resolved():
+            problem = f"stage '{stage.name}' was trained on other records"
+            compare_data(config.output / stage.name, files_of_records(stage), problem)
+
+
+def _hold_to_start(config: TrainConfig) -> None:
+    """Make sure that the model a training started from is the one it goes on from, if it is still there.
+
+    Raises:
+        InputError: its folder has other contents.
+    """
+    start, path = start_path(config.model), config.output / ENVIRONMENT
+    there = read_json(path).get("model") if path.is_file() else None
+    if start is None or not start.is_dir() or not isinstance(there, dict):
+        return
+    now = fingerprint(start)
+    changed = [name for name in sorted({*there, *now}) if there.get(name) != now.get(name)]
+    if changed:
+        raise InputError(
+            f"its model changed since the training in {config.output} was started: other {', '.join(changed)}",
+            file=start,
+            hint="give another output folder, or bring back the model of then",
+        )
 
 
 def _claim(config: TrainConfig) -> None:
     """Say in the output folder whose it is."""
     values = config.model_dump(mode="json")
     write_text(config.output / "config.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-    write_json(config.output / "environment.json", _environment(config))
+    write_json(config.output / ENVIRONMENT, _environment(config))
 
 
 def _essence(config: TrainConfig) -> dict[str, Any]:
     """What decides the outcome."""
-    own = config.model_dump(mode="json", include={"model", "seed", "mini", "attention"})
-    stages = [stage.model_dump(mode="json", exclude=set(_FREE)) for stage in config.resolved()]
-    return {**own, **{f"{stage['name']}.{key}": value for stage in stages for key, value in stage.items()}}
+    start = start_path(config.model)
+    own = config.model_dump(mode="json", include={"seed", "mini", "attention"})
+    own["model"] = config.model if start is None else os.path.realpath(start)
+    for stage in config.resolved():
+        values = stage.model_dump(exclude=set(_FREE))
+        own |= {f"{stage.name}.{key}": _comparable(value) for key, value in values.items()}
+    return own
+
+
+def _comparable(value: Any) -> Any:
+    """Paths as where they lead to, however they are spelled."""
+    if isinstance(value, Path):
+        return os.path.realpath(value)
+    if isinstance(value, Mapping):
+        return {key: _comparable(item) for key, item in value.items()}
+    return [_comparable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
@@ -239,7 +278,11 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]
 
 
 def _environment(config: TrainConfig) -> dict[str, Any]:
-    model = Path(config.model)
+    start, path = start_path(config.model), config.output / ENVIRONMENT
+    if start is not None and start.is_dir():
+        model: Any = fingerprint(start)
+    else:  # made here, or gone since
+        model = read_json(path).get("model") if path.is_file() else config.model
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -247,5 +290,5 @@ def _environment(config: TrainConfig) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
-        "model": fingerprint(model) if model.is_dir() else config.model,
+        "model": model,
     }
