@@ -268,7 +268,7 @@ def test_a_training_does_not_go_on_from_another_model(
             run(home, tmp_path / "run", model=str(start))
     kept = (start / "model.safetensors").read_bytes()
     (start / "model.safetensors").write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
-    with pytest.raises(InputError, match="its model changed since .*: other weights"):
+    with pytest.raises(InputError, match=r"its model changed since .*: other weights"):
         run(home, tmp_path / "run", model=str(start))
     (start / "model.safetensors").write_bytes(kept)
     (tmp_path / "link").symlink_to(start)

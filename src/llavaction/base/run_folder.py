@@ -128,19 +128,18 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str))
 
 
-def _differences(old: Any, new: Any, free: Collection[str] = (), key: str = "") -> list[str]:
+def _differences(old: Any, new: Any, free: Collection[str] = (), path: tuple[str, ...] = ()) -> list[str]:
     """A sentence for each key whose values differ."""
+    key = ".".join(path)
     if key in free or old == new:
         return []
     if isinstance(old, dict) and isinstance(new, dict):
         names = [*old, *(name for name in new if name not in old)]
-        keys = [(name, f"{key}.{name}" if key else str(name)) for name in names]
-        return [sentence for name, path in keys for sentence in _differences(old.get(name), new.get(name), free, path)]
-    owner, _, name = key.rpartition(".")
-    if owner.endswith(("fingerprint", "sources")):
-        return [f"the {name} changed"]
-    if name.endswith("_sha256"):
-        return [f"the {name.removesuffix('_sha256').replace('_', ' ')} changed"]
+        return [line for name in names for line in _differences(old.get(name), new.get(name), free, (*path, str(name)))]
+    if path[-2:-1] in (("fingerprint",), ("sources",)):
+        return [f"the {path[-1]} changed"]
+    if key.endswith("_sha256"):
+        return [f"the {path[-1].removesuffix('_sha256').replace('_', ' ')} changed"]
     return [f"{key} was {old!r:.200}, now {new!r:.200}"]
 
 
