@@ -15,6 +15,9 @@ from llavaction.video.errors import CorruptVideoError, VideoError
 Size = int | tuple[int, int] | None
 """Wanted picture size: length of one side in pixels, (height, width), or None for the video's own."""
 
+Status = Literal["complete", "partial", "none"]
+"""Whether a clip is what was asked for; see :attr:`Frames.status`."""
+
 Side = Literal["short", "long"]
 """Which side an ``int`` size is the length of; the other one follows, so that the shape of the picture is kept."""
 
@@ -37,6 +40,26 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def status(self) -> Status:
+        """Whether the clip is what was asked for.
+
+        "complete": every row shows its own moment. "partial": there are frames, but the clip was cut at the video's
+        end, or the ``stand_ins`` show another moment than theirs. "none": no frame.
+        """
+        if not len(self):
+            return "none"
+        return "complete" if self.error is None else "partial"
+
+    @property
+    def stand_ins(self) -> tuple[int, ...]:
+        """Rows in which another frame stands in for the one of their moment, rising; empty where there are no frames.
+
+        The moments are the centres of equal parts of the span that was asked for; one past the video's end, in a part
+        that is missing, or damaged has no frame of its own.
+        """
+        return self.error.missing if self.error is not None and len(self) else ()
 
     @classmethod
     def nothing(cls, error: VideoError) -> Frames:

@@ -16,7 +16,7 @@ from llavaction.video.decode import VideoReader
 from llavaction.video.errors import CorruptVideoError, MissingVideoError, ShortVideoError, VideoError
 from llavaction.video.frames import Frames, Sheet, Side, Size, target_size
 from llavaction.video.layouts import Source, chunk_length, frame_number
-from llavaction.video.plan import OVERHANG, check_span, plan_clip
+from llavaction.video.plan import OVERHANG, check_span, plan_clip, rows_outside
 from llavaction.video.sampling import Draws, Timeline, chunk_reads, last_chunk
 
 ENDLESS = 1 << 30
@@ -55,6 +55,7 @@ def read_chunks(
         stop = end if stop is None else stop
         check_span(start, stop, source.path)
         fault = chunks.fault_at_end(start, stop, end, OVERHANG / rate)
+        past = rows_outside(start, stop, count, end) if fault is not None else ()
         reads = chunk_reads(
             max(start, 0.0),
             stop,
@@ -85,7 +86,7 @@ def read_chunks(
             for at, image in enumerate(part.images):
                 if at not in lost:
                     sheet.put(rows[at], image)
-        return sheet.finish(times, None if fault is None else fault.with_missing(()), str(source.path))
+        return sheet.finish(times, None if fault is None else fault.with_missing(past), str(source.path))
 
 
 class _Chunks:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from llavaction.base.errors import InputError
 from llavaction.video.errors import EmptyClipError, ShortVideoError
-from llavaction.video.sampling import Draws, Timeline
+from llavaction.video.sampling import Draws, Timeline, frame_times
 
 OVERHANG = 1.5
 """Periods by which a clip may stop after the video's end before that counts as a fault: annotations are rounded."""
@@ -41,8 +41,20 @@ def plan_clip(
     error = None
     if stop > end + OVERHANG / float(timeline.rate):
         problem = f"ends at {end:.2f} s, within the clip [{start:.2f}, {stop:.2f}) s; frames are from before the end"
-        error = ShortVideoError(problem, file=file)
+        error = ShortVideoError(problem, file=file, missing=rows_outside(start, stop, count, end))
     return timeline.pick(max(start, 0.0), min(stop, end), count, jitter), error
+
+
+def rows_outside(start: float, stop: float, count: int, end: float) -> tuple[int, ...]:
+    """Rows of a clip of ``count`` frames whose moment, the centre of an equal part of the span asked for, has no frame.
+
+    Args:
+        start: where the clip begins, in seconds; a negative start counts as 0.
+        stop: where it was asked to stop.
+        count: how many frames.
+        end: where the video ends.
+    """
+    return tuple(int(row) for row in np.flatnonzero(frame_times(max(start, 0.0), stop, count) >= end))
 
 
 def check_span(start: float, stop: float, file: str | Path) -> None:
