@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -71,9 +72,53 @@ def test_clips_that_were_cut_otherwise_are_not_taken_for_these(library: VideoLib
 
 
 def test_what_is_there_is_not_cut_again(library: VideoLibrary, tmp_path: Path) -> None:
+    cut_clips({"a.mp4": clip(2.0, 4.0), "c.mp4": clip(5.0, 9.0)}, library, tmp_path)
     (tmp_path / "a.mp4").write_bytes(b"kept")
-    found = cut_clips({"a.mp4": clip(2.0, 4.0), "b.mp4": clip(0.0, 1.0)}, library, tmp_path)
-    assert (found.made, found.kept) == (1, 1) and (tmp_path / "a.mp4").read_bytes() == b"kept"
+    found = cut_clips({"a.mp4": clip(2.0, 4.0), "b.mp4": clip(0.0, 1.0), "c.mp4": clip(5.0, 9.0)}, library, tmp_path)
+    assert (found.made, found.kept) == (1, 2) and (tmp_path / "a.mp4").read_bytes() == b"kept"
+    assert list(found.partial) == ["c.mp4"]
+
+
+def test_clips_of_a_video_that_changed_are_cut_again(tmp_path: Path) -> None:
+    for brightness in (40, 200):
+        write_video(tmp_path / "v.mp4", np.full((20, 60, 82, 3), brightness, np.uint8), RATE)
+        found = cut_clips({"a.mp4": clip(0.0, 1.0, "v")}, VideoLibrary(tmp_path), tmp_path / "clips")
+        assert (found.made, found.kept) == (1, 0)
+        shown = VideoLibrary(tmp_path / "clips").read(Clip(video_id="a", start=0, stop=1), 4).images
+        assert np.allclose(shown, brightness, atol=3)
+
+
+def test_a_clip_past_the_end_is_shorter_not_slower(library: VideoLibrary, tmp_path: Path) -> None:
+    found = cut_clips({"a.mp4": clip(4.0, 9.0)}, library, tmp_path, fps=5)
+    facts = probe(tmp_path / "a.mp4")
+    assert (facts.frames, facts.duration) == (10, pytest.approx(2.0))  # two of the five seconds are there
+    shown = VideoLibrary(tmp_path).read(Clip(video_id="a", start=0, stop=2), 10).images.mean((1, 2, 3))
+    assert np.allclose(shown, [170] * 5 + [210] * 5, atol=3)
+    assert "ends at 6.00 s" in (found.partial["a.mp4"].problem or "") and found.partial["a.mp4"].frames == 10
+
+
+def test_frames_that_stand_in_are_named(tmp_path: Path) -> None:
+    damage_middle(tmp_path / "v.mp4")
+    write_records(tmp_path / "r.jsonl", [record("one", "v", 0.0), record("two", "v", 4.0)])
+    found = export(tmp_path / "r.jsonl", tmp_path / "out", "trl", library=VideoLibrary(tmp_path), fps=10)
+    assert list(found.partial) == ["v_0.0_2.0.mp4"]
+    first, second = read_records(tmp_path / "out" / "clips.jsonl", ClipFile)
+    assert first.stand_ins and set(first.stand_ins) < set(range(20)) and "cannot be read" in (first.problem or "")
+    assert (second.stand_ins, second.problem) == ((), None)
+    again = export(tmp_path / "r.jsonl", tmp_path / "out", "trl", library=VideoLibrary(tmp_path), fps=10)
+    assert again.partial == found.partial
+
+
+def damage_middle(path: Path) -> None:
+    """Six seconds, of which some frames of the second one cannot be decoded."""
+    rng = np.random.default_rng(0)
+    write_video(path, rng.integers(0, 255, (60, 60, 82, 3)).astype(np.uint8), RATE, gop=10)
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    for place, size in packets[13:16]:
+        content[place : place + size] = bytes(size)
+    path.write_bytes(content)
 
 
 def test_what_cannot_be_cut_is_named(library: VideoLibrary, tmp_path: Path) -> None:
@@ -105,5 +150,5 @@ def test_an_export_leaves_out_what_has_no_clip(library: VideoLibrary, tmp_path: 
 
 def test_a_folder_that_cannot_be_written(library: VideoLibrary, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot be made"):
         cut_clips({"a.mp4": clip(0, 1)}, library, tmp_path / "file")

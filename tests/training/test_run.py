@@ -87,6 +87,9 @@ def test_resumed_training_equals_an_unbroken_one(
     resumed = run(home, tmp_path / "broken", **values)
     assert losses(resumed) == losses(unbroken)
     assert [line["step"] for line in resumed if "loss" in line] == [1, 2, 3, 4, 5]  # step 3 is not there twice
+    mean = sum(line["loss"] for line in unbroken if "loss" in line) / 5
+    for lines in (unbroken, resumed):
+        assert [line["train_loss"] for line in lines if "train_loss" in line] == [pytest.approx(mean, abs=1e-4)]
     first, second = weights(tmp_path / "unbroken"), weights(tmp_path / "broken")
     assert all(torch.equal(first[name], second[name]) for name in first)
     start = load_file(tmp_path / "broken" / "start" / "model.safetensors")
@@ -256,6 +259,24 @@ def test_checkpoints_do_not_go_on_with_other_data(home: Path, tmp_path: Path, mo
     write_records(records, [clip_record(number) for number in range(16)])
     with pytest.raises(InputError, match=r"stage 'train' was trained on other records"):
         run(home, tmp_path / "run", **values)
+
+
+def test_what_a_training_had_to_do_without_is_counted(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, long, gone = clip_record(0), clip_record(1), clip_record(2, video="nowhere")
+    late = long.clip.model_copy(update={"start": 2.0, "stop": 5.0})  # the film ends at 3 s
+    after = long.clip.model_copy(update={"start": 7.0, "stop": 9.0})
+    changed = [long.model_copy(update={"record_id": name, "clip": clip}) for name, clip in (("a", late), ("b", after))]
+    write_records(tmp_path / "records.jsonl", [whole, *changed, gone])
+    config = settings(home, str(tmp_path / "run"), records=[{"path": str(tmp_path / "records.jsonl")}], epochs=1)
+    config |= {"steps": None, "global_batch": 3, "micro_batch": 3, "evaluation": None}
+    result = train(TrainConfig.from_mapping(config))
+    (step,) = [line for line in result.metrics if "loss" in line]
+    assert (step["skipped"], step["partial"]) == (1, 1)
+    expected = "1 records whose video is missing, 1 times a record was skipped, 1 times a record's clip was not complete"
+    assert result.losses_of_data == f"stage 'train': {expected}"
+    assert "record with an incomplete clip: a: " in capsys.readouterr().err
 
 
 def test_a_training_does_not_go_on_from_another_model(

@@ -20,7 +20,7 @@ from llavaction.video.library import VideoLibrary
 from llavaction.video.probe import probe
 
 MOST_SAID = 5
-"""Clips that cannot be cut are named up to here."""
+"""Clips that cannot be cut, or only in part, are named up to here."""
 
 
 @click.command("curate")
@@ -114,6 +114,10 @@ def export_records(
         text += f"; {found.left_out} left out, in which words stand in for the clip"
     for name, problem in list(found.uncut.items())[:MOST_SAID]:
         click.echo(f"note: {name} cannot be cut: {problem}", err=True)
+    for name, problem in list(found.partial.items())[:MOST_SAID]:
+        click.echo(f"note: {name} is not the complete clip: {problem}", err=True)
+    if found.partial:
+        text += f"; {len(found.partial)} of the {found.clips} clips are not complete, see clips.jsonl"
     if found.uncut:
         text += f"; {found.without_clip} left out for want of {len(found.uncut)} clips that cannot be cut"
     if found.clips and library is None:

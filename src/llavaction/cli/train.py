@@ -43,6 +43,8 @@ def train(config: Path, settings: tuple[str, ...], json_out: bool) -> None:
         accuracy = "" if result.accuracy is None else f", accuracy {result.accuracy:.1%}"
         loss = "" if result.final_loss is None else f", last loss {result.final_loss:.4f}"
         emit(report, f"trained: {result.model}{loss}{accuracy}", json_out)
+        if result.losses_of_data:
+            click.echo(f"note: {result.losses_of_data} (see metrics.jsonl)", err=True)
 
 
 def prepare(commands: Sequence[str], done_file: Path) -> None:

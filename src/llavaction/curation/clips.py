@@ -9,18 +9,33 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from pydantic import Field
+
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
+from llavaction.base.journal import Journal
 from llavaction.base.progress import progress
-from llavaction.base.records import read_json, write_json
+from llavaction.base.records import Record, read_json, write_json
+from llavaction.video.errors import ShortVideoError
+from llavaction.video.frames import Frames
 from llavaction.video.library import VideoLibrary
 from llavaction.video.write import write_video
 
 FPS, SHORT_SIDE, MOST_FRAMES = 8.0, 480, 256
-SETTINGS = "cut.json"
-"""Says how a folder's clips were cut."""
+SETTINGS, CUTS = "cut.json", "cuts.jsonl"
+"""Say how a folder's clips were cut, and what became of each."""
 WORKERS = 8
 """At most; each holds the frames of a clip."""
+
+
+class CutClip(Record):
+    """A clip that was cut."""
+
+    file: str
+    source: str = Field(description="digest of the video it was cut from")
+    frames: int = Field(ge=1)
+    stand_ins: tuple[int, ...] = Field(default=(), description="places of frames that stand in for missing ones")
+    problem: str | None = Field(default=None, description="what kept the clip from being complete")
 
 
 @dataclass(frozen=True)
@@ -30,11 +45,13 @@ class Cut:
     Attributes:
         made: how many files were written.
         kept: how many were there already.
+        partial: file name to what is missing in it, for clips that could be decoded only in part.
         failed: file name to what is wrong with its video.
     """
 
     made: int
     kept: int
+    partial: Mapping[str, CutClip] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -49,8 +66,9 @@ def cut_clips(
     """Write clips as H.264 files without sound; those that are there are left alone, so that a killed call goes on.
 
     Whatever the video's own rate, a clip's frames are taken evenly, ``fps`` a second, at least 2 and at most 256: a
-    longer clip has fewer a second. They are turned the way they are meant to be seen, and larger ones made smaller. Of
-    a clip that can be decoded in part, what is missing is stood in for as in training.
+    longer clip has fewer a second. They are turned the way they are meant to be seen, and larger ones made smaller. A
+    clip that goes past the video's end is as long as what is there of it; where frames are damaged, others stand in for
+    them. Both are noted in ``cuts.jsonl``. A clip whose video has changed since is cut again.
 
     Args:
         clips: file name to the clip, and the segment by whose name its video may be kept.
@@ -62,6 +80,7 @@ def cut_clips(
     Raises:
         InputError: the folder's clips were cut otherwise, a file cannot be written, or the library has frame folders of
             unknown rate.
+        RunLockedError: another process cuts clips into the folder.
     """
     settings = {"fps": fps, "short_side": short_side}
     note = folder / SETTINGS
@@ -71,39 +90,82 @@ def cut_clips(
             file=folder,
             hint="give another output folder, or delete this one to cut them again",
         )
-    write_json(note, settings)
-    todo = [name for name in clips if not (folder / name).is_file()]
 
-    def one(name: str) -> str | None:
+    def one(name: str) -> CutClip | str:
         clip, segment_id = clips[name]
         try:
-            return _cut(clip, segment_id, library, folder / name, fps, short_side)
+            return _cut(clip, segment_id, library, folder / name, fps, short_side, sources[name])
         except InputError:
             raise
         except Exception as error:  # a decoder may raise anything on a damaged file
             return f"{type(error).__name__}: {error}"
 
-    with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
-        problems = list(progress(pool.map(one, todo), "cutting clips", total=len(todo)))
-    failed = {name: problem for name, problem in zip(todo, problems, strict=True) if problem is not None}
-    return Cut(len(todo) - len(failed), len(clips) - len(todo), failed)
+    made, failed = 0, {}
+    with Journal(folder / CUTS, CutClip, "file") as journal:
+        write_json(note, settings)
+        sources = _sources(clips, library)
+        todo = [name for name in clips if not _is_done(journal.done.get(name), sources[name], folder)]
+        with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
+            results = progress(pool.map(one, todo), "cutting clips", total=len(todo))
+            for name, result in zip(todo, results, strict=True):
+                if isinstance(result, CutClip):
+                    journal.append([result])
+                    made += 1
+                else:
+                    failed[name] = result
+        cut = {name: journal.done[name] for name in clips if name in journal.done and name not in failed}
+        journal.rewrite(journal.done.values())
+    partial = {name: found for name, found in cut.items() if found.problem is not None}
+    return Cut(made, len(clips) - len(todo), partial, failed)
+
+
+def _sources(clips: Mapping[str, tuple[Clip, str | None]], library: VideoLibrary) -> dict[str, str]:
+    """Digest of each clip's video; empty where there is none."""
+    ids = {name: (clip.video_id, segment_id) for name, (clip, segment_id) in clips.items()}
+    digests = {}
+    for key in set(ids.values()):
+        facts = library.facts([key])
+        digests[key] = next((fact["sha256_of_parts"] for fact in facts.values()), "")
+    return {name: digests[key] for name, key in ids.items()}
+
+
+def _is_done(found: CutClip | None, source: str, folder: Path) -> bool:
+    return found is not None and found.source == source and (folder / found.file).is_file()
 
 
 def _cut(
-    clip: Clip, segment_id: str | None, library: VideoLibrary, path: Path, fps: float, short_side: int
-) -> str | None:
+    clip: Clip, segment_id: str | None, library: VideoLibrary, path: Path, fps: float, short_side: int, source: str
+) -> CutClip | str:
     """Write one; what is wrong where there is no frame of it."""
     first = library.read(clip, 1, segment_id=segment_id)
     if not len(first):
         return str(first.error)
     height, width = first.images.shape[1:3]
     scale = min(1.0, short_side / min(height, width))
+    size = _even(height * scale), _even(width * scale)
     count = min(max(2, round(clip.duration * fps)), MOST_FRAMES)
-    frames = library.read(clip, count, segment_id=segment_id, size=(_even(height * scale), _even(width * scale)))
+    rate = count / clip.duration
+    frames = library.read(clip, count, segment_id=segment_id, size=size)
+    problem = frames.error
+    there = max(1, count - _past_the_end(frames))
+    if there < count:  # the file is shorter, not slower
+        until = Clip(video_id=clip.video_id, start=clip.start, stop=clip.start + there / rate)
+        frames = library.read(until, there, segment_id=segment_id, size=size)
     if not len(frames):
         return str(frames.error)
-    write_video(path, frames.images, Fraction(len(frames) / clip.duration).limit_denominator(1001))
-    return None
+    write_video(path, frames.images, Fraction(rate).limit_denominator(1001))
+    said = None if problem is None else problem.problem
+    return CutClip(file=path.name, source=source, frames=len(frames), stand_ins=frames.stand_ins, problem=said)
+
+
+def _past_the_end(frames: Frames) -> int:
+    """Frames at the end of a clip whose moments lie past the video's end."""
+    if not isinstance(frames.error, ShortVideoError):
+        return 0
+    missing, row = set(frames.stand_ins), len(frames) - 1
+    while row in missing:
+        row -= 1
+    return len(frames) - 1 - row
 
 
 def _even(length: float) -> int:

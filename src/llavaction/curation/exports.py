@@ -13,7 +13,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.files import write_lines
 from llavaction.base.records import read_records, write_json, write_records
 from llavaction.base.registry import suggestion
-from llavaction.curation.clips import cut_clips
+from llavaction.curation.clips import Cut, CutClip, cut_clips
 from llavaction.curation.llava import to_llava
 from llavaction.curation.messages import FORMATS, ClipFile, clip_name, llama_factory_entry
 from llavaction.curation.records import TrainingRecord
@@ -36,6 +36,7 @@ class Exported:
         clips: how many clips the trainer needs as files.
         uncut: file name to what is wrong with its video, for clips that could not be cut.
         without_clip: records that were not written because theirs is one of these.
+        partial: file name to what is missing in it, for clips that could be cut only in part.
     """
 
     records: int
@@ -43,6 +44,7 @@ class Exported:
     clips: int = 0
     uncut: Mapping[str, str] = field(default_factory=dict)
     without_clip: int = 0
+    partial: Mapping[str, str] = field(default_factory=dict)
 
 
 def export(
@@ -82,18 +84,26 @@ def export(
     if style == "llava":
         lines = (_line(to_llava(record, video)) for record in exportable)
         return Exported(write_lines(folder / "llava.json", _as_list(lines)) - 1, left_out)
-    uncut = {} if library is None else cut_clips(clips, library, folder / CLIPS, **cutting).failed
+    cut = Cut(0, 0) if library is None else cut_clips(clips, library, folder / CLIPS, **cutting)
+    uncut = cut.failed
     written = (
         f"{_line(FORMATS[style](record, CLIPS))}\n"
         for record in exportable
         if record.clip is None or clip_name(record.clip) not in uncut
     )
     count = write_lines(folder / "train.jsonl", written)
-    files = (ClipFile(file=f"{CLIPS}/{name}", clip=clip) for name, (clip, _) in clips.items() if name not in uncut)
+    files = (_clip_file(name, clip, cut.partial) for name, (clip, _) in clips.items() if name not in uncut)
     write_records(folder / "clips.jsonl", files)
     if style == "llama-factory":
         write_json(folder / "dataset_info.json", llama_factory_entry("llavaction", "train.jsonl"))
-    return Exported(count, left_out, len(clips), uncut, seen - left_out - count)
+    partial = {name: f"{found.problem}" for name, found in cut.partial.items()}
+    return Exported(count, left_out, len(clips), uncut, seen - left_out - count, partial)
+
+
+def _clip_file(name: str, clip: Clip, partial: Mapping[str, CutClip]) -> ClipFile:
+    found = partial.get(name)
+    lacking = {} if found is None else {"stand_ins": found.stand_ins, "problem": found.problem}
+    return ClipFile(file=f"{CLIPS}/{name}", clip=clip, **lacking)
 
 
 def _as_list(lines: Iterator[str]) -> Iterator[str]:

@@ -20,6 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import Field
+
 from llavaction.actions.segments import Clip
 from llavaction.base.records import Record
 from llavaction.curation.records import VIDEO, Message, TrainingRecord
@@ -30,6 +32,8 @@ class ClipFile(Record):
 
     file: str
     clip: Clip
+    stand_ins: tuple[int, ...] = Field(default=(), description="places of frames that stand in for missing ones")
+    problem: str | None = Field(default=None, description="what kept the file from being the complete clip")
 
 
 def clip_name(clip: Clip) -> str:

@@ -47,6 +47,7 @@ class TrainingItem:
             models that write times into the prompt read them.
         words: text that stands in for the only video: the vectors of its tokens are added to the action token's, and
             no picture is seen.
+        partial: what kept the clip from being complete; other frames stand in for those that are missing.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -55,6 +56,7 @@ class TrainingItem:
     labels: Mapping[str, int] | None = None
     times: Sequence[NDArray[np.float64]] = ()
     words: str | None = None
+    partial: str | None = None
 
 
 @dataclass(frozen=True)

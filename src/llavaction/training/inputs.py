@@ -35,8 +35,9 @@ from llavaction.training.schedule import Draw
 from llavaction.video.frames import Frames
 from llavaction.video.library import VideoLibrary
 
-SKIPPED, RECORDS = "skipped", "records"
-"""What a batch says of itself: the records left out of it with the reason, and how many it was to have."""
+SKIPPED, PARTIAL, RECORDS = "skipped", "partial", "records"
+"""What a batch says of itself: the records left out of it and those whose clip is not complete, each with the reason;
+and how many it was to have."""
 
 _PROBE = "what is asked"
 _PICTURE = (270, 480)
@@ -129,7 +130,8 @@ class ClipDataset(Dataset[TrainingItem | Skipped]):
         if not len(frames.images):
             return Skipped(record.record_id, str(frames.error or "no frame can be decoded"))
         times = np.maximum(np.asarray(frames.times, dtype=np.float64) - record.clip.start, 0.0)
-        return TrainingItem(messages, [frames.images], labels=labels, times=[times])
+        lacking = None if frames.error is None else f"{record.record_id}: {frames.error}"
+        return TrainingItem(messages, [frames.images], labels=labels, times=[times], partial=lacking)
 
 
 class BatchMaker:
@@ -145,20 +147,22 @@ class BatchMaker:
         self._ids = tokenizer("\n", add_special_tokens=False)["input_ids"][:1] * 2
 
     def __call__(self, found: Sequence[TrainingItem | Skipped]) -> dict[str, Any]:
-        """A batch of model inputs, with ``SKIPPED`` and ``RECORDS``."""
-        rows, skipped = [], []
+        """A batch of model inputs, with ``SKIPPED``, ``PARTIAL`` and ``RECORDS``."""
+        rows, skipped, partial = [], [], []
         for number, item in enumerate(found):
             if isinstance(item, Skipped):
                 skipped.append(item)
                 continue
             try:
                 rows.append(self._rows.lay_out(item))
+                if item.partial is not None:
+                    partial.append(item.partial)
             except InputError as error:
                 skipped.append(Skipped(f"number {number} of its batch", error.problem))
         ids = torch.tensor([self._ids])
         empty = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.full_like(ids, IGNORED)}
         made: dict[str, Any] = self._rows.batch(rows) if rows else empty
-        return made | {SKIPPED: skipped, RECORDS: len(found)}
+        return made | {SKIPPED: skipped, PARTIAL: partial, RECORDS: len(found)}
 
 
 class FamilyRows:

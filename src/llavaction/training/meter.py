@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ HOPELESS = 64
 METRICS = "metrics.jsonl"
 F1 = "eval_f1_"
 """How the names of a tower's F1 scores begin."""
-_SUMS = ("rows", "tokens", "places", "flops", "skipped", "records")
+_SUMS = ("rows", "tokens", "places", "flops", "skipped", "partial", "records")
 
 
 class Meter:
@@ -39,7 +40,8 @@ class Meter:
         self._peak, self._world, self._pieces = peak, world, tuple(pieces)
         self._sums = dict.fromkeys((*pieces, *_SUMS), 0.0)
         self._since = time.perf_counter()
-        self._skipped = self._records = 0.0
+        self._skipped = self._partial = self._records = 0.0
+        self._said_partial = False
         self.first_skipped: Skipped | None = None
 
     def add(self, **values: float) -> None:
@@ -47,9 +49,15 @@ class Meter:
         for name, value in values.items():
             self._sums[name] += value
 
-    def note(self, skipped: Sequence[Skipped], records: int) -> None:
-        """Count the records of a micro-batch and those left out of it; the first of these is shown."""
-        self.add(skipped=len(skipped), records=records)
+    def note(self, skipped: Sequence[Skipped], partial: Sequence[str], records: int) -> None:
+        """Count the records of a micro-batch, those left out of it and those whose clip is not complete.
+
+        The first of either kind is shown.
+        """
+        self.add(skipped=len(skipped), partial=len(partial), records=records)
+        if partial and not self._said_partial:
+            self._said_partial = True
+            print(f"record with an incomplete clip: {partial[0]}", file=sys.stderr)
         if skipped and self.first_skipped is None:
             self.first_skipped = skipped[0]
             print(f"skipped record {skipped[0].record_id}: {skipped[0].reason}", file=sys.stderr)
@@ -76,6 +84,7 @@ class Meter:
         total = dict(zip(self._sums, values, strict=True))
         self._sums, self._since = dict.fromkeys(self._sums, 0.0), time.perf_counter()
         self._skipped += total["skipped"]
+        self._partial += total["partial"]
         self._records += total["records"]
         if self._records >= HOPELESS and self._skipped == self._records:
             first = f"; the first: {self.first_skipped.reason}" if self.first_skipped else ""
@@ -87,6 +96,7 @@ class Meter:
             "flop_utilisation": total["flops"] / elapsed / (self._peak * self._world),
             "padding": 1 - total["tokens"] / max(total["places"], 1),
             "skipped": self._skipped,
+            "partial": self._partial,
             "world_size": self._world,
         }
 
@@ -125,6 +135,8 @@ class MetricsWriter(TrainerCallback):
         if not state.is_world_process_zero or not logs:
             return
         values = {name: value for name, value in logs.items() if name not in ("epoch", "total_flos")}
+        if "train_loss" in values:  # the library's own leaves out what came before a training went on
+            values["train_loss"] = mean_loss(line for line in read_metrics(self._path) if line["stage"] == self._stage)
         self._write({"step": state.global_step, **values})
         for name, value in values.items():
             if self._board is not None:
@@ -134,7 +146,7 @@ class MetricsWriter(TrainerCallback):
             if "tokens_per_second" in values:
                 said = (
                     f"({pieces}), {values['tokens_per_second']:,.0f} tokens/s, "
-                    f"{values['flop_utilisation']:.0%} of peak, {values['skipped']:.0f} skipped"
+                    f"{values['flop_utilisation']:.0%} of peak, {values['skipped']:.0f} skipped, {values['partial']:.0f} with an incomplete clip"
                 )
             else:
                 said = f"{values['samples_per_second']:,.0f} frames/s"
@@ -157,6 +169,16 @@ class MetricsWriter(TrainerCallback):
                 stream.write(json.dumps({"stage": self._stage, **values}) + "\n")
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror or error}", file=self._path) from error
+
+
+def mean_loss(lines: Iterable[Mapping[str, Any]]) -> float:
+    """The mean loss of all steps of a stage; each line of the log has that of the steps since the line before it."""
+    total, done = 0.0, 0
+    for line in lines:
+        if "loss" in line:
+            total += line["loss"] * (line["step"] - done)
+            done = line["step"]
+    return total / done if done else math.nan
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

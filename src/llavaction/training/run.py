@@ -70,8 +70,34 @@ class TrainResult:
         """The last accuracy in the log."""
         return self._last("eval_accuracy")
 
+    @property
+    def losses_of_data(self) -> str:
+        """What the stages had to do without, as a sentence; empty where nothing was missing."""
+        said = []
+        for stage in dict.fromkeys(line["stage"] for line in self.metrics):
+            lines = [line for line in self.metrics if line["stage"] == stage]
+            missing = sum(line.get("missing_records", 0) for line in lines)
+            skipped, partial = (_risen([line.get(name, 0) for line in lines]) for name in ("skipped", "partial"))
+            counts = [
+                f"{count:.0f} {what}"
+                for count, what in (
+                    (missing, "records whose video is missing"),
+                    (skipped, "times a record was skipped"),
+                    (partial, "times a record's clip was not complete"),
+                )
+                if count
+            ]
+            said += [f"stage '{stage}': {', '.join(counts)}"] if counts else []
+        return "; ".join(said)
+
     def _last(self, name: str) -> float | None:
         return next((line[name] for line in reversed(self.metrics) if name in line), None)
+
+
+def _risen(counts: Sequence[float]) -> float:
+    """How far a count rose altogether that begins anew whenever a training goes on."""
+    pairs = zip([0, *counts], counts, strict=False)
+    return sum(after - before if after >= before else after for before, after in pairs)
 
 
 def train(config: TrainConfig) -> TrainResult:

@@ -14,7 +14,7 @@ from llavaction.models.depth import first_layers
 from llavaction.models.tokenisation import IGNORED
 from llavaction.training.config import StageConfig
 from llavaction.training.flops import FlopCounter
-from llavaction.training.inputs import RECORDS, SKIPPED, BatchMaker, ClipDataset
+from llavaction.training.inputs import PARTIAL, RECORDS, SKIPPED, BatchMaker, ClipDataset
 from llavaction.training.losses import PIECES, Counts, combine, count, with_few_logits
 from llavaction.training.meter import Meter
 from llavaction.training.probe import Probe
@@ -87,7 +87,7 @@ class ActionTrainer(ScheduledTrainer):
             batch = next(epoch_iterator, None)
             if batch is None:
                 break
-            self._meter.note(batch.pop(SKIPPED), batch.pop(RECORDS))
+            self._meter.note(batch.pop(SKIPPED), batch.pop(PARTIAL), batch.pop(RECORDS))
             batches.append(batch)
         own = Counts.summed([count(self._core, batch, self._reading) for batch in batches])
         whole = self.accelerator.reduce(torch.tensor(own, dtype=torch.float64, device=device), "sum").tolist()
