@@ -7,6 +7,8 @@ import pytest
 from scipy import stats
 
 from llavaction.base.statistics import (
+    FEW_VIDEOS,
+    ONE_VIDEO,
     ClusteredBootstrap,
     chance_level,
     clustered_bootstrap,
@@ -72,12 +74,43 @@ def test_a_benchmark_of_epic_kitchens_size_takes_no_time() -> None:
 def test_intervals_stay_honest_where_the_bootstrap_has_nothing_to_draw() -> None:
     one_video = ClusteredBootstrap(["v"] * 10).interval([1] * 7 + [0] * 3)
     assert (one_video.low, one_video.high) == wilson(7, 10)
+    assert one_video.method == ONE_VIDEO
     all_right = ClusteredBootstrap([f"v{i}" for i in range(50)]).interval([1] * 50)
     assert all_right.high == 1
     assert all_right.low == pytest.approx(0.9287, abs=1e-3)  # Wilson's for 50 of 50
     assert "Wilson" in all_right.method
     ordinary = ClusteredBootstrap([f"v{i}" for i in range(50)]).interval([1] * 25 + [0] * 25)
     assert ordinary.method == "bootstrap by video"
+
+
+def test_few_videos_have_wide_intervals() -> None:
+    alike = ClusteredBootstrap(["a"] * 29 + ["b"] * 29).interval(([1] * 12 + [0] * 17) * 2)
+    assert (alike.low, alike.high) == wilson(24, 58)  # 41.4 % in both videos, and yet not "41.4 % to 41.4 %"
+    assert alike.method == FEW_VIDEOS
+    apart = ClusteredBootstrap(["a"] * 20 + ["b"] * 20 + ["c"] * 20).interval([1] * 20 + [0] * 20 + [1] * 10 + [0] * 10)
+    half = stats.t.ppf(0.975, 2) * np.std([1, 0, 0.5], ddof=1) / np.sqrt(3)
+    assert half > 0.5 and (apart.low, apart.high) == (0, 1)
+    same = ["a"] * 4 + ["b"] * 4
+    low, high = ClusteredBootstrap(same).mean_bounds([1, 0, 0, 0] * 2) or (0, 0)
+    assert (low + high) / 2 == pytest.approx(0.25) and high - low > 0.7
+    assert ClusteredBootstrap(["a"] * 4).mean_bounds([1, 0, 0, 0]) is None
+    assert paired_comparison([1, 0, 1], [1, 1, 1], ["a"] * 3).low is None
+
+
+@pytest.mark.parametrize("videos", [2, 3, 5, 8])
+def test_intervals_of_few_videos_cover_the_truth(videos: int) -> None:
+    rng = np.random.default_rng(videos)
+    names = np.repeat([f"v{i}" for i in range(videos)], 15)
+    intervals = [
+        ClusteredBootstrap(names, n=10).interval(clustered_answers(rng, videos, 15).ravel()) for _ in range(400)
+    ]
+    assert np.mean([found.low <= 0.6 <= found.high for found in intervals]) >= 0.92
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 20), (1, 20), (7, 20), (20, 20)])
+def test_wilson_is_the_librarys(right: int, n: int) -> None:
+    known = stats.binomtest(right, n).proportion_ci(method="wilson")
+    assert wilson(right, n) == pytest.approx((known.low, known.high), abs=1e-12)
 
 
 def test_a_subset_is_measured_by_itself() -> None:

@@ -15,7 +15,7 @@ from scipy import stats
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.questions.audit import audit, audit_folder, verdict
+from llavaction.questions.audit import audit, audit_folder, smallest_leak, verdict
 from llavaction.questions.builder import BuildConfig, build_benchmark
 from llavaction.questions.filters import TruthFilter
 from llavaction.questions.schema import Benchmark
@@ -174,7 +174,20 @@ def test_the_verdict_names_a_leak_even_if_a_wider_interval_lies_higher():
     wide = {"name": "wide", "note": "", "accuracy": 0.27, "low": 0.19, "high": 0.35}
     sure = {"name": "sure", "note": "", "accuracy": 0.265, "low": 0.23, "high": 0.30}
     assert verdict([wide, sure], 0.2).startswith("Leaks: without the video 'sure'")
-    assert verdict([wide], 0.2).startswith("Blind-proof")
+    assert verdict([wide], 0.2).startswith("Undecided: ") and "less than 11 points" in verdict([wide], 0.2)
+
+
+def test_the_verdict_states_what_the_audit_could_have_seen():
+    narrow = {"name": "narrow", "note": "", "accuracy": 0.21, "low": 0.175, "high": 0.245}
+    assert smallest_leak([narrow]) == pytest.approx(0.035 * (1.95996 + 0.84162) / 1.95996, abs=1e-4)
+    assert verdict([narrow], 0.2).startswith("Blind-proof") and "Leaks of 5.0 points" in verdict([narrow], 0.2)
+
+
+def test_a_few_questions_are_never_blind_proof(annotations: Path):
+    whole = built(annotations, miner="random")
+    result = audit(Benchmark(whole.questions[:32], whole.card, whole.facts))
+    assert result["verdict"].startswith(("Undecided", "Leaks"))
+    assert all("one video" in entry["method"] for entry in result["attacks"])
 
 
 def test_clear_errors(annotations: Path, tmp_path: Path):

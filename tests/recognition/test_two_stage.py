@@ -20,6 +20,7 @@ from llavaction.backends.base import Query
 from llavaction.backends.baselines import OracleBackend, SpecialistBackend
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import read_json, read_records
+from llavaction.base.statistics import ONE_VIDEO
 from llavaction.recognition.accuracy import summary
 from llavaction.recognition.records import Recognition
 from llavaction.recognition.two_stage import RECOGNITIONS, RecognitionConfig, recognise
@@ -332,8 +333,9 @@ def test_seen_and_unseen_participants_are_told_apart():
     seen = metrics["groups"]["seen participants"]
     assert seen["two_stage"]["action"] | {"low": 0, "high": 1} == {
         "value": 0.666667, "low": 0, "high": 1, "n": 3, "clusters": 1,
-        "method": "wider of bootstrap by video and Wilson",
+        "method": ONE_VIDEO,
     }  # fmt: skip
+    assert seen["difference"]["action"]["low"] is None  # a single video tells no spread of differences
     assert metrics["groups"]["unseen participants"]["two_stage"]["action"]["n"] == 1
     assert metrics["groups"]["tail verbs"] is None
     assert summary([], {})["overall"] is None

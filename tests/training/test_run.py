@@ -274,7 +274,9 @@ def test_what_a_training_had_to_do_without_is_counted(
     result = train(TrainConfig.from_mapping(config))
     (step,) = [line for line in result.metrics if "loss" in line]
     assert (step["skipped"], step["partial"]) == (1, 1)
-    expected = "1 records whose video is missing, 1 times a record was skipped, 1 times a record's clip was not complete"
+    expected = (
+        "1 records whose video is missing, 1 times a record was skipped, 1 times a record's clip was not complete"
+    )
     assert result.losses_of_data == f"stage 'train': {expected}"
     assert "record with an incomplete clip: a: " in capsys.readouterr().err
 

@@ -17,7 +17,9 @@ Clusters = Sequence[str] | NDArray[Any]
 """The name of each value's cluster."""
 LEVEL = 0.95
 FEW_CLUSTERS = 10
-"""With fewer videos than this a bootstrap alone promises too much; see :meth:`ClusteredBootstrap.interval`."""
+"""With fewer videos than this a bootstrap promises too much; see :meth:`ClusteredBootstrap.interval`."""
+ONE_VIDEO = "Wilson, as if the questions of the one video were independent"
+FEW_VIDEOS = "wider of Student's t by video and Wilson, as there are fewer than 10 videos"
 _CHUNK = 4_000_000
 
 
@@ -53,10 +55,20 @@ class Interval:
         }
 
 
-def wilson(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson's score interval for a share of independent trials."""
-    found = stats.binomtest(successes, n).proportion_ci(confidence_level=level, method="wilson")
-    return float(found.low), float(found.high)
+def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Wilson's score interval for a share of independent trials.
+
+    Args:
+        successes: their number, or the sum of credits between 0 and 1, for which the interval is a little too wide.
+        n: number of trials.
+        level: confidence level.
+    """
+    z = float(stats.norm.ppf((1 + level) / 2))
+    share, spread = successes / n, z * z / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(max(share * (1 - share), 0.0) / n + spread / (4 * n))
+    low = 0.0 if successes <= 0 else max(0.0, middle - half)
+    return low, 1.0 if successes >= n else min(1.0, middle + half)
 
 
 def clustered_bootstrap(
@@ -115,26 +127,58 @@ class ClusteredBootstrap:
         return float(low), float(high)
 
     def interval(self, correct: ArrayLike, members: NDArray[np.bool_] | None = None) -> Interval:
-        """A share of right answers with its interval.
+        """A share of right answers with its interval; ``method`` says how it was made.
 
-        Where the values come from fewer than ten clusters, or all are equal, the bootstrap knows too little of what
-        could have been; the interval then also spans Wilson's.
+        Ten clusters and more: the bootstrap. Fewer, of which it would know too little: Student's t over clusters, or
+        Wilson's interval where that is wider. A single one: Wilson's, as if its values were independent. Where all
+        values are equal, Wilson's too if it is wider.
 
         Args:
-            correct: [values] of 0 and 1.
+            correct: [values] of 0 and 1, or credits between.
             members: [values] true for those that count; all by default.
         """
         array = np.asarray(correct, dtype=np.float64)
         chosen = slice(None) if members is None else members
-        taken, clusters = array[chosen], len(np.unique(self.codes[chosen]))
+        taken, codes = array[chosen], self.codes[chosen]
         if not len(taken):
             raise ValueError("a share needs at least one value")
-        low, high = self.bounds(array, members)
-        method = "bootstrap by video"
-        if clusters < FEW_CLUSTERS or taken.min() == taken.max():
-            wilson_low, wilson_high = wilson(int(taken.sum()), len(taken))
-            low, high, method = min(low, wilson_low), max(high, wilson_high), "wider of bootstrap by video and Wilson"
+        clusters = len(np.unique(codes))
+        low, high = wilson(float(taken.sum()), len(taken), self.level)
+        method = ONE_VIDEO
+        if 1 < clusters < FEW_CLUSTERS:
+            by_video = _t_bounds(taken, codes, self.level)
+            low, high, method = max(0.0, min(low, by_video[0])), min(1.0, max(high, by_video[1])), FEW_VIDEOS
+        elif clusters >= FEW_CLUSTERS:
+            drawn = self.bounds(array, members)
+            if taken.min() == taken.max():
+                low, high, method = min(low, drawn[0]), max(high, drawn[1]), "wider of bootstrap by video and Wilson"
+            else:
+                (low, high), method = drawn, "bootstrap by video"
         return Interval(float(taken.mean()), low, high, len(taken), clusters, method)
+
+    def mean_bounds(self, values: ArrayLike) -> tuple[float, float] | None:
+        """Both ends for the mean of any values [values]; None where all are of one cluster, which tells no spread.
+
+        With fewer than ten clusters Student's t over clusters, or over values where that is wider; else the bootstrap.
+        """
+        array = np.asarray(values, dtype=np.float64)
+        if self.count < 2:
+            return None
+        if self.count >= FEW_CLUSTERS:
+            return self.bounds(array)
+        by_video = _t_bounds(array, self.codes, self.level)
+        by_value = _t_bounds(array, np.arange(len(array)), self.level)
+        return min(by_video[0], by_value[0]), max(by_video[1], by_value[1])
+
+
+def _t_bounds(values: NDArray[np.float64], codes: NDArray[Any], level: float) -> tuple[float, float]:
+    """Student's t interval of a mean over clusters, whose sizes may differ: the variance of a ratio, linearised."""
+    _, places = np.unique(codes, return_inverse=True)
+    sums, sizes = np.bincount(places, weights=values), np.bincount(places)
+    mean, count = float(values.mean()), len(sums)
+    spread = math.sqrt(count / (count - 1) * float(((sums - mean * sizes) ** 2).sum())) / len(values)
+    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * spread
+    return mean - half, mean + half
 
 
 def _codes(clusters: Clusters) -> tuple[NDArray[np.intp], int]:
@@ -156,7 +200,7 @@ class PairedComparison:
 
     Attributes:
         difference: accuracy of the second minus accuracy of the first.
-        low: lower end of its interval (bootstrap by video).
+        low: lower end of its interval (see :meth:`ClusteredBootstrap.mean_bounds`); None with a single video.
         high: upper end.
         p_permutation: two-sided p-value of the sign-flip test by video.
         p_mcnemar: two-sided exact McNemar p-value, which takes questions for independent.
@@ -167,8 +211,8 @@ class PairedComparison:
     """
 
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     p_permutation: float
     p_mcnemar: float
     only_first: int
@@ -191,7 +235,7 @@ def paired_comparison(
     """
     a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     difference = b.astype(np.float64) - a.astype(np.float64)
-    low, high = clustered_bootstrap(difference, clusters, n=n, seed=seed)
+    low, high = ClusteredBootstrap(clusters, n=n, seed=seed).mean_bounds(difference) or (None, None)
     only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
     return PairedComparison(
         difference=float(difference.mean()),

@@ -87,4 +87,4 @@ def summary(metrics: Mapping[str, Any]) -> str:
 
 def _cell(found: Mapping[str, Any]) -> str:
     value = f"{found['value']:.1%}" if "value" in found else f"{found['difference']:+.1%}"
-    return f"{value} [{found['low']:.1%}, {found['high']:.1%}]"
+    return f"{value} [no interval]" if found["low"] is None else f"{value} [{found['low']:.1%}, {found['high']:.1%}]"

@@ -45,10 +45,9 @@ def compare(
         "b": {"name": second.name, "folder": str(run_b), "accuracy": bootstrap.interval(right_b).rounded()},
         "difference": {
             "value": round(found.pop("difference"), 6),
-            "low": round(found.pop("low"), 6),
-            "high": round(found.pop("high"), 6),
+            **{end: None if found[end] is None else round(found[end], 6) for end in ("low", "high")},
         },
-        **found,
+        **{name: value for name, value in found.items() if name not in ("low", "high")},
         "questions": len(pairs),
         "videos": len(set(videos)),
         "notes": notes,
@@ -88,11 +87,12 @@ def comparison_text(found: dict[str, Any]) -> str:
         accuracy = run["accuracy"]
         bounds = f"{accuracy['low']:.1%} to {accuracy['high']:.1%}"
         lines.append(f"{run['name']:{width}}  {accuracy['value']:8.1%}  {bounds}")
-    bounds = f"{difference['low']:+.1%} to {difference['high']:+.1%}"
+    one_video = difference["low"] is None
+    bounds = "none from a single video" if one_video else f"{difference['low']:+.1%} to {difference['high']:+.1%}"
     lines += [
         f"{'difference':{width}}  {difference['value']:+8.1%}  {bounds}",
         "",
-        f"{found['questions']} questions from {found['videos']} videos: {found['both']} right in both, "
+        f"{found['questions']} questions from {counted(found['videos'], 'video')}: {found['both']} right in both, "
         f"{found['only_first']} only in the first, {found['only_second']} only in the second, "
         f"{found['neither']} in neither.",
         f"{p_value(found['p_permutation'])} (sign-flip test by video); "
@@ -101,6 +101,11 @@ def comparison_text(found: dict[str, Any]) -> str:
         *(f"note: {note}" for note in found["notes"]),
     ]
     return "\n".join(lines)
+
+
+def counted(count: int, what: str) -> str:
+    """A number with its noun, "1 video" or "3 videos"."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def p_value(p: float) -> str:

@@ -190,9 +190,9 @@ def percent(share: float | None, digits: int = 1) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f}\u00a0%"
 
 
-def points(share: float) -> str:
-    """A difference of shares as text, "+3.1"."""
-    return f"{100 * share:+.1f}".replace("-", "−")
+def points(share: float | None) -> str:
+    """A difference of shares as text, "+3.1"; a dash for None."""
+    return "–" if share is None else f"{100 * share:+.1f}".replace("-", "−")
 
 
 def clock(seconds: float) -> str:

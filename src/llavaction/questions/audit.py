@@ -10,13 +10,19 @@ from scipy import stats
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_json
-from llavaction.base.statistics import clustered_bootstrap
+from llavaction.base.statistics import ClusteredBootstrap
 from llavaction.questions.attacks import ATTACKS
 from llavaction.questions.options import OptionTable
 from llavaction.questions.schema import Benchmark, Question
 
 LEAK = 0.05
 """An attack this far above chance, with its whole interval above chance, is called a leak."""
+
+POWER = 0.8
+"""Probability with which a leak of :func:`smallest_leak` is seen."""
+
+BLUNT = 0.10
+"""An audit that cannot see a leak of this size has no verdict."""
 
 FEWEST = 20
 """With fewer questions an audit says nothing."""
@@ -26,7 +32,8 @@ def audit(benchmark: Benchmark) -> dict[str, Any]:
     """Attack a benchmark blindly.
 
     Returns:
-        ``chance``; ``attacks`` (name, accuracy, low, high at 95 %, clustered by video, note), strongest first;
+        ``chance``; ``attacks`` (name, accuracy, low, high at 95 %, clustered by video, method, note), strongest first;
+        ``smallest_leak`` (see :func:`smallest_leak`);
         ``position`` (how often each letter is right, chi-square p); ``similarity`` (share of questions with a
         distractor that shares the answer's verb, noun, either); ``filter`` and ``miner`` (as the card reports them);
         ``verdict`` in words.
@@ -39,17 +46,19 @@ def audit(benchmark: Benchmark) -> dict[str, Any]:
     table = OptionTable.of(benchmark)
     videos = [question.clip.video_id for question in benchmark.questions]
     chance = float(np.mean(1.0 / table.sizes))
+    bootstrap = ClusteredBootstrap(videos)
     attacks: list[dict[str, Any]] = []
     for attack in ATTACKS:
         if attack.name.endswith("in train") and not table.train.any():
             continue
         credits = attack.credits(table)
-        low, high = clustered_bootstrap(credits, videos)
+        interval = bootstrap.interval(credits)
         attacks.append({
             "name": attack.name,
-            "accuracy": round(float(credits.mean()), 4),
-            "low": round(low, 4),
-            "high": round(high, 4),
+            "accuracy": round(interval.value, 4),
+            "low": round(interval.low, 4),
+            "high": round(interval.high, 4),
+            "method": interval.method,
             "note": attack.note,
         })  # fmt: skip
     attacks.sort(key=lambda entry: (-entry["accuracy"], entry["name"]))
@@ -63,6 +72,7 @@ def audit(benchmark: Benchmark) -> dict[str, Any]:
         "similarity": _similarity(table),
         "filter": dict(card.settings.get("filter", {})),
         "miner": {**card.settings.get("miner", {}), **card.settings.get("miner report", {})},
+        "smallest_leak": smallest_leak(attacks),
         "verdict": verdict(attacks, chance),
     }  # fmt: skip
 
@@ -80,6 +90,15 @@ def audit_folder(benchmark: Benchmark) -> dict[str, Any]:
     return result
 
 
+def smallest_leak(attacks: Sequence[dict[str, Any]]) -> float:
+    """How far above chance an attack's true accuracy must be for four audits in five to show it.
+
+    Shown is a leak whose whole interval lies above chance. The spread is that of the attack known worst.
+    """
+    half = max(entry["accuracy"] - entry["low"] for entry in attacks)
+    return round(half * (1 + float(stats.norm.ppf(POWER) / stats.norm.ppf(0.975))), 4)
+
+
 def verdict(attacks: Sequence[dict[str, Any]], chance: float) -> str:
     """The audit in one or two sentences for somebody who wants to know whether to trust the benchmark."""
     above = [entry for entry in attacks if entry["low"] > chance]
@@ -92,9 +111,18 @@ def verdict(attacks: Sequence[dict[str, Any]], chance: float) -> str:
             f"Leaks: without the video '{best['name']}' ({best['note']}) gets {reach}. A model's accuracy here has to "
             f"be read against that, not against chance.{more}"
         )
+    least = 100 * smallest_leak(attacks)
+    if least > 100 * BLUNT:
+        return (
+            f"Undecided: there are too few questions or videos to tell. No leak was found, but one of less than "
+            f"{least:.0f} points above chance would mostly go unseen; the best attack, '{best['name']}', gets {reach}."
+        )
+    power = f"Leaks of {least:.1f} points above chance and more would be seen four times in five."
     if above:
-        return f"Nearly blind-proof: the strongest blind attack, '{best['name']}' ({best['note']}), gets {reach}."
-    return f"Blind-proof as far as tested: no attack is above chance; the best, '{best['name']}', gets {reach}."
+        return (
+            f"Nearly blind-proof: the strongest blind attack, '{best['name']}' ({best['note']}), gets {reach}. {power}"
+        )
+    return f"Blind-proof as far as tested: no attack is above chance; the best, '{best['name']}', gets {reach}. {power}"
 
 
 def _positions(questions: Sequence[Question]) -> dict[str, Any]:

@@ -76,5 +76,5 @@ def _columns(rows: Sequence[tuple[bool, bool, bool]]) -> dict[str, NDArray[np.bo
     return dict(zip(PARTS, np.array(rows, dtype=bool).T, strict=True))
 
 
-def _rounded(values: Mapping[str, float | int]) -> dict[str, float | int]:
+def _rounded(values: Mapping[str, float | int | None]) -> dict[str, float | int | None]:
     return {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}

@@ -146,7 +146,8 @@ class MetricsWriter(TrainerCallback):
             if "tokens_per_second" in values:
                 said = (
                     f"({pieces}), {values['tokens_per_second']:,.0f} tokens/s, "
-                    f"{values['flop_utilisation']:.0%} of peak, {values['skipped']:.0f} skipped, {values['partial']:.0f} with an incomplete clip"
+                    f"{values['flop_utilisation']:.0%} of peak, {values['skipped']:.0f} skipped, "
+                    f"{values['partial']:.0f} with an incomplete clip"
                 )
             else:
                 said = f"{values['samples_per_second']:,.0f} frames/s"
