@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from llavaction.video import index as indexing
 from llavaction.video.decode import VideoReader, read_clip
-from llavaction.video.index import FrameIndex, choose_stream, open_container
+from llavaction.video.index import FrameIndex
 from llavaction.video.mp4 import read_sample_table
+from llavaction.video.opening import choose_stream, open_container
 from llavaction.video.write import write_video
 
 

@@ -55,7 +55,7 @@ def read_chunks(
         stop = end if stop is None else stop
         check_span(start, stop, source.path)
         fault = chunks.fault_at_end(start, stop, end, OVERHANG / rate)
-        past = rows_outside(start, stop, count, end) if fault is not None else ()
+        past = rows_outside(start, stop, count, 0.0, end) if fault is not None else ()
         reads = chunk_reads(
             max(start, 0.0),
             stop,
