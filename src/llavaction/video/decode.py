@@ -27,7 +27,7 @@ from llavaction.video.errors import CorruptVideoError, VideoError
 from llavaction.video.frames import Frames, Sheet, Side, Size
 from llavaction.video.h264 import is_unreferenced
 from llavaction.video.index import FrameIndex, frame_index
-from llavaction.video.opening import MOST_PIXELS, choose_stream, open_container, reason
+from llavaction.video.opening import MOST_PIXELS, STILL_CODECS, choose_stream, open_container, reason
 from llavaction.video.pictures import to_image
 from llavaction.video.plan import plan_clip, plan_times
 from llavaction.video.sampling import Draws, Timeline
@@ -64,6 +64,8 @@ class VideoReader:
         self._open()
         try:
             self.index: FrameIndex = frame_index(self.path, self._container, self._stream)
+            if len(self.index.pts) == 1 and stream is None and self.has_audio and self._entries.codec in STILL_CODECS:
+                raise CorruptVideoError("holds sound and one still picture, no video", file=self.path)
         except BaseException:
             self._container.close()
             raise

@@ -110,6 +110,7 @@ def choose_stream(container: InputContainer, stream: int | None, path: str | Pat
         moving = [candidate for candidate in streams if not is_cover(candidate)]
         if not moving:
             raise CorruptVideoError("holds sound and its cover picture, no video", file=path)
+        moving = [candidate for candidate in moving if candidate.frames != 1] or moving  # a cover may not be marked
         best: Any = container.streams.best("video")
         chosen = next((candidate for candidate in moving if best is not None and candidate.index == best.index), None)
         chosen = chosen or moving[0]
