@@ -152,8 +152,8 @@ def _entry(video: str, value: Any, path: Path) -> Rate:
         raise InputError(f"'{video}': images is the beginning of a name, first a whole number", file=path)
     kind = "fps" if "fps" in value else "film_fps"
     rate = check_rate(value[kind], f"{kind} of '{video}'", file=path)
-    exact = (rate, None) if kind == "fps" else (None, rate)
-    return Rate(*exact, images=images, first=first)
+    fps, film_fps = (rate, None) if kind == "fps" else (None, rate)
+    return Rate(fps, film_fps, images, first)
 
 
 def _from_csv(text: str, path: Path) -> dict[str, Rate]:
