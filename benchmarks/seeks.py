@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from llavaction.video.decode import VideoReader, read_clip
 from llavaction.video.errors import VideoError
 from llavaction.video.layouts import VIDEO_SUFFIXES
-from llavaction.video.opening import choose_stream
+from llavaction.video.opening import choose_stream, packets_of
 from llavaction.video.pictures import to_image
 from llavaction.video.write import write_video
 
@@ -179,6 +179,21 @@ def say_old_build(path: Path) -> None:
     path.write_bytes(data[: at + 12] + b"148" + data[at + 15 :])
 
 
+def break_links(path: Path) -> None:
+    """Turn the clean random access pictures of HEVC but the first into pictures behind a broken link."""
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        for packet in container.demux(container.streams.video[0]):
+            if packet.size and packet.is_keyframe:
+                at = data.index(bytes(packet))
+                unit = at
+                while data[unit + 4] >> 1 & 63 > 31:  # parameters and remarks come before the picture
+                    unit += 4 + int.from_bytes(data[unit : unit + 4], "big")
+                if data[unit + 4] >> 1 & 63 == 21:
+                    data[unit + 4] = 16 << 1 | data[unit + 4] & 129
+    path.write_bytes(data)
+
+
 X264 = {"codec": "libx264", "gop": 12}
 X265 = {"codec": "libx265", "preset": "ultrafast", "gop": 12}
 QUIET = "log-level=none"
@@ -204,6 +219,8 @@ MADE: dict[str, dict[str, Any]] = {
     "old_444.ts": X264 | {"pixel_format": "yuv444p", "change": say_old_build, "unnoticed": True},
     "cra.mp4": X265 | {"options": {"x265-params": OPEN_265}},
     "cra.mkv": X265 | {"options": {"x265-params": OPEN_265}},
+    "bla.mkv": X265 | {"options": {"x265-params": OPEN_265}, "change": break_links},
+    "bla.mp4": X265 | {"options": {"x265-params": OPEN_265}, "change": break_links},
     "cra.ts": X265 | {"options": {"x265-params": OPEN_265}},
     "cra_late.ts": X265 | {"options": {"x265-params": OPEN_265}, "change": cut_transport(0.3)},
     "hevc_refresh.mkv": X265 | {"options": {"x265-params": f"intra-refresh=1:keyint=12:{QUIET}"}},
@@ -296,7 +313,7 @@ def sequential(path: Path, wanted: Container[int], *, by_packet: bool) -> dict[i
         stream = choose_stream(container, None, path)
         decoder = stream.codec_context
         decoder.thread_type, decoder.thread_count = "SLICE", 1
-        packets = (packet for packet in container.demux(stream) if packet.size)
+        packets = packets_of(container, stream)
         for number, packet in enumerate(chain(packets, [None])):
             if packet is not None and by_packet:
                 packet.pts = number

@@ -27,7 +27,7 @@ from llavaction.video.errors import CorruptVideoError, VideoError
 from llavaction.video.frames import Frames, Sheet, Side, Size
 from llavaction.video.h264 import is_unreferenced
 from llavaction.video.index import FrameIndex, frame_index
-from llavaction.video.opening import MOST_PIXELS, STILL_CODECS, choose_stream, open_container, reason
+from llavaction.video.opening import MOST_PIXELS, STILL_CODECS, choose_stream, open_container, packets_of, reason
 from llavaction.video.pictures import to_image
 from llavaction.video.plan import plan_clip, plan_times
 from llavaction.video.sampling import Draws, Timeline
@@ -320,11 +320,9 @@ class VideoReader:
                 self._begin_anew()
             else:
                 self._container.seek(seek_to, stream=self._stream)
-            for packet in self._container.demux(self._stream):
-                if packet.size:
-                    yield packet
         except av.error.FFmpegError:
             return
+        yield from packets_of(self._container, self._stream)
 
 
 def read_clip(
@@ -344,7 +342,7 @@ def read_clip(
 
     Args:
         path: the video file.
-        start: seconds from the video's first frame; a negative start counts as 0.
+        start: seconds from the video's beginning; a negative start counts as 0.
         stop: None for the video's end.
         count: how many frames; where the clip has fewer, frames repeat.
         size: None for the video's own, pixels of one side, or (height, width); applies to the picture as seen.
@@ -380,7 +378,7 @@ def read_times(
     threads: int = 1,
     strict: bool = False,
 ) -> Frames:
-    """Read the frames on show at given seconds from the video's first frame: the last one that has begun by then.
+    """Read the frames on show at given seconds from the video's beginning: the last one that has begun by then.
 
     Times past the video's end are given its last frame and a ShortVideoError; otherwise as :func:`read_clip`.
 
@@ -421,7 +419,9 @@ def read_all(
         chosen.codec_context.thread_type, chosen.codec_context.thread_count = "SLICE", 1
         reformatter = VideoReformatter()
         try:
-            for number, picture in enumerate(container.decode(chosen)):
+            packets = chain(packets_of(container, chosen, strict=True), [None])
+            pictures = chain.from_iterable(chosen.codec_context.decode(packet) for packet in packets)
+            for number, picture in enumerate(pictures):
                 if picture.is_corrupt:
                     raise CorruptVideoError(f"damaged: frame {number} is not whole", file=path)
                 ticks = (picture.pts or 0) - first

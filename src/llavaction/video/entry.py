@@ -12,7 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from llavaction.video import h264
 
-BY_MARK = {"flv1", "h263", "h263p", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "theora", "ffv1", "png"}
+BY_MARK = {"flv1", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "theora", "ffv1", "png"}
 """Codecs whose keyframes, as the container marks them, depend on nothing before."""
 
 COMPLETE_HEADERS = {"vp8", "vp9", "av1", "hevc"}
@@ -50,6 +50,13 @@ class EntryPoints:
         reader = READERS.get(self.codec)
         data = memoryview(packet)
         return reader is not None and len(data) > 0 and reader(data, self.prefix)
+
+    def is_packed(self, packet: Packet) -> bool:
+        """Whether the packet holds two pictures, as DivX and Xvid pack B-frames: the second is shown with a later one.
+
+        Such a stream is decoded from its beginning only.
+        """
+        return self.codec == "mpeg4" and bytes(packet).count(VOP) > 1
 
     def prelude(self, first: Packet) -> bytes:
         """What the decoder has to see of the stream's first packet before it begins elsewhere.
@@ -117,11 +124,11 @@ def _mpeg12(data: memoryview, prefix: int | None) -> bool:
 
 
 def _mpeg4(data: memoryview, prefix: int | None) -> bool:
-    """One I picture. Two pictures in a packet are how DivX packs B-frames, of which the second is decoded later."""
+    """An I picture."""
     del prefix
     head = bytes(data)
     picture = head.find(VOP)
-    return 0 <= picture < len(head) - 4 and head[picture + 4] >> 6 == 0 and head.find(VOP, picture + 4) < 0
+    return 0 <= picture < len(head) - 4 and head[picture + 4] >> 6 == 0
 
 
 READERS = {

@@ -14,7 +14,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from llavaction.video.entry import EntryPoints
 from llavaction.video.errors import CorruptVideoError
 from llavaction.video.mp4 import SampleTable, read_sample_table
-from llavaction.video.opening import is_cover, open_container
+from llavaction.video.opening import is_cover, open_container, packets_of
 from llavaction.video.order import decode_order, pictures_despite_damage, stream_at
 from llavaction.video.sampling import EDGE, Timeline
 
@@ -122,10 +121,7 @@ def _from_sample_table(path: str | Path, container: InputContainer, stream: Vide
     entries = stream.index_entries
     if table is None or not _agree(table, entries):
         return None
-    try:
-        first = next(container.demux(stream), None)
-    except av.error.FFmpegError:
-        return None
+    first = next(packets_of(container, stream), None)
     if first is None or first.pts is None or first.dts is None or first.dts != entries[0].timestamp:
         return None
     dts = table.dts + first.dts
@@ -151,26 +147,23 @@ def _from_packets(path: str | Path, stream_index: int) -> FrameIndex:
     dts: list[int | None] = []
     is_key: list[bool] = []
     is_shown: list[bool] = []
-    prelude = b""
+    prelude, is_packed = b"", False
     with open_container(path) as container:
         stream = stream_at(container, stream_index)
         entries = EntryPoints(stream.codec_context)
-        try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    prelude = prelude if pts else entries.prelude(packet)
-                    pts.append(packet.pts)
-                    dts.append(packet.dts)
-                    is_key.append(entries.accepts(packet))
-                    is_shown.append(not packet.is_discard)
-        except av.error.FFmpegError:
-            pass  # what can be read is the video; asking for more is answered as for a short one
+        for packet in packets_of(container, stream):
+            prelude = prelude if pts else entries.prelude(packet)
+            pts.append(packet.pts)
+            dts.append(packet.dts)
+            is_key.append(entries.accepts(packet))
+            is_packed = is_packed or entries.is_packed(packet)
+            is_shown.append(not packet.is_discard)
         if not any(is_shown):
             raise CorruptVideoError("holds no frame that can be read", file=path)
         read = np.asarray([tick for tick in dts if tick is not None], dtype=np.int64)
         untimed = UNTIMED & set(container.format.name.split(",")) and stream.codec_context.reorder_depth > 0
         falls = bool(np.any(np.diff(read) < 0))  # parts joined end to end, each with its own clock
-        if untimed or falls or None in pts or len(set(pts)) < len(pts):
+        if untimed or falls or is_packed or None in pts or len(set(pts)) < len(pts):
             return _by_order(path, container, stream, read, np.asarray(is_shown), prelude)
         clock, keys, shown = np.asarray(pts, dtype=np.int64), np.asarray(is_key), np.asarray(is_shown)
         if keys.any():

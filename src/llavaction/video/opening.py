@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -126,3 +128,22 @@ def choose_stream(container: InputContainer, stream: int | None, path: str | Pat
 def is_cover(stream: AudioStream | VideoStream) -> bool:
     """Whether a stream is a picture that goes with the file, not a video."""
     return bool(stream.disposition & Disposition.attached_pic)
+
+
+def packets_of(container: InputContainer, stream: VideoStream, *, strict: bool = False) -> Iterator[Packet]:
+    """The packets of a stream that hold something, until the end of the file or the first one that is unreadable.
+
+    Args:
+        container: the file.
+        stream: the stream.
+        strict: raise what makes a packet unreadable.
+    """
+    while True:
+        try:
+            yield from (packet for packet in container.demux(stream) if packet.size)
+        except IndexError:
+            continue  # a stream that was not announced begins here, which PyAV takes amiss: go on behind its packet
+        except av.error.FFmpegError:
+            if strict:
+                raise
+        return

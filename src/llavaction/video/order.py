@@ -14,14 +14,13 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from llavaction.video.entry import NOT_INTERLACED, EntryPoints
 from llavaction.video.errors import CorruptVideoError
-from llavaction.video.opening import open_container
+from llavaction.video.opening import open_container, packets_of
 
 LOST = -1
 """Stands for the packet of a frame that cannot be shown."""
@@ -49,18 +48,11 @@ def stream_at(container: InputContainer, stream_index: int) -> VideoStream:
 
 def pictures_despite_damage(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Every picture that comes out, as FFmpeg reads on past packets it cannot decode."""
-    for packet in chain(_packets(container, stream), [None]):
+    for packet in chain(packets_of(container, stream), [None]):
         try:
             yield from stream.codec_context.decode(packet)
         except av.error.FFmpegError:
             continue
-
-
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
-    try:
-        yield from (packet for packet in container.demux(stream) if packet.size)
-    except av.error.FFmpegError:
-        return
 
 
 def decode_order(path: str | Path, stream_index: int) -> Order:
@@ -81,13 +73,14 @@ def decode_order(path: str | Path, stream_index: int) -> Order:
         damaged: list[int] = []
         entry_packets: list[int] = []
         hidden: set[int] = set()
-        count = 0
-        for packet in chain(_packets(container, stream), [None]):
+        count, is_packed = 0, False
+        for packet in chain(packets_of(container, stream), [None]):
             if packet is not None:
                 if packet.is_discard:
                     hidden.add(count)
                 if entries.accepts(packet):
                     entry_packets.append(count)
+                is_packed = is_packed or entries.is_packed(packet)
                 if packet.is_corrupt:
                     damaged.append(count)
                 packet.pts = count
@@ -107,8 +100,10 @@ def decode_order(path: str | Path, stream_index: int) -> Order:
         fields = stream.codec_context.field_order not in NOT_INTERLACED and entries.codec == "h264"
     if not shown:
         raise CorruptVideoError("holds no frame that can be decoded", file=path)
-    silent = set(range(count)) - set(shown) - hidden
-    return _order(shown, out_after, set(damaged) | (set() if fields else silent), entry_packets)
+    if is_packed:
+        return _order(shown, out_after, set(damaged), [])
+    silent = set() if fields else set(range(count)) - set(shown) - hidden
+    return _order(shown, out_after, set(damaged) | silent, entry_packets)
 
 
 def _order(shown: list[int], out_after: list[int], damaged: set[int], entry_packets: list[int]) -> Order:

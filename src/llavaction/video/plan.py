@@ -89,7 +89,7 @@ def plan_times(
     if not seconds.size:
         raise EmptyClipError("no times to look at were given", file=file)
     if not np.isfinite(seconds).all() or seconds.min() < 0:
-        raise InputError(f"times to look at must be seconds from the first frame, 0 or more; found {seconds.min()}")
+        raise InputError(f"times to look at must be seconds from the beginning, 0 or more; found {seconds.min()}")
     begin, end = float(timeline.times[0]), timeline.duration
     outside = (seconds < begin) | (seconds >= end + OVERHANG / float(timeline.rate))
     missing = tuple(int(row) for row in np.flatnonzero(outside))
