@@ -205,16 +205,17 @@ class VideoReader:
                 if run.is_whole(picture) and picture.pts in all_wanted:
                     images[picture.pts] = to_image(picture, size, side, self._reformatter)
 
+        two_packets_a_frame = self._entries.codec == "h264" and self._decoder.field_order not in NOT_INTERLACED
         self._begin_anew()
         for packet in self._packets_from(key):
-            pts = int(packet.pts or 0)
+            pts, is_last = int(packet.pts or 0), not waiting
             if pts not in all_wanted and self._is_needless(packet):
                 continue
             run.feed(pts)
             waiting.discard(pts)
             pictures = self._decode(packet)
             take(pictures or [])
-            if (pictures is None and run.breaks(pts)) or not waiting:
+            if (pictures is None and run.breaks(pts)) or (not waiting and (is_last or not two_packets_a_frame)):
                 break
         take(self._decode(None) or [])
         if self._entries.codec not in OWNS_UP:

@@ -20,8 +20,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from llavaction.video.entry import EntryPoints
+from llavaction.video.entry import NOT_INTERLACED, EntryPoints
 from llavaction.video.errors import CorruptVideoError
+from llavaction.video.fields import FieldPairs
 from llavaction.video.mp4 import SampleTable, read_sample_table
 from llavaction.video.opening import is_cover, open_container, packets_of
 from llavaction.video.order import decode_order, pictures_despite_damage, stream_at
@@ -150,14 +151,17 @@ def _from_packets(path: str | Path, stream_index: int) -> FrameIndex:
     prelude, is_packed = b"", False
     with open_container(path) as container:
         stream = stream_at(container, stream_index)
-        entries = EntryPoints(stream.codec_context)
+        context = stream.codec_context
+        entries = EntryPoints(context)
+        is_interlaced = entries.codec == "h264" and context.field_order not in NOT_INTERLACED
+        fields = FieldPairs(context.extradata, entries.prefix) if is_interlaced else None
         for packet in packets_of(container, stream):
             prelude = prelude if pts else entries.prelude(packet)
             pts.append(packet.pts)
             dts.append(packet.dts)
             is_key.append(entries.accepts(packet))
             is_packed = is_packed or entries.is_packed(packet)
-            is_shown.append(not packet.is_discard)
+            is_shown.append(not packet.is_discard and not (fields and fields.is_second(memoryview(packet))))
         if not any(is_shown):
             raise CorruptVideoError("holds no frame that can be read", file=path)
         read = np.asarray([tick for tick in dts if tick is not None], dtype=np.int64)
