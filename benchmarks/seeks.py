@@ -152,6 +152,19 @@ def zero_bytes(begin: float, count: int) -> Change:
     return change
 
 
+def lose_packet(number: int) -> Change:
+    """Overwrite the 8 bytes by which AVI announces a packet, and the packet: those after it move up, their marks do not."""
+
+    def change(path: Path) -> None:
+        with av.open(str(path)) as container:
+            packets = [bytes(packet) for packet in container.demux(container.streams.video[0]) if packet.size]
+        data, lost = path.read_bytes(), packets[number]
+        at = data.index(lost) - 8
+        path.write_bytes(data[:at] + bytes(len(lost) + 8) + data[at + len(lost) + 8 :])
+
+    return change
+
+
 def cut_transport(begin: float) -> Change:
     """Leave out the beginning of a transport stream, as a recording does that was tuned in late."""
 
@@ -257,6 +270,9 @@ MADE: dict[str, dict[str, Any]] = {
     "bad_asp.mkv": {"codec": "mpeg4", "gop": 12, "options": B_FRAMES, "change": zero_packet(30)},
     "bad_b_asp.avi": {"codec": "mpeg4", "gop": 12, "options": B_FRAMES, "change": zero_packet(24)},
     "bad_key_asp.avi": {"codec": "mpeg4", "gop": 12, "options": B_FRAMES, "change": zero_key(20)},
+    "lost.avi": {"codec": "msmpeg4", "gop": 12, "change": lose_packet(16), "unnoticed": True},
+    "lost_wmv.avi": {"codec": "wmv2", "gop": 12, "change": lose_packet(16), "unnoticed": True},
+    "bad_mjpeg.avi": {"codec": "mjpeg", "pixel_format": "yuvj420p", "change": flip_in_packet(16)},
     "bad_wmv.avi": {"codec": "wmv2", "gop": 12, "change": flip_in_packet(30)},
     "bad.mkv": X264 | {"options": B_FRAMES, "change": zero_packet(31)},
     "bad_key.mp4": X264 | {"options": B_FRAMES, "change": zero_key(20)},

@@ -27,7 +27,7 @@ from llavaction.video.errors import CorruptVideoError, VideoError
 from llavaction.video.frames import Frames, Sheet, Side, Size
 from llavaction.video.h264 import is_unreferenced
 from llavaction.video.index import FrameIndex, frame_index
-from llavaction.video.opening import MOST_PIXELS, STILL_CODECS, choose_stream, open_container, packets_of, reason
+from llavaction.video.opening import STILL_CODECS, choose_stream, decoder_options, open_container, packets_of, reason
 from llavaction.video.pictures import to_image
 from llavaction.video.plan import plan_clip, plan_times
 from llavaction.video.sampling import Draws, Timeline
@@ -83,7 +83,7 @@ class VideoReader:
             raise
         self._decoder = self._stream.codec_context
         self._entries = EntryPoints(self._decoder)
-        self._decoder.options = {"max_pixels": str(MOST_PIXELS)}
+        self._decoder.options = decoder_options(self._entries.codec)
         self._decoder.thread_type, self._decoder.thread_count = "SLICE", self._threads
         self._is_introduced = False
 

@@ -12,8 +12,8 @@ from av.video.codeccontext import VideoCodecContext
 
 from llavaction.video import h264
 
-BY_MARK = {"flv1", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "theora", "ffv1", "png"}
-"""Codecs whose keyframes, as the container marks them, depend on nothing before."""
+BY_MARK = {"ffv1", "png"}
+"""Codecs whose keyframes are taken as the container marks them. AVI marks by position: one packet lost shifts all."""
 
 COMPLETE_HEADERS = {"vp8", "vp9", "av1", "hevc"}
 """Codecs whose keyframes restate all that decoding needs."""
@@ -131,6 +131,33 @@ def _mpeg4(data: memoryview, prefix: int | None) -> bool:
     return 0 <= picture < len(head) - 4 and head[picture + 4] >> 6 == 0
 
 
+def _theora(data: memoryview, prefix: int | None) -> bool:
+    """A data packet (first bit 0) of an intra frame (second bit 0)."""
+    del prefix
+    return data[0] >> 6 == 0
+
+
+def _msmpeg4(data: memoryview, prefix: int | None) -> bool:
+    """The picture's type in two bits, 0 for I."""
+    del prefix
+    return data[0] >> 6 == 0
+
+
+def _wmv2(data: memoryview, prefix: int | None) -> bool:
+    """The picture's type in one bit, 0 for I."""
+    del prefix
+    return data[0] >> 7 == 0
+
+
+def _flv1(data: memoryview, prefix: int | None) -> bool:
+    """Start code (17 bits), version (5), time (8), kind of size (3), perhaps width and height, type (2, 0 for I)."""
+    del prefix
+    head = int.from_bytes(bytes(data[:9]).ljust(9, b"\xff"), "big")
+    kind = head >> 72 - 33 & 7
+    at = 33 + {0: 16, 1: 32}.get(kind, 0)
+    return head >> 72 - 17 == 1 and head >> 72 - at - 2 & 3 == 0
+
+
 READERS = {
     "h264": _h264,
     "hevc": _hevc,
@@ -140,5 +167,11 @@ READERS = {
     "mpeg1video": _mpeg12,
     "mpeg2video": _mpeg12,
     "mpeg4": _mpeg4,
+    "theora": _theora,
+    "msmpeg4v2": _msmpeg4,
+    "msmpeg4v3": _msmpeg4,
+    "wmv1": _msmpeg4,
+    "wmv2": _wmv2,
+    "flv1": _flv1,
 }
 """What the coded picture says, by codec."""

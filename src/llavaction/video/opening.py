@@ -33,6 +33,9 @@ STREAMS = 64
 STILL_CODECS = {"mjpeg", "png", "bmp", "gif", "webp", "tiff"}
 """How cover pictures are coded."""
 
+RETICENT = {"mjpeg", "ffv1"}
+"""Codecs whose decoder shows what lay in memory in the place of damaged parts unless it is told to refuse."""
+
 OPENING_FAULTS = (av.error.FFmpegError, OSError, ValueError)
 """What PyAV raises on files that are not what they should be."""
 
@@ -123,6 +126,12 @@ def choose_stream(container: InputContainer, stream: int | None, path: str | Pat
     if chosen.codec_context is None:
         raise CorruptVideoError("is coded in a way this FFmpeg cannot decode", file=path)
     return chosen
+
+
+def decoder_options(codec: str) -> dict[str, str]:
+    """How FFmpeg's decoder of a codec is to be set: bounded, and open about damage where it would else show anything."""
+    bound = {"max_pixels": str(MOST_PIXELS)}
+    return bound | {"err_detect": "crccheck+explode"} if codec in RETICENT else bound
 
 
 def is_cover(stream: AudioStream | VideoStream) -> bool:
