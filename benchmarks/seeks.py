@@ -153,7 +153,7 @@ def zero_bytes(begin: float, count: int) -> Change:
 
 
 def lose_packet(number: int) -> Change:
-    """Overwrite the 8 bytes by which AVI announces a packet, and the packet: those after it move up, their marks do not."""
+    """Overwrite a packet and the 8 bytes by which AVI announces it: those after it move up, their marks do not."""
 
     def change(path: Path) -> None:
         with av.open(str(path)) as container:

@@ -129,7 +129,7 @@ def choose_stream(container: InputContainer, stream: int | None, path: str | Pat
 
 
 def decoder_options(codec: str) -> dict[str, str]:
-    """How FFmpeg's decoder of a codec is to be set: bounded, and open about damage where it would else show anything."""
+    """How the decoder of a codec is to be set: bounded, and open about damage where it would else show anything."""
     bound = {"max_pixels": str(MOST_PIXELS)}
     return bound | {"err_detect": "crccheck+explode"} if codec in RETICENT else bound
 
