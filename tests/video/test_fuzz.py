@@ -119,6 +119,22 @@ def test_mutated_videos_give_clear_errors_in_little_memory(tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.strip().endswith(f"{len(SEEDS) * ROUNDS} mutations")
+    assert "huge.gif none" in done.stdout and "huge.avi none" in done.stdout
+
+
+def claim_huge_pictures(folder: Path) -> list[Path]:
+    """Copies of files whose pictures claim 65535 x 65535 pixels, 12 GB each."""
+    gif, avi = (bytearray((folder / name).read_bytes()) for name in ("a.gif", "b.avi"))
+    gif[6:10] = b"\xff" * 4
+    at = gif.index(b"\x2c", 13 + 3 * 256)
+    gif[at + 5 : at + 9] = b"\xff" * 4
+    at = -1
+    while (at := avi.find(b"\xff\xc0\x00\x11", at + 1)) >= 0:
+        avi[at + 5 : at + 9] = b"\xff" * 4
+    paths = [folder / "huge.gif", folder / "huge.avi"]
+    for path, data in zip(paths, (gif, avi), strict=True):
+        path.write_bytes(data)
+    return paths
 
 
 def test_mutated_images_give_clear_errors(tmp_path: Path) -> None:
@@ -160,6 +176,9 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (in_use + MOST_MEMORY, in_use + MOST_MEMORY))
     work = Path(sys.argv[1])
     (work / "mutated").mkdir()
+    for claiming in claim_huge_pictures(work):
+        look_at(claiming)
+        print(claiming.name, read_clip(claiming, 0, 1, 4).status)
     for place, seed_name in enumerate(SEEDS):
         mutate_and_look(work / "mutated", work / seed_name, place, int(sys.argv[2]))
     print(f"{len(SEEDS) * int(sys.argv[2])} mutations")

@@ -135,6 +135,15 @@ def test_time_zero_is_where_a_player_has_it(tmp_path: Path, suffix: str) -> None
     assert read_times(path, [0.2, 2.0]).stand_ins == (0,)
 
 
+def test_a_picture_that_follows_the_sound_closely_is_complete(tmp_path: Path) -> None:
+    """By one frame, as in many recordings: the first moment is before it, and no clip is called partial for that."""
+    path = with_sound(tmp_path / "a.mp4", late=0.1)
+    assert probe(path).begins == pytest.approx(0.1, abs=0.01)
+    found = read_clip(path, 0.0, 2.0, 20)
+    assert found.status == "complete"
+    assert found.times.tolist() == pytest.approx([0.1, *np.arange(1, 20) / 10])
+
+
 def eps(path: Path, touched: Path) -> Path:
     """A PostScript program that would write a file, named as a JPEG."""
     path.write_text(

@@ -12,7 +12,8 @@ from llavaction.video.errors import EmptyClipError, ShortVideoError
 from llavaction.video.sampling import Draws, Timeline, frame_times
 
 OVERHANG = 1.5
-"""Periods by which a clip may stop after the video's end before that counts as a fault: annotations are rounded."""
+"""Periods by which a clip may stop after the video's end, or a moment lie before its first frame, before that counts
+as a fault: annotations are rounded, and sound often begins a little before the picture."""
 
 
 def plan_clip(
@@ -38,11 +39,12 @@ def plan_clip(
         raise ShortVideoError(f"ends at {end:.2f} s, before the clip starts at {start:.2f} s", file=file)
     stop = end if stop is None else stop
     check_span(start, stop, file)
-    if stop <= begin > 0:
+    tolerance = OVERHANG / float(timeline.rate)
+    if stop <= begin - tolerance:
         raise ShortVideoError(f"has no picture before {begin:.2f} s, the clip stops at {stop:.2f} s", file=file)
-    missing = rows_outside(start, stop, count, begin, end)
+    missing = rows_outside(start, stop, count, begin - tolerance, end)
     error = None
-    if stop > end + OVERHANG / float(timeline.rate):
+    if stop > end + tolerance:
         problem = f"ends at {end:.2f} s, within the clip [{start:.2f}, {stop:.2f}) s; frames are from before the end"
         error = ShortVideoError(problem, file=file, missing=missing)
     elif missing:
@@ -91,7 +93,8 @@ def plan_times(
     if not np.isfinite(seconds).all() or seconds.min() < 0:
         raise InputError(f"times to look at must be seconds from the beginning, 0 or more; found {seconds.min()}")
     begin, end = float(timeline.times[0]), timeline.duration
-    outside = (seconds < begin) | (seconds >= end + OVERHANG / float(timeline.rate))
+    tolerance = OVERHANG / float(timeline.rate)
+    outside = (seconds < begin - tolerance) | (seconds >= end + tolerance)
     missing = tuple(int(row) for row in np.flatnonzero(outside))
     error = None
     if missing:
