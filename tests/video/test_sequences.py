@@ -63,6 +63,7 @@ def test_numbering_begins_anywhere_and_rises_by_any_step(tmp_path: Path, naming:
         ("rgb_{:05d}.png", ["ir_{:05d}.png", "camera_{:05d}.png"]),
         ("P01_{:05d}.png", ["P01_flow_{:05d}.png"]),
         ("color{:05d}.png", ["Depth{:05d}.png"]),
+        ("thermal_{:05d}.png", ["thermal_mask_{:05d}.png"]),
     ],
 )
 def test_the_film_s_own_images_are_taken(tmp_path: Path, own: str, others: list[str]) -> None:

@@ -27,11 +27,14 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".p
 OWN_NAMES = {"img", "image", "images", "frame", "frames", "rgb", "color", "colour"}
 """Words by which the pictures of the film itself are called; a bare number is, too."""
 
-OTHER_NAMES = {
+NO_PICTURES = {
     "flow", "depth", "disparity", "mask", "masks", "seg", "segmentation", "label", "labels", "annotation", "normal",
-    "normals", "heatmap", "pose", "alpha", "thermal", "ir", "event", "events", "attention", "saliency", "gray", "grey",
+    "normals", "heatmap", "alpha",
 }  # fmt: skip
-"""Words for pictures of something else."""
+"""Words for what is computed from pictures or goes with them: never shown."""
+
+SECOND_CHOICE = {"thermal", "ir", "gray", "grey", "event", "events", "pose", "attention", "saliency"}
+"""Words for pictures that are taken only where there are no plainer ones."""
 
 MOST_GAPS = 100
 """Missing images for each that is there, beyond which the numbers count something else (nanoseconds, say)."""
@@ -143,19 +146,20 @@ def _merged(sequences: dict[tuple[str, str, str], dict[int, str]]) -> dict[tuple
 
 def _choose(sequences: dict[tuple[str, str, str], dict[int, str]], images: str | None, folder: Path) -> dict[int, str]:
     """The film's own sequence: the only one called like one, else the only one not called otherwise."""
-    shown = ", ".join(f"{head}*{tail}{suffix} ({len(files)})" for (head, tail, suffix), files in sequences.items())
+    listed = ", ".join(f"{head}*{tail}{suffix} ({len(files)})" for (head, tail, suffix), files in sequences.items())
     if images is not None:
         named = [key for key in sequences if key[0] == images and not key[1]]
         hint = "give the beginning of the images' names, all that stands before the number"
     else:
         words = {key: _words(key[0]) | _words(key[1]) for key in sequences}
-        open_to = [key for key in sequences if not words[key] & OTHER_NAMES]
+        shown_at_all = [key for key in sequences if not words[key] & NO_PICTURES]
+        open_to = [key for key in shown_at_all if not words[key] & SECOND_CHOICE] or shown_at_all
         own = [key for key in open_to if not words[key] or words[key] & OWN_NAMES]
         named = own or open_to
         hint = 'say which in fps.json: {"VIDEO": {"fps": 30, "images": "left_"}}, or keep the others elsewhere'
     if len(named) != 1:
         which = "several sequences of images, of which any" if named else "no sequence of images that"
-        raise VideoError(f"holds {which} could be the film's: {shown or 'none'}", file=folder, hint=hint)
+        raise VideoError(f"holds {which} could be the film's: {listed or 'none'}", file=folder, hint=hint)
     return sequences[named[0]]
 
 
