@@ -199,6 +199,8 @@ def test_packed_b_frames_are_known_by_their_order(tmp_path: Path) -> None:
     with VideoReader(path) as video:
         assert video.index.by_order
         np.testing.assert_array_equal(video.frames([17, 4, 30]).images, images[[17, 4, 30]])
+        for number in range(len(video.timeline)):
+            np.testing.assert_array_equal(video.frames([number]).images[0], images[number])
 
 
 def test_errors_survive_the_trip_from_a_worker() -> None:
@@ -214,3 +216,41 @@ def test_missing_frames_are_named_beside_another_fault(tmp_path: Path) -> None:
     found = read_clip(damaged(good, 50), 1.5, 3.0, 15)
     assert isinstance(found.error, ShortVideoError)
     assert found.error.missing == tuple(range(5, 15))
+
+
+def test_one_damaged_packet_does_not_end_an_avi(tmp_path: Path) -> None:
+    """With B-frames AVI has no presentation times. All but the damaged group is read, each frame in its own place."""
+    settings = {"bf": "2", "sc_threshold": "0", "b_strategy": "0"}
+    good = film(tmp_path / "a.avi", count=60, fps=10, gop=12, options=settings)
+    _, expected = everything(good)
+    with av.open(str(good)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    data = good.read_bytes()
+    at = data.index(packets[28][16:])
+    (tmp_path / "b.avi").write_bytes(data[:at] + bytes(len(packets[28]) - 16) + data[at + len(packets[28]) - 16 :])
+    found = read_clip(tmp_path / "b.avi", 0, 6, 60)
+    assert found.status == "partial"
+    assert set(found.stand_ins) <= set(range(24, 36)) and found.stand_ins
+    whole = [row for row in range(60) if row not in found.stand_ins]
+    np.testing.assert_array_equal(found.images[whole], expected[whole])
+    np.testing.assert_allclose(found.times[whole], np.arange(60)[whole] / 10)
+
+
+def test_a_stream_that_is_not_announced_ends_nothing(tmp_path: Path) -> None:
+    """Two transport streams joined, the second's video under another number."""
+    paths = []
+    for identity in (256, 300):
+        paths.append(tmp_path / f"{identity}.ts")
+        with av.open(str(paths[-1]), "w") as container:
+            stream = container.add_stream("libx264", rate=10, options={"bf": "2", "preset": "ultrafast"})
+            stream.id, stream.width, stream.height, stream.pix_fmt = identity, 96, 64, "yuv420p"
+            for image in pictures(30):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+            container.mux(stream.encode(None))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(path.read_bytes() for path in paths))
+    _, images = everything(paths[0])
+    found = read_clip(joined, 0.0, 2.0, 10)
+    assert found.error is None
+    np.testing.assert_array_equal(found.images, images[[1, 3, 5, 7, 9, 11, 13, 15, 17, 19]])
+    assert len(everything(joined)[1]) >= 28

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from llavaction.video import index as indexing
 from llavaction.video.decode import VideoReader, read_clip
-from llavaction.video.index import FrameIndex, choose_stream, open_container
+from llavaction.video.index import FrameIndex
 from llavaction.video.mp4 import read_sample_table
+from llavaction.video.opening import choose_stream, open_container
 from llavaction.video.write import write_video
 
 
@@ -160,3 +161,42 @@ def test_impossible_tables_give_no_table(tmp_path: Path) -> None:
         assert read_sample_table(path, 1) is None, (box, value)
     assert read_sample_table(tmp_path / "a.mp4", 2) is None
     assert read_sample_table(tmp_path / "a.mp4", 1) is not None
+
+
+def with_edits(path: Path, pieces: list[tuple[int, int]]) -> None:
+    """Give the only track of a file, whose header comes last, an edit list of (movie ticks, begin in media ticks)."""
+    data = path.read_bytes().replace(b"edts", b"free")
+    rows = b"".join(struct.pack(">IiI", duration, begin, 1 << 16) for duration, begin in pieces)
+    table = struct.pack(">I4sII", 16 + len(rows), b"elst", 0, len(pieces)) + rows
+    box = struct.pack(">I4s", 8 + len(table), b"edts") + table
+    for kind in (b"trak", b"moov"):
+        at = data.index(kind) - 4
+        size = int.from_bytes(data[at : at + 4], "big")
+        data = data[:at] + (size + len(box)).to_bytes(4, "big") + data[at + 4 :]
+    at = data.index(b"mdia") - 4
+    path.write_bytes(data[:at] + box + data[at:])
+
+
+def test_edit_lists_of_several_pieces_are_honoured(tmp_path: Path) -> None:
+    """Shown are the first second and the third, as a player does: frames 0 to 9, then 20 to 29."""
+    path = film(tmp_path / "a.mp4", count=40, fps=10, gop=10, options={"bf": "0"})
+    _, whole = everything(path)
+    with av.open(str(path)) as container:
+        tick = container.streams.video[0].time_base.denominator
+    with_edits(path, [(1000, 0), (1000, 2 * tick)])
+    assert read_sample_table(path, 1) is None
+    found = read_clip(path, 0.0, 2.0, 20)
+    assert found.error is None
+    np.testing.assert_array_equal(found.images, whole[[*range(10), *range(20, 30)]])
+    np.testing.assert_allclose(found.times, np.arange(20) / 10)
+
+
+def test_a_trimmed_beginning_is_not_shown(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", count=40, fps=10, gop=10, options={"bf": "0"})
+    _, whole = everything(path)
+    with av.open(str(path)) as container:
+        tick = container.streams.video[0].time_base.denominator
+    with_edits(path, [(2500, round(1.5 * tick))])
+    found = read_clip(path, 0.0, 2.0, 20)
+    np.testing.assert_array_equal(found.images, whole[15:35])
+    assert found.status == "complete"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llavaction.video.layouts import Kind, chunk_length, find_sources, frame_number
+from llavaction.video.layouts import Kind, chunk_length, find_sources
 
 
 def found(root: Path, *files: str) -> list[tuple[str, str]]:
@@ -62,9 +62,5 @@ def test_pictures_beside_videos_are_no_frames(tmp_path: Path) -> None:
     assert found(tmp_path, "day/P01_01.mp4", "day/P01_01.jpg") == [("day/P01_01", "videos")]
 
 
-def test_frame_numbers() -> None:
-    assert frame_number("frame_0000000093.jpg") == 93
-    assert frame_number("img12.PNG") == 12
-    assert frame_number("frame.jpg") is None
-    assert frame_number("frame_12.txt") is None
+def test_kinds_are_text() -> None:
     assert Kind.CHUNKS == "chunks"

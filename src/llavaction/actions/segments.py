@@ -16,7 +16,7 @@ UNLABELLED = -1
 
 
 class Clip(Strict):
-    """A span of a video to look at: half-open ``[start, stop)`` in seconds from the video's first frame."""
+    """A span of a video to look at: half-open ``[start, stop)`` in seconds from the video's beginning."""
 
     video_id: str
     start: float = Field(ge=0, allow_inf_nan=False)

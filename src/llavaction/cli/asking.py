@@ -7,13 +7,14 @@ from typing import Any, get_args
 import click
 
 from llavaction.cli.keys import set_option
+from llavaction.cli.options import frame_rates
 from llavaction.questions.prompts import PromptStyle
 
 _OPTIONS = (
     click.option(
         "--frames", type=int, help="Frames per clip; by default as many as the model was trained with, else 16."
     ),
-    click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted."),
+    frame_rates,
     click.option(
         "--prompt",
         type=click.Choice(get_args(PromptStyle)),

@@ -9,7 +9,7 @@ import click
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, table
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, frame_rates, table
 from llavaction.curation.clips import FPS, SHORT_SIDE
 from llavaction.curation.exports import CLIPS, EXPORTS, export
 from llavaction.curation.llava import read_llava
@@ -18,6 +18,7 @@ from llavaction.curation.mixture import curate as curate_mixture
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.video.library import VideoLibrary
 from llavaction.video.probe import probe
+from llavaction.video.rates import Rates
 
 MOST_SAID = 5
 """Clips that cannot be cut, or only in part, are named up to here."""
@@ -88,7 +89,7 @@ def import_records(file: Path, output: Path, videos: Path | None, json_out: bool
 @click.option("--output", type=FOLDER, required=True, help="The folder to write.")
 @click.option("--video", default="{video_id}.mp4", show_default=True, help="For llava: pattern of a video's path.")
 @click.option("--videos", type=FOLDER, help="Folder of videos; the other formats' clips are cut from it.")
-@click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted.")
+@frame_rates
 @click.option("--clip-fps", default=FPS, show_default=True, help="Frames per second of the clips.")
 @click.option("--clip-side", default=SHORT_SIDE, show_default=True, help="Most pixels of their shorter side.")
 @as_json
@@ -98,7 +99,7 @@ def export_records(
     output: Path,
     video: str,
     videos: Path | None,
-    fps: float | None,
+    fps: Rates | None,
     clip_fps: float,
     clip_side: int,
     json_out: bool,

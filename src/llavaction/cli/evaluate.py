@@ -15,6 +15,7 @@ from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.evaluation.runner import RunConfig, RunResult, run
 from llavaction.questions.schema import Benchmark
 from llavaction.video.library import VideoLibrary
+from llavaction.video.rates import Rates
 
 
 @click.command("eval")
@@ -47,7 +48,7 @@ def evaluate(
     output: Path,
     videos: Path | None,
     annotations: Path | None,
-    fps: float | None,
+    fps: Rates | None,
     retry_failed: bool,
     settings: tuple[str, ...],
     json_out: bool,

@@ -12,9 +12,42 @@ import click
 import yaml
 
 from llavaction.base.errors import InputError
+from llavaction.video.rates import Rates, check_rate, read_rates
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class FrameRates(click.ParamType):
+    """Frames per second: a number, or a file with one per video."""
+
+    name = "rates"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rates:
+        """Read a number or a file.
+
+        Raises:
+            InputError: it is neither.
+        """
+        if not isinstance(value, str):
+            return value
+        if Path(value).is_file():
+            return read_rates(value)
+        try:
+            float(value)
+        except ValueError:
+            problem = f"--fps {value} is neither a number nor a file"
+            raise InputError(problem, hint="give frames per second, or a JSON or CSV file of them") from None
+        return check_rate(value, "--fps")
+
+
+frame_rates = click.option(
+    "--fps",
+    type=FrameRates(),
+    metavar="NUMBER|FILE",
+    help="Images per second in folders of extracted frames: one number, or a file with one per video (JSON of id and "
+    "number; CSV with video_id and fps). By default, fps.json beside the videos.",
+)
 
 as_json = click.option("--json", "json_out", is_flag=True, help="Print the result as JSON, for programs.")
 

@@ -18,6 +18,7 @@ from llavaction.recognition.two_stage import RecognitionConfig
 from llavaction.recognition.two_stage import recognise as recognise_segments
 from llavaction.specialists.predictions import load_predictions
 from llavaction.video.library import VideoLibrary
+from llavaction.video.rates import Rates
 
 
 @click.command("recognise")
@@ -33,7 +34,7 @@ from llavaction.video.library import VideoLibrary
 @asking_options
 @as_json
 def recognise(
-    output: Path, fps: float | None, retry_failed: bool, settings: tuple[str, ...], json_out: bool, **values: Any
+    output: Path, fps: Rates | None, retry_failed: bool, settings: tuple[str, ...], json_out: bool, **values: Any
 ) -> None:
     """Name each segment's action: a specialist proposes, a model chooses. --set gives the backend's own options."""
     options = mapping(settings)

@@ -7,19 +7,20 @@ from pathlib import Path
 import click
 
 from llavaction.base.records import read_json
-from llavaction.cli.options import FILE, FOLDER
+from llavaction.cli.options import FILE, FOLDER, frame_rates
 from llavaction.evaluation.report import write_report
 from llavaction.questions.schema import Benchmark
 from llavaction.video.library import VideoLibrary
+from llavaction.video.rates import Rates
 
 
 @click.command()
 @click.argument("runs", type=FOLDER, nargs=-1, required=True)
 @click.option("--benchmark", type=FOLDER, required=True, help="The benchmark folder the runs were made on.")
 @click.option("--videos", type=FOLDER, help="Folder of the videos, to show the frames of the worst failures.")
-@click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted.")
+@frame_rates
 @click.option("--output", type=FILE, default=Path("report.html"), show_default=True)
-def report(runs: tuple[Path, ...], benchmark: Path, videos: Path | None, fps: float | None, output: Path) -> None:
+def report(runs: tuple[Path, ...], benchmark: Path, videos: Path | None, fps: Rates | None, output: Path) -> None:
     """Write report.html for one or several RUNS on the same benchmark."""
     audit = benchmark / "audit.json"
     write_report(

@@ -10,7 +10,7 @@ import click
 
 from llavaction.bundled import BUNDLED, specialist_folder
 from llavaction.cli.keys import set_option
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, table
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, frame_rates, mapping, table
 from llavaction.specialists.accuracy import GROUPS
 from llavaction.specialists.challenge import SupervisionLevels
 from llavaction.specialists.config import SpecialistConfig
@@ -27,7 +27,7 @@ def source_options(default_split: str) -> Callable[[Command], Command]:
             click.option(
                 "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="Processes that decode."
             ),
-            click.option("--fps", type=float, help="Frame rate at which folders of extracted frames were extracted."),
+            frame_rates,
             click.option("--split", default=default_split, show_default=True, help="Split of the annotations."),
             click.option("--videos", type=FOLDER, required=True, help="Folder of the videos."),
             click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files."),

@@ -17,6 +17,7 @@ from llavaction.base.fingerprints import FileFacts
 from llavaction.base.progress import progress
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.video.library import VideoLibrary
+from llavaction.video.rates import Rates
 
 DECODED_AT_ONCE = 16
 
@@ -51,7 +52,7 @@ class Footage:
         videos: folder of the videos, in any layout that :class:`VideoLibrary` reads.
         config: frames, size, and how much memory may be used for keeping them.
         workers: processes that decode; 0 decodes here. The result does not depend on it.
-        fps: frame rate of folders of extracted frames, where there are such.
+        fps: frame rate of folders of extracted frames, where there are such; see :class:`VideoLibrary`.
 
     Raises:
         InputError: there is no such folder of videos, or it has none of the segments' videos.
@@ -68,7 +69,7 @@ class Footage:
         videos: str | Path,
         config: SpecialistConfig,
         workers: int = 0,
-        fps: float | None = None,
+        fps: Rates | None = None,
     ) -> None:
         self.segments, self.config, self.faults = list(segments), config, Faults()
         self._library, self._workers = VideoLibrary(videos, fps=fps), workers

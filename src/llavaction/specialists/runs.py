@@ -22,6 +22,7 @@ from llavaction.specialists.labels import SpecialistLabels
 from llavaction.specialists.networks import with_checkpoint
 from llavaction.specialists.scores import score_segments
 from llavaction.specialists.training import train_specialist
+from llavaction.video.rates import Rates
 
 Log = Callable[[str], None]
 PREDICTIONS, FOLDS = "predictions.jsonl", "folds.json"
@@ -36,7 +37,7 @@ class Source:
         videos: folder of the videos, in any layout.
         split: which split.
         workers: processes that decode.
-        fps: frame rate of folders of extracted frames, where there are such.
+        fps: frame rate of folders of extracted frames, where there are such; see :class:`VideoLibrary`.
         unlabelled: segments without classes will do, see :meth:`EpicKitchens.segments`.
     """
 
@@ -44,7 +45,7 @@ class Source:
     videos: Path
     split: str
     workers: int = 0
-    fps: float | None = None
+    fps: Rates | None = None
     unlabelled: bool = False
 
     @cached_property

@@ -7,7 +7,8 @@ and what comes out equals a decode of the whole file from its beginning.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, groupby
 from pathlib import Path
 from types import TracebackType
@@ -20,16 +21,19 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import ArrayLike, NDArray
 
+from llavaction.video.damage import OWNS_UP, Run
+from llavaction.video.entry import NOT_INTERLACED, EntryPoints
 from llavaction.video.errors import CorruptVideoError, VideoError
 from llavaction.video.frames import Frames, Sheet, Side, Size
-from llavaction.video.h264 import is_unreferenced, length_size
-from llavaction.video.index import FrameIndex, choose_stream, frame_index, open_container, reason
+from llavaction.video.h264 import is_unreferenced
+from llavaction.video.index import FrameIndex, frame_index
+from llavaction.video.opening import STILL_CODECS, choose_stream, decoder_options, open_container, packets_of, reason
 from llavaction.video.pictures import to_image
 from llavaction.video.plan import plan_clip, plan_times
 from llavaction.video.sampling import Draws, Timeline
 
-NOT_INTERLACED = {0, 1}
-"""Field orders (unknown, progressive) with which unreferenced pictures are skipped; a field may lack its mark."""
+WAITED_FOR = 32
+"""Packets after which a picture that has not come out will not: decoders hold back 16 at most."""
 
 
 class VideoReader:
@@ -56,20 +60,36 @@ class VideoReader:
         self.path = Path(path)
         self._stream_number, self._threads = stream, threads
         self._reformatter = VideoReformatter()
-        self._open(quickly=True)
-        self.index: FrameIndex = frame_index(self.path, self._container, self._stream)
+        self._quickly = True
+        self._open()
+        try:
+            self.index: FrameIndex = frame_index(self.path, self._container, self._stream)
+            if len(self.index.pts) == 1 and stream is None and self.has_audio and self._entries.codec in STILL_CODECS:
+                raise CorruptVideoError("holds sound and one still picture, no video", file=self.path)
+        except BaseException:
+            self._container.close()
+            raise
+        if self.index.learnt.needs_care:
+            self._quickly = False
+            self._reopen()
 
-    def _open(self, *, quickly: bool) -> None:
-        self._container = open_container(self.path, quickly=quickly)
+    def _open(self) -> None:
+        self._container = open_container(self.path, quickly=self._quickly)
         self.video_streams, self.has_audio = len(self._container.streams.video), bool(self._container.streams.audio)
-        self._stream = choose_stream(self._container, self._stream_number, self.path)
+        try:
+            self._stream = choose_stream(self._container, self._stream_number, self.path)
+        except VideoError:
+            self._container.close()
+            raise
         self._decoder = self._stream.codec_context
-        self._length_size = length_size(self._decoder.extradata)
+        self._entries = EntryPoints(self._decoder)
+        self._decoder.options = decoder_options(self._entries.codec)
         self._decoder.thread_type, self._decoder.thread_count = "SLICE", self._threads
+        self._is_introduced = False
 
     def _reopen(self) -> None:
         self._container.close()
-        self._open(quickly=False)
+        self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -101,8 +121,6 @@ class VideoReader:
         """
         for packet in chain(self._packets(None), [None]):
             pictures = self._decode(packet)
-            if pictures is None:
-                break
             if pictures:
                 self._decoder.flush_buffers()
                 return pictures[0]
@@ -154,9 +172,11 @@ class VideoReader:
             self._decode_in_order(sheet, size, side)
         else:
             self._decode_by_key(sheet, size, side, back=0)
-            if sheet.open:
+            if sheet.open and self._quickly:
+                self._quickly = False
                 self._reopen()
                 self._decode_by_key(sheet, size, side, back=1)
+                self.index.learnt.needs_care = not sheet.open
         return sheet.finish(self.timeline.times[sheet.wanted], error, str(self.path))
 
     def _decode_by_key(self, sheet: Sheet, size: Size, side: Side, *, back: int) -> None:
@@ -164,52 +184,79 @@ class VideoReader:
         index = self.index
 
         def key_of(frame: int) -> int:
-            return max(int(np.searchsorted(index.keys, index.pts[frame], side="right")) - 1 - back, 0)
+            return max(int(np.searchsorted(index.keys, index.pts[frame], side="right")) - 1 - back, -1)
 
         for key, members in groupby(sheet.open, key_of):
             wanted = {int(index.pts[frame]): frame for frame in members}
-            waiting = set(wanted)
-            finished = True
-            for packet in self._packets_from(key):
-                if packet.pts not in wanted and self._is_needless(packet):
-                    continue
-                pictures = self._decode(packet)
-                finished = pictures is not None
-                self._keep(pictures or [], wanted, sheet, size, side)
-                waiting.discard(packet.pts)
-                if not finished or not waiting:
-                    break
-            if finished:
-                self._keep(self._decode(None) or [], wanted, sheet, size, side)
-            self._decoder.flush_buffers()
+            for pts, image in self._group(key, wanted, sheet.picture_size or size, side).items():
+                sheet.put(wanted[pts], image)
+
+    def _group(self, key: int, wanted: Iterable[int], size: Size, side: Side) -> dict[int, NDArray[np.uint8]]:
+        """Decode from a key until the wanted pictures are in; by timestamp, those that no damage has reached.
+
+        Damage reaches every picture decoded after it.
+        """
+        run = Run(recovering=key < 0 and self._entries.codec == "h264")
+        images: dict[int, NDArray[np.uint8]] = {}
+        waiting, all_wanted = set(wanted), set(wanted)
+
+        def take(pictures: list[VideoFrame]) -> None:
+            for picture in pictures:
+                if run.is_whole(picture) and picture.pts in all_wanted:
+                    images[picture.pts] = to_image(picture, size, side, self._reformatter)
+
+        two_packets_a_frame = self._entries.codec == "h264" and self._decoder.field_order not in NOT_INTERLACED
+        self._begin_anew()
+        for packet in self._packets_from(key):
+            pts, is_last = int(packet.pts or 0), not waiting
+            if pts not in all_wanted and self._is_needless(packet):
+                continue
+            run.feed(pts)
+            waiting.discard(pts)
+            pictures = self._decode(packet)
+            take(pictures or [])
+            if (pictures is None and run.breaks(pts)) or (not waiting and (is_last or not two_packets_a_frame)):
+                break
+        take(self._decode(None) or [])
+        if self._entries.codec not in OWNS_UP:
+            run.find_silent_losses(self.index.pts)
+        return {pts: image for pts, image in images.items() if run.is_sound(pts)}
 
     def _is_needless(self, packet: Packet) -> bool:
         """Whether no other picture refers to this one. Asked of H.264 only: in HEVC the mark leaves out some layers."""
-        if self._decoder.name != "h264" or self._decoder.field_order not in NOT_INTERLACED:
+        if self._entries.codec != "h264" or self._decoder.field_order not in NOT_INTERLACED:
             return False
-        return is_unreferenced(memoryview(packet), self._length_size)
+        return is_unreferenced(memoryview(packet), self._entries.prefix)
 
     def _decode_in_order(self, sheet: Sheet, size: Size, side: Side) -> None:
-        """Fill the sheet by counting the pictures the decoder puts out from the beginning of the file."""
-        if not sheet.open:
+        """Fill the sheet from a stream without timestamps, whose packets are known by their number."""
+        index = self.index
+
+        def key_of(frame: int) -> int:
+            return int(np.searchsorted(index.keys, frame, side="right")) - 1
+
+        readable = [frame for frame in sheet.open if index.pts[frame] >= 0]
+        if not readable:
             return
-        last, number = sheet.open[-1], 0
-        for packet in chain(self._packets(None), [None]):
-            pictures = self._decode(packet)
-            if pictures is None:
-                return
-            for picture in pictures:
-                picture.pts = number
-                number += 1
-            self._keep(pictures, {frame: frame for frame in sheet.open}, sheet, size, side)
-            if number > last:
-                return
+        packets, following = enumerate(self._packets(None)), 0
+        for key, members in groupby(readable, key_of):
+            wanted = {int(index.pts[frame]): frame for frame in members}
+            begin, last = int(index.seek_to[key]) if key >= 0 else 0, max(wanted)
+            if following <= begin:
+                self._begin_anew()
+            for number, packet in packets:
+                following = number + 1
+                if number < begin:
+                    continue
+                packet.pts = number
+                self._keep(self._decode(packet) or [], wanted, sheet, size, side)
+                if not wanted or number > last + WAITED_FOR:
+                    break
+            else:
+                self._keep(self._decode(None) or [], wanted, sheet, size, side)
 
     def _decode(self, packet: Packet | None) -> list[VideoFrame] | None:
-        """Pictures that come out; None where the packet is damaged.
-
-        After damage the pictures still held back by the decoder are given up: some of them may be damaged too.
-        """
+        """Pictures that come out; None where the packet is damaged."""
         if packet is not None and packet.is_corrupt:
             return None
         try:
@@ -217,13 +264,43 @@ class VideoReader:
         except av.error.FFmpegError:
             return None
 
+    def _begin_anew(self) -> None:
+        """Forget all pictures, but not what the stream's first packet says of the encoder."""
+        if not self._is_introduced and self.index.prelude:
+            with suppress(av.error.FFmpegError):
+                self._decoder.decode(Packet(self.index.prelude))
+        self._is_introduced = True
+        if self._decoder.is_open:
+            self._decoder.flush_buffers()
+
     def _keep(self, pictures: list[VideoFrame], wanted: dict[int, int], sheet: Sheet, size: Size, side: Side) -> None:
+        """Put the wanted pictures on the sheet and strike them out."""
         for picture in pictures:
             if picture.pts in wanted and not picture.is_corrupt:
                 image = to_image(picture, sheet.picture_size or size, side, self._reformatter)
-                sheet.put(wanted[picture.pts], image)
+                sheet.put(wanted.pop(picture.pts), image)
 
     def _packets_from(self, key: int) -> Iterator[Packet]:
+        """Packets in decoding order from a key on; from an earlier one if decoding cannot begin there after all.
+
+        Before the first key lies the file's beginning.
+        """
+        no_entries = self.index.learnt.no_entries
+        while key >= 0:
+            if key not in no_entries:
+                packets = self._packets_behind(key)
+                first = next(packets, None)
+                if first is None:
+                    return
+                if self._entries.accepts(first):
+                    yield first
+                    yield from packets
+                    return
+                no_entries.add(key)
+            key -= 1
+        yield from self._packets(None)
+
+    def _packets_behind(self, key: int) -> Iterator[Packet]:
         """Packets in decoding order from a keyframe on; from the file's first one should seeking go too far."""
         begin, found = int(self.index.keys[key]), False
         for target in (int(self.index.seek_to[key]), None):
@@ -241,13 +318,12 @@ class VideoReader:
         try:
             if seek_to is None:
                 self._reopen()
+                self._begin_anew()
             else:
                 self._container.seek(seek_to, stream=self._stream)
-            for packet in self._container.demux(self._stream):
-                if packet.size:
-                    yield packet
         except av.error.FFmpegError:
             return
+        yield from packets_of(self._container, self._stream)
 
 
 def read_clip(
@@ -267,7 +343,7 @@ def read_clip(
 
     Args:
         path: the video file.
-        start: seconds from the video's first frame; a negative start counts as 0.
+        start: seconds from the video's beginning; a negative start counts as 0.
         stop: None for the video's end.
         count: how many frames; where the clip has fewer, frames repeat.
         size: None for the video's own, pixels of one side, or (height, width); applies to the picture as seen.
@@ -303,7 +379,7 @@ def read_times(
     threads: int = 1,
     strict: bool = False,
 ) -> Frames:
-    """Read the frames on show at given seconds from the video's first frame: the last one that has begun by then.
+    """Read the frames on show at given seconds from the video's beginning: the last one that has begun by then.
 
     Times past the video's end are given its last frame and a ShortVideoError; otherwise as :func:`read_clip`.
 
@@ -328,7 +404,7 @@ def _checked(frames: Frames, strict: bool) -> Frames:
 def read_all(
     path: str | Path, *, size: Size = None, side: Side = "short", stream: int | None = None
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """Decode a whole file from its beginning: (seconds from the first frame, uint8 [height, width, 3] RGB) a frame.
+    """Decode a whole file from its beginning: (seconds from there, uint8 [height, width, 3] RGB) a frame.
 
     Where the file's timestamps fall or are missing, frames are timed by their order and the average rate.
 
@@ -338,17 +414,19 @@ def read_all(
     """
     with VideoReader(path, stream=stream) as video:
         by_order, rate = video.index.by_order, float(video.timeline.rate)
+        first, begin = int(video.index.pts[0]), float(video.timeline.times[0])
     with open_container(path) as container:
         chosen = choose_stream(container, stream, path)
         chosen.codec_context.thread_type, chosen.codec_context.thread_count = "SLICE", 1
-        first, reformatter = None, VideoReformatter()
+        reformatter = VideoReformatter()
         try:
-            for number, picture in enumerate(container.decode(chosen)):
+            packets = chain(packets_of(container, chosen, strict=True), [None])
+            pictures = chain.from_iterable(chosen.codec_context.decode(packet) for packet in packets)
+            for number, picture in enumerate(pictures):
                 if picture.is_corrupt:
                     raise CorruptVideoError(f"damaged: frame {number} is not whole", file=path)
-                ticks = picture.pts or 0
-                first = ticks if first is None else first
-                time = number / rate if by_order else float((ticks - first) * (chosen.time_base or 1))
+                ticks = (picture.pts or 0) - first
+                time = number / rate if by_order else begin + float(ticks * (chosen.time_base or 1))
                 yield time, to_image(picture, size, side, reformatter)
         except av.error.FFmpegError as error:
             raise CorruptVideoError(f"damaged: {reason(error)}", file=path) from None

@@ -29,7 +29,7 @@ class Frames:
     Attributes:
         images: uint8 [frames, height, width, 3] RGB, turned the way the video is meant to be seen; [0, 0, 0, 3] where
             nothing could be decoded.
-        times: float64 [frames], when each frame begins, in seconds from the video's first frame.
+        times: float64 [frames], when each frame begins, in seconds from the video's beginning.
         error: what kept the clip from being complete; None if nothing did. Its ``missing`` names the rows for which
             another frame stands in.
     """

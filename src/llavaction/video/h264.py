@@ -13,14 +13,15 @@ RECOVERY_POINT = 6
 START_CODE = b"\x00\x00\x01"
 
 
-def length_size(extradata: bytes | None) -> int | None:
+def length_size(extradata: bytes | None, codec: str = "h264") -> int | None:
     """Bytes of the length before each unit, by the decoder configuration; None where start codes separate the units."""
-    if extradata and len(extradata) > 4 and extradata[0] == 1:
-        return (extradata[4] & 3) + 1
+    at = {"h264": 4, "hevc": 21}.get(codec)
+    if extradata and at is not None and len(extradata) > at and extradata[0] == 1:
+        return (extradata[at] & 3) + 1
     return None
 
 
-def _units(picture: memoryview, prefix: int | None) -> Iterator[memoryview]:
+def units(picture: memoryview, prefix: int | None) -> Iterator[memoryview]:
     """The units of a coded picture, each from its header byte on."""
     if prefix is not None:
         at = 0
@@ -37,31 +38,43 @@ def _units(picture: memoryview, prefix: int | None) -> Iterator[memoryview]:
             begin = end
 
 
+def without_pictures(picture: memoryview, prefix: int | None) -> bytes:
+    """The units of a coded picture that are no slices: parameters, and what the encoder says of itself."""
+    kept = [bytes(unit) for unit in units(picture, prefix) if len(unit) and not SLICE <= unit[0] & 31 <= IDR_SLICE]
+    return b"".join((len(unit).to_bytes(prefix, "big") if prefix else START_CODE) + unit for unit in kept)
+
+
 def is_unreferenced(picture: memoryview, prefix: int | None) -> bool:
-    """Whether no other picture refers to this one: its first slice is a plain one marked so. False where unclear."""
-    for unit in _units(picture, prefix):
+    """Whether no other picture refers to this one: its slices are plain ones marked so. False where unclear."""
+    found = False
+    for unit in units(picture, prefix):
         if not len(unit):
             return False
         kind = unit[0] & 31
         if SLICE <= kind <= IDR_SLICE:
-            return kind == SLICE and unit[0] >> 5 == 0
-    return False
+            if kind != SLICE or unit[0] >> 5 != 0:
+                return False
+            found = True
+    return found
 
 
 def can_begin(picture: memoryview, prefix: int | None) -> bool:
-    """Whether decoding can begin here: an IDR picture, or one that carries a recovery point."""
-    for unit in _units(picture, prefix):
+    """Whether decoding can begin here: an IDR picture, or one that says all is exact from here on.
+
+    A recovery point may lie pictures ahead (intra refresh) or be approximate; those are not begun at.
+    """
+    for unit in units(picture, prefix):
         if not len(unit):
             return False
         kind = unit[0] & 31
-        if kind == IDR_SLICE or (kind == SUPPLEMENT and _tells_recovery(unit[1:])):
+        if kind == IDR_SLICE or (kind == SUPPLEMENT and _recovers_at_once(unit[1:])):
             return True
         if kind == SLICE:
             return False
     return False
 
 
-def _tells_recovery(messages: memoryview) -> bool:
+def _recovers_at_once(messages: memoryview) -> bool:
     at = 0
     while at + 2 < len(messages):
         numbers = []
@@ -73,7 +86,7 @@ def _tells_recovery(messages: memoryview) -> bool:
                 return False
             number, at = number + messages[at], at + 1
             numbers.append(number)
-        if numbers[0] == RECOVERY_POINT:
-            return True
+        if numbers[0] == RECOVERY_POINT:  # recovery_frame_cnt 0 is the bit 1; then exact_match_flag
+            return at < len(messages) and messages[at] >> 6 == 0b11
         at += numbers[1]
     return False

@@ -14,22 +14,21 @@ One file per segment looks like whole videos; the names tell (see :class:`llavac
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
+from llavaction.video.sequences import is_image
+
 VIDEO_SUFFIXES = {
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".gif",
     ".3gp", ".ogv",
 }  # fmt: skip
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
-
 PLAIN_FOLDERS = {"rgb_frames", "frames", "rgb", "images", "img"}
 """Names of frame folders that say nothing; the video is then named by the folder above."""
 
-LEFT_OUT = {"flow_frames", "flow"}
+LEFT_OUT = {"flow_frames", "flow", "flow_x", "flow_y", "depth", "masks"}
 """Folders that hold something else than pictures of the video."""
 
 DEEPEST = 6
@@ -37,8 +36,6 @@ DEEPEST = 6
 
 LOOKED_AT = 64
 """Entries of a folder by which it is judged to hold the frames of a video; it may hold a million."""
-
-_NUMBERED = re.compile(r"(\d+)$")
 
 
 class Kind(StrEnum):
@@ -72,29 +69,29 @@ class Source:
 
 
 def find_sources(root: Path) -> list[Source]:
-    """Every video under ``root``, by name; hidden files and folders are left out."""
-    return sorted(_search(root, root, DEEPEST), key=lambda source: (source.name, source.kind, source.path))
+    """Every video under ``root``, by name; hidden files and folders are left out.
+
+    Links are followed, but no folder is entered by more than one of them: a link back up leads nowhere new.
+    """
+    linked = {os.path.realpath(root)}
+    return sorted(_search(root, root, DEEPEST, linked), key=lambda source: (source.name, source.kind, source.path))
 
 
-def frame_number(path: str) -> int | None:
-    """The number an image file's name ends with; None for other files."""
-    stem, suffix = os.path.splitext(path)  # noqa: PTH122 (folders may hold a million of them)
-    found = _NUMBERED.search(stem) if suffix.lower() in IMAGE_SUFFIXES else None
-    return int(found.group(1)) if found else None
-
-
-def _search(folder: Path, root: Path, depth: int) -> Iterator[Source]:
+def _search(folder: Path, root: Path, depth: int, linked: set[str]) -> Iterator[Source]:
     if folder != root and _holds_frames(folder):
         named = folder.parent if folder.name.lower() in PLAIN_FOLDERS and folder.parent != root else folder
         yield Source(Kind.FRAMES, folder, named.relative_to(root).as_posix())
         return
     folders, videos = [], []
     with os.scandir(folder) as entries:
-        for entry in entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                folders.append(Path(entry.path))
+                target = os.path.realpath(entry.path) if entry.is_symlink() else None
+                if target not in linked:
+                    folders.append(Path(entry.path))
+                    linked.update([target] if target else [])
             elif _suffix(entry.name) in VIDEO_SUFFIXES:
                 videos.append(Path(entry.path))
     chunks = _chunks(folder, videos) if folder != root else ()
@@ -105,7 +102,7 @@ def _search(folder: Path, root: Path, depth: int) -> Iterator[Source]:
             yield Source(Kind.VIDEO, video, _without_suffix(video.relative_to(root).as_posix()))
     for inner in sorted(folders):
         if depth > 1 and inner.name.lower() not in LEFT_OUT:
-            yield from _search(inner, root, depth - 1)
+            yield from _search(inner, root, depth - 1, linked)
 
 
 def _suffix(name: str) -> str:
@@ -124,7 +121,7 @@ def _holds_frames(folder: Path) -> bool:
                 break
             if _suffix(entry.name) in VIDEO_SUFFIXES:
                 return False
-            numbered += frame_number(entry.name) is not None
+            numbered += is_image(entry.name)
     return numbered > 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from llavaction.video.errors import MissingVideoError, VideoError
 from llavaction.video.frames import Frames, Side, Size
 from llavaction.video.layouts import Kind, Source, find_sources
 from llavaction.video.pieces import read_chunks, read_images
+from llavaction.video.rates import FILE_NAME, Rate, Rates, rate_of, read_rates
 from llavaction.video.sampling import Draws
 
 PREFERENCE = (Kind.VIDEO, Kind.CHUNKS, Kind.FRAMES)
@@ -35,18 +36,21 @@ class VideoLibrary:
 
     Args:
         root: the folder.
-        fps: frames per second at which frame folders were extracted: one number, or one per video id. Image files do
-            not tell it, so it has no default; the other layouts do not use it.
+        fps: frames per second at which frame folders were extracted: one number, or one per video id, see
+            :mod:`llavaction.video.rates`. None takes the file ``fps.json`` of the folder, if there is one. Image files
+            do not tell it, so it has no other default; the other layouts do not use it.
 
     Raises:
         MissingVideoError: there is no such folder, or it holds no video.
+        InputError: the folder's ``fps.json`` cannot be read.
     """
 
-    def __init__(self, root: str | Path, fps: float | Mapping[str, float] | None = None) -> None:
+    def __init__(self, root: str | Path, fps: Rates | None = None) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
             raise MissingVideoError("no such folder of videos", file=self.root)
-        self._fps = fps
+        listed = self.root / FILE_NAME
+        self._rates: Rates | None = read_rates(listed) if fps is None and listed.is_file() else fps
         self._sources = find_sources(self.root)
         if not self._sources:
             raise MissingVideoError(
@@ -152,22 +156,21 @@ class VideoLibrary:
             return read_clip(source.path, start, stop, count, size=size, side=side, jitter=jitter)
         if source.kind is Kind.CHUNKS:
             return read_chunks(source, start, stop, count, size=size, side=side, jitter=jitter)
-        fps = self._frame_rate(source)
-        return read_images(source, start, stop, count, fps=fps, size=size, side=side, jitter=jitter)
+        rate = self._frame_rate(source)
+        return read_images(source, start, stop, count, rate=rate, size=size, side=side, jitter=jitter)
 
-    def _frame_rate(self, source: Source) -> float:
-        if self._fps is None:
-            raise InputError(
-                "is a folder of images, which do not tell their frame rate",
-                file=source.path,
-                hint="give fps, the frames per second at which they were extracted (one number, or one per video)",
-            )
-        if not isinstance(self._fps, Mapping):
-            return self._fps
-        for name in (source.video_id, source.name):
-            if name in self._fps:
-                return self._fps[name]
-        raise VideoError(f"no frame rate is known for video '{source.video_id}'", file=source.path)
+    def _frame_rate(self, source: Source) -> Rate:
+        found = rate_of(self._rates, (source.video_id, source.name))
+        if found is not None:
+            return found
+        if self._rates is not None:
+            raise VideoError(f"no frame rate is known for video '{source.video_id}'", file=source.path)
+        raise InputError(
+            "is a folder of images, which do not tell their frame rate",
+            file=source.path,
+            hint="give fps, the frames per second at which they were extracted: one number, or one per video in a file "
+            f"such as {FILE_NAME} beside the videos",
+        )
 
     def _find(self, video_id: str, segment_id: str | None) -> tuple[Source, bool]:
         """Where a video is kept, or else its segment; and whether it is the segment."""
@@ -182,7 +185,8 @@ class VideoLibrary:
     def _best(self, name: str, found: list[Source]) -> Source:
         spelled = [source for source in found if name in (source.name, source.video_id, source.path.name)]
         best = min(spelled or found, key=lambda source: PREFERENCE.index(source.kind))
-        rivals = [source for source in spelled or found if source.kind is best.kind]
+        alike = [source for source in spelled or found if source.kind is best.kind]
+        rivals = list({_identity(source.path): source for source in reversed(alike)}.values())[::-1]
         if len(rivals) > 1:
             places = ", ".join(str(source.path.relative_to(self.root)) for source in rivals[:4])
             problem = f"{len(rivals)} videos are called '{name}': {places}"
@@ -194,3 +198,12 @@ class VideoLibrary:
         alike = [name for name in known if name[:3].casefold() == video_id[:3].casefold()] or known
         near = difflib.get_close_matches(video_id, alike[:NAMES_COMPARED], n=1)
         return f"did you mean '{near[0]}'?" if near else f"there are, for example: {', '.join(known[:3])}"
+
+
+def _identity(path: Path) -> object:
+    """What tells a file or folder from others whatever it is called: links lead to the same one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return path
+    return status.st_dev, status.st_ino

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,10 @@ LARGEST_MOOV = 1 << 28
 
 MOST_SAMPLES = 1 << 26
 """Samples of one track (12 days at 60 fps); a damaged count beyond it must not take the memory."""
+
+
+COUNTS = {b"stsz": 12, b"stz2": 12, b"trun": 8, b"cmvd": 4}
+"""Boxes that claim a number of samples (of bytes, for a compressed header), and how far behind their name it stands."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ def read_sample_table(path: str | Path, track_id: int) -> SampleTable | None:
         moov = _read_moov(Path(path))
         for kind, track in _boxes(moov):
             if kind == b"trak" and _track_id(track) == track_id:
+                _refuse_cuts(track)
                 return _table(_descend(track, b"mdia", b"minf", b"stbl"))
     except (OSError, LookupError, ValueError, struct.error):
         pass
@@ -52,27 +58,33 @@ def read_sample_table(path: str | Path, track_id: int) -> SampleTable | None:
 def _read_moov(path: Path) -> memoryview:
     with path.open("rb") as stream:
         end = stream.seek(0, 2)
-        at = 0
-        while at + 8 <= end:
-            stream.seek(at)
-            head = stream.read(16)
-            size, kind = struct.unpack(">I4s", head[:8])
-            begin = at + 8
-            if size == 1:
-                size, begin = struct.unpack(">Q", head[8:16])[0], at + 16
-            elif size == 0:
-                size = end - at
-            if size < begin - at:
-                raise ValueError("box smaller than its header")
+        for kind, begin, stop in _outer_boxes(stream, end):
             if kind == b"moof":
                 raise ValueError("fragmented file: the movie header does not list the samples")
             if kind == b"moov":
-                if at + size > end or size > LARGEST_MOOV:
+                if stop > end or stop - begin > LARGEST_MOOV:
                     raise ValueError("movie header cut off")
                 stream.seek(begin)
-                return memoryview(stream.read(at + size - begin))
-            at += size
+                return memoryview(stream.read(stop - begin))
     raise LookupError("no movie header")
+
+
+def _outer_boxes(stream: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, begin and end of the content of each box of a file, until one does not make sense."""
+    at = 0
+    while at + 8 <= end:
+        stream.seek(at)
+        head = stream.read(16)
+        size, kind = struct.unpack(">I4s", head[:8])
+        begin = at + 8
+        if size == 1 and len(head) == 16:
+            size, begin = struct.unpack(">Q", head[8:16])[0], at + 16
+        elif size == 0:
+            size = end - at
+        if size < begin - at:
+            return
+        yield kind, begin, at + size
+        at += size
 
 
 def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
@@ -108,6 +120,18 @@ def _track_id(track: memoryview) -> int:
     return int(struct.unpack_from(">I", header, 20 if header[0] == 1 else 12)[0])
 
 
+def _refuse_cuts(track: memoryview) -> None:
+    """Leave tracks whose edit list shows several pieces to FFmpeg: which samples it drops is not in the tables."""
+    edits = _child(track, b"edts")
+    table = None if edits is None else _child(edits, b"elst")
+    if table is None:
+        return
+    count, wide = struct.unpack_from(">I", table, 4)[0], table[0] == 1
+    pieces = [struct.unpack_from(">Qq" if wide else ">Ii", table, 8 + n * (20 if wide else 12)) for n in range(count)]
+    if sum(media_time >= 0 for _, media_time in pieces) > 1:
+        raise ValueError("several pieces")
+
+
 def _rows(box: memoryview, columns: int) -> NDArray[np.int64]:
     """The table of a full box: version and flags, number of rows, then ``columns`` 32-bit numbers a row."""
     count = struct.unpack_from(">I", box, 4)[0]
@@ -139,3 +163,33 @@ def _table(tables: memoryview) -> SampleTable:
         is_key[:] = False
         is_key[_rows(keys_box, 1)[:, 0] - 1] = True
     return SampleTable(dts, pts, is_key)
+
+
+def check_claims(path: str | Path) -> None:
+    """Refuse an MP4 or QuickTime file whose header claims more samples than the file has bytes.
+
+    FFmpeg fills its index by the claim: 20 bytes that say "a thousand million samples" take 24 GB.
+
+    Raises:
+        ValueError: a track or a fragment claims so.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            end = stream.seek(0, 2)
+            for kind, begin, stop in _outer_boxes(stream, end):
+                if kind in {b"moov", b"moof"}:
+                    stream.seek(begin)
+                    _check_counts(stream.read(min(stop - begin, LARGEST_MOOV)), end)
+    except OSError:
+        return  # FFmpeg says it better
+
+
+def _check_counts(header: bytes, most: int) -> None:
+    for kind, offset in COUNTS.items():
+        at = header.find(kind, 4)
+        while at >= 0:
+            size, limit = struct.unpack_from(">I", header, at - 4)[0], LARGEST_MOOV if kind == b"cmvd" else most
+            fits = 12 <= size <= len(header) - at + 4 and at + offset + 4 <= len(header)
+            if fits and struct.unpack_from(">I", header, at + offset)[0] > limit:
+                raise ValueError("its header claims more samples than the file has bytes")
+            at = header.find(kind, at + 4)

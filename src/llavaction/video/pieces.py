@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from llavaction.video.decode import VideoReader
-from llavaction.video.errors import CorruptVideoError, MissingVideoError, ShortVideoError, VideoError
-from llavaction.video.frames import Frames, Sheet, Side, Size, target_size
-from llavaction.video.layouts import Source, chunk_length, frame_number
+from llavaction.video.errors import MissingVideoError, ShortVideoError, VideoError
+from llavaction.video.frames import Frames, Sheet, Side, Size
+from llavaction.video.images import read_image
+from llavaction.video.layouts import Source, chunk_length
 from llavaction.video.plan import OVERHANG, check_span, plan_clip, rows_outside
+from llavaction.video.rates import Rate
 from llavaction.video.sampling import Draws, Timeline, chunk_reads, last_chunk
+from llavaction.video.sequences import ImageSequence, image_sequence
 
 ENDLESS = 1 << 30
 """Seconds per chunk where a video has only one, which begins at 0."""
@@ -55,7 +54,7 @@ def read_chunks(
         stop = end if stop is None else stop
         check_span(start, stop, source.path)
         fault = chunks.fault_at_end(start, stop, end, OVERHANG / rate)
-        past = rows_outside(start, stop, count, end) if fault is not None else ()
+        past = rows_outside(start, stop, count, 0.0, end) if fault is not None else ()
         reads = chunk_reads(
             max(start, 0.0),
             stop,
@@ -149,22 +148,22 @@ def read_images(
     stop: float | None,
     count: int,
     *,
-    fps: float,
+    rate: Rate,
     size: Size = None,
     side: Side = "short",
     jitter: Draws | None = None,
 ) -> Frames:
-    """Frames of a clip of a video kept as numbered images.
+    """Frames of a clip of a video kept as numbered images, see :mod:`llavaction.video.sequences`.
 
-    Numbers count from 1, or from 0 where there is an image 0. The published rule chooses the frames; one that is not
-    there or cannot be read is stood in for by another of the clip, and the error says so.
+    The published rule chooses the frames; one that is not there or cannot be read is stood in for by another of the
+    clip, and the error says so.
 
     Args:
         source: the folder.
         start: as for :func:`llavaction.video.decode.read_clip`, and so are the other arguments.
         stop: see there.
         count: see there.
-        fps: frames per second at which the images were extracted.
+        rate: how fast the images follow each other. Images named by time need none but for what it says of names.
         size: see there.
         side: see there.
         jitter: see there.
@@ -172,40 +171,33 @@ def read_images(
     Raises:
         EmptyClipError: the clip holds no time.
         ShortVideoError: the images end before the clip starts.
+        VideoError: it is not clear which images are the film's, or how fast they follow each other.
         InputError: ``count`` or ``size`` is less than 1.
     """
-    files = _numbered(str(source.path), source.path.stat().st_mtime_ns)
-    first = min(1, *files)
-    rate = Fraction(fps).limit_denominator(1001)
-    timeline = Timeline(np.arange(max(files) - first + 1) / float(rate), rate)
-    indices, fault = plan_clip(timeline, start, stop, count, source.path, jitter=jitter)
+    sequence = image_sequence(source.path, source.path.stat().st_mtime_ns, rate.images, rate.first)
+    timeline = _timeline(sequence, rate, source.path)
+    try:
+        indices, fault = plan_clip(timeline, start, stop, count, source.path, jitter=jitter)
+    except ShortVideoError as error:
+        raise type(error)(error.problem, file=error.file, hint=sequence.counted, missing=error.missing) from None
     sheet = Sheet(list(indices))
     problem: VideoError | None = fault
     for index in sheet.open:
-        name = files.get(index + first)
+        name = sequence.files.get(index)
         if name is None:
-            problem = problem or MissingVideoError(f"image number {index + first} is missing", file=source.path)
+            missing = f"image number {sequence.number(index)} is missing"
+            problem = problem or MissingVideoError(missing, file=source.path)
             continue
         try:
-            sheet.put(index, _image(source.path / name, sheet.picture_size or size, side))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            problem = problem or CorruptVideoError(f"cannot be read as an image: {error}", file=source.path / name)
+            sheet.put(index, read_image(source.path / name, sheet.picture_size or size, side))
+        except VideoError as error:
+            problem = problem or error
     return sheet.finish(timeline.times[indices], problem, str(source.path))
 
 
-@lru_cache(maxsize=16)
-def _numbered(folder: str, changed: int) -> dict[int, str]:
-    """File name of each image by number; ``changed`` (the folder's time stamp) keeps an old listing from being used."""
-    del changed
-    with os.scandir(folder) as entries:
-        names = sorted((entry.name for entry in entries if not entry.name.startswith(".")), reverse=True)
-    return {number: name for name in names if (number := frame_number(name)) is not None}
-
-
-def _image(path: Path, size: Size, side: Side) -> NDArray[np.uint8]:
-    with Image.open(path) as opened:
-        picture = opened.convert("RGB")
-    height, width = target_size(picture.height, picture.width, size, side)
-    if (height, width) != (picture.height, picture.width):
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(picture)
+def _timeline(sequence: ImageSequence, rate: Rate, folder: Path) -> Timeline:
+    if sequence.times is not None:
+        period = float(np.median(np.diff(sequence.times)))
+        return Timeline(sequence.times, Fraction(1 / period).limit_denominator(1001))
+    fps = Fraction(rate.per_second(sequence.step, folder)).limit_denominator(1001)
+    return Timeline(np.arange(sequence.places) / float(fps), fps)

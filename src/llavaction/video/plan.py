@@ -12,7 +12,8 @@ from llavaction.video.errors import EmptyClipError, ShortVideoError
 from llavaction.video.sampling import Draws, Timeline, frame_times
 
 OVERHANG = 1.5
-"""Periods by which a clip may stop after the video's end before that counts as a fault: annotations are rounded."""
+"""Periods by which a clip may stop after the video's end, or a moment lie before its first frame, before that counts
+as a fault: annotations are rounded, and sound often begins a little before the picture."""
 
 
 def plan_clip(
@@ -31,30 +32,39 @@ def plan_clip(
         ShortVideoError: the video ends before the clip starts.
         InputError: ``count`` is less than 1.
     """
-    end = timeline.duration
+    begin, end = float(timeline.times[0]), timeline.duration
     if stop is not None:
         check_span(start, stop, file)
     if start >= end:
         raise ShortVideoError(f"ends at {end:.2f} s, before the clip starts at {start:.2f} s", file=file)
     stop = end if stop is None else stop
     check_span(start, stop, file)
+    tolerance = OVERHANG / float(timeline.rate)
+    if stop <= begin - tolerance:
+        raise ShortVideoError(f"has no picture before {begin:.2f} s, the clip stops at {stop:.2f} s", file=file)
+    missing = rows_outside(start, stop, count, begin - tolerance, end)
     error = None
-    if stop > end + OVERHANG / float(timeline.rate):
+    if stop > end + tolerance:
         problem = f"ends at {end:.2f} s, within the clip [{start:.2f}, {stop:.2f}) s; frames are from before the end"
-        error = ShortVideoError(problem, file=file, missing=rows_outside(start, stop, count, end))
+        error = ShortVideoError(problem, file=file, missing=missing)
+    elif missing:
+        problem = f"has no picture before {begin:.2f} s, within the clip [{start:.2f}, {stop:.2f}) s"
+        error = ShortVideoError(problem, file=file, missing=missing)
     return timeline.pick(max(start, 0.0), min(stop, end), count, jitter), error
 
 
-def rows_outside(start: float, stop: float, count: int, end: float) -> tuple[int, ...]:
+def rows_outside(start: float, stop: float, count: int, begin: float, end: float) -> tuple[int, ...]:
     """Rows of a clip of ``count`` frames whose moment, the centre of an equal part of the span asked for, has no frame.
 
     Args:
         start: where the clip begins, in seconds; a negative start counts as 0.
         stop: where it was asked to stop.
         count: how many frames.
-        end: where the video ends.
+        begin: where the video's first frame begins.
+        end: where its last frame is over.
     """
-    return tuple(int(row) for row in np.flatnonzero(frame_times(max(start, 0.0), stop, count) >= end))
+    moments = frame_times(max(start, 0.0), stop, count)
+    return tuple(int(row) for row in np.flatnonzero((moments < begin) | (moments >= end)))
 
 
 def check_span(start: float, stop: float, file: str | Path) -> None:
@@ -81,12 +91,16 @@ def plan_times(
     if not seconds.size:
         raise EmptyClipError("no times to look at were given", file=file)
     if not np.isfinite(seconds).all() or seconds.min() < 0:
-        raise InputError(f"times to look at must be seconds from the first frame, 0 or more; found {seconds.min()}")
-    past = tuple(int(row) for row in np.flatnonzero(seconds >= timeline.duration + OVERHANG / float(timeline.rate)))
+        raise InputError(f"times to look at must be seconds from the beginning, 0 or more; found {seconds.min()}")
+    begin, end = float(timeline.times[0]), timeline.duration
+    tolerance = OVERHANG / float(timeline.rate)
+    outside = (seconds < begin - tolerance) | (seconds >= end + tolerance)
+    missing = tuple(int(row) for row in np.flatnonzero(outside))
     error = None
-    if past:
-        problem = f"ends at {timeline.duration:.2f} s, before {len(past)} of the {seconds.size} times asked for"
-        error = ShortVideoError(problem, file=file, missing=past)
-    if error is not None and len(past) == seconds.size:
+    if missing:
+        shown = f"is shown from {begin:.2f} to {end:.2f} s" if begin > 0 else f"ends at {end:.2f} s"
+        problem = f"{shown}, outside which are {len(missing)} of the {seconds.size} times asked for"
+        error = ShortVideoError(problem, file=file, missing=missing)
+    if error is not None and len(missing) == seconds.size:
         raise error
     return timeline.on_show(seconds), error

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from llavaction.video.decode import VideoReader
 from llavaction.video.pictures import orientation
 
@@ -19,7 +21,8 @@ class VideoInfo:
         height: pixels, of the picture as seen.
         rotation: degrees clockwise by which the stored picture is turned to be seen: 0, 90, 180 or 270.
         frames: how many there are, counted in the file's tables or packets, never taken from a stated total.
-        duration: seconds from the first frame to the end of the last.
+        begins: seconds at which the first frame is shown, as a player counts: not 0 where sound begins before it.
+        duration: seconds from the beginning to the end of the last frame.
         rate: frames per second; the average where the rate varies.
         variable_frame_rate: whether some frames are not one period apart.
         codec: FFmpeg's name of the decoder.
@@ -33,6 +36,7 @@ class VideoInfo:
     height: int
     rotation: int
     frames: int
+    begins: float
     duration: float
     rate: float
     variable_frame_rate: bool
@@ -66,8 +70,9 @@ def probe(path: str | Path, stream: int | None = None) -> VideoInfo:
             height=seen[1],
             rotation=_clockwise(quarter_turn, flip_x, flip_y),
             frames=len(timeline),
+            begins=float(timeline.times[0]),
             duration=timeline.duration,
-            rate=(len(timeline) - 1) / float(timeline.times[-1]) if variable else float(timeline.rate),
+            rate=(len(timeline) - 1) / float(np.ptp(timeline.times)) if variable else float(timeline.rate),
             variable_frame_rate=variable,
             codec=video.codec,
             pixel_format=picture.format.name,

@@ -88,7 +88,7 @@ class Timeline:
     """When each frame of a video begins.
 
     Attributes:
-        times: float64 [frames], seconds from the first frame, never falling.
+        times: float64 [frames], seconds from the beginning of the video, never falling; the first may be later than 0.
         rate: nominal frames per second; sets the period in which positions are measured.
         tick: resolution of the file's timestamps in seconds; 0 where they are exact.
     """
@@ -106,11 +106,12 @@ class Timeline:
 
         Matroska, for one, keeps milliseconds: frames at 33, 67 and 100 ms are numbers 1, 2 and 3 of a 30 fps video.
         """
-        raw = self.times * float(self.rate)
+        first = self.times[:1] * float(self.rate)
+        raw = self.times * float(self.rate) - first
         whole = np.rint(raw)
         tick = self.tick * float(self.rate)
         tolerance = tick + EDGE if tick <= COARSEST_SNAP else EDGE
-        return np.where(np.abs(raw - whole) <= tolerance, whole, raw)
+        return first + np.where(np.abs(raw - whole) <= tolerance, whole, raw)
 
     @property
     def duration(self) -> float:

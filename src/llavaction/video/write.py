@@ -16,7 +16,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from llavaction.base.errors import InputError
-from llavaction.video.index import reason
+from llavaction.video.opening import file_url, reason
 
 FINE_CLOCK = Fraction(1, 90_000)
 """Tick of files whose frames are timed one by one; the video clock of MPEG."""
@@ -88,7 +88,7 @@ class VideoWriter:
             settings["preset"] = preset
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(str(self._part), "w", container_options={"fflags": "+bitexact"})
+            self._container = av.open(file_url(self._part), "w", container_options={"fflags": "+bitexact"})
             stream: Any = self._container.add_stream(codec, rate=rate, options={**settings, **(options or {})})
         except (av.error.FFmpegError, OSError, ValueError) as error:
             with suppress(OSError):  # the folder may be none
