@@ -134,7 +134,7 @@ def test_mixtures_that_are_not(tmp_path: Path, values: dict[str, object], messag
 
 
 def test_other_files_that_are_no_mixtures(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such mixture"):
+    with pytest.raises(InputError, match="no such file"):
         load_mixture(tmp_path / "m.yaml")
     (tmp_path / "m.yaml").write_text("tasks: [")
     with pytest.raises(InputError, match="not readable as YAML"):

@@ -81,9 +81,9 @@ def test_published_json_refers_to_rows_and_action_ids(tmp_path: Path):
 
 
 def test_our_own_form_round_trips(tmp_path: Path):
-    record = SpecialistPrediction(segment_id="a", actions=((0, 1), (1, 0)), scores=(0.5, 0.25))
+    record = SpecialistPrediction(segment_id=IDS[0], actions=((0, 1), (1, 0)), scores=(0.5, 0.25))
     write_records(tmp_path / "p.jsonl", [record])
-    assert load_predictions(tmp_path / "p.jsonl", IDS, ACTIONS) == {"a": record}
+    assert load_predictions(tmp_path / "p.jsonl", IDS, ACTIONS) == {IDS[0]: record}
 
 
 def test_pickles_are_refused_with_the_way_out_and_never_run(tmp_path: Path):
@@ -110,7 +110,7 @@ def test_pickles_are_refused_with_the_way_out_and_never_run(tmp_path: Path):
         ("p.json", '{"results": {"a": {"verb": {"0": 1}}}}', "result of 'a'"),
         ("p.json", "[1]", "neither a challenge submission"),
         ("p.json", "{", "not JSON"),
-        ("p.zip", "no zip", "not a zip"),
+        ("p.zip", "no zip", "no zip file"),
         ("p.csv", "", "not a known kind"),
         (
             "p.jsonl",

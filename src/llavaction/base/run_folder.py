@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_json, write_text
 
@@ -29,11 +30,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         InputError: it cannot be read as YAML.
     """
     path = folder / "config.yaml"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(f"not readable as YAML ({error})", file=path, line=mark.line + 1 if mark else None) from None
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise InputError("expected a mapping of settings", file=path)
     return values

@@ -17,6 +17,7 @@ import transformers
 import yaml
 from accelerate import PartialState
 
+from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
 from llavaction.base.locks import PATIENCE, folder_lock
 from llavaction.base.records import write_json, write_text
@@ -206,10 +207,7 @@ def check_output(config: TrainConfig) -> None:
     """
     path = config.output / "config.yaml"
     if path.is_file():
-        try:
-            there = TrainConfig.from_mapping(yaml.safe_load(path.read_text(encoding="utf-8")), file=path)
-        except (yaml.YAMLError, TypeError):
-            raise InputError("is not the configuration of a training", file=path, hint="give another output") from None
+        there = TrainConfig.from_mapping(read_yaml(path), file=path)
         changed = _differences(_essence(there), _essence(config))
         if changed:
             raise InputError(
