@@ -72,8 +72,11 @@ def test_text_alone_and_system_turns(tmp_path: Path) -> None:
         ([], "no list of 'conversations'"),
         ({"image": "a.jpg", "conversations": TALK}, "about a picture"),
         ({"video": "v.mp4", "conversations": TALK}, "does not say where the clip in 'v.mp4' ends"),
-        ({"video": ["v.mp4"], "conversations": TALK}, "expected one path"),
-        ({"video": "v", "start_timestamp": "1", "end_timestamp": "x", "conversations": TALK}, "not a number"),
+        ({"video": ["v.mp4", "w.mp4"], "conversations": TALK}, "expected one path"),
+        (
+            {"video": "v", "start_timestamp": "1", "end_timestamp": "x", "conversations": TALK},
+            "end_timestamp: timestamp 'x' is not",
+        ),
         ({"video": "v", "start_timestamp": "3", "end_timestamp": "2", "conversations": TALK}, "greater than start"),
         ({"conversations": TALK}, "stands 1 times in the messages of a record with no clip"),
         ({"video": "v", "end_timestamp": 2, "conversations": TALK[:1]}, "messages"),
@@ -120,7 +123,7 @@ def test_lengths_and_ids_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_llava(tmp_path / "nowhere.jsonl")
     (tmp_path / "latin.jsonl").write_bytes(b'{}\n{"id": "caf\xe9"}\n')
-    with pytest.raises(InputError, match=r"latin.jsonl:2: not JSON"):
+    with pytest.raises(InputError, match=r"latin.jsonl:2: is not UTF-8 text"):
         read_llava(tmp_path / "latin.jsonl")
     (tmp_path / "bad.jsonl").write_text("{}\n{\n")
     with pytest.raises(InputError, match=r"bad.jsonl:2: not JSON"):

@@ -19,9 +19,9 @@ MOST_CLASS = 10**6
 LONGEST_LIST = 20_000
 """Characters of a list in a cell."""
 
-_PLAIN = re.compile(r"\d{1,12}(?:[.,]\d{0,15})?|[.,]\d{1,15}")
-_WHOLE = re.compile(r"-?\d{1,12}(?:[.,]0*)?")
-_NUMBER = re.compile(r"[+-]?(?:\d{1,15}(?:[.,]\d{0,15})?|[.,]\d{1,15})(?:[eE][+-]?\d{1,2})?")
+_PLAIN = re.compile(r"(?:\d{1,12}(?:[.,]\d{0,25})?|[.,]\d{1,25})(?:[eE]-\d{1,2})?", re.ASCII)
+_WHOLE = re.compile(r"-?\d{1,12}(?:[.,]0*)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d{1,15}(?:[.,]\d{0,15})?|[.,]\d{1,15})(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _NO_VALUE = {"", "nan", "none", "null", "na", "n/a"}
 
 
@@ -36,7 +36,11 @@ def seconds(timestamp: str) -> float:
         raise InputError(
             f"timestamp '{timestamp}' has four parts; frames (HH:MM:SS:FF) depend on the rate: expected HH:MM:SS.ss"
         )
-    if len(above) > 2 or not _PLAIN.fullmatch(last) or not all(re.fullmatch(r"\d{1,6}", part) for part in above):
+    if (
+        len(above) > 2
+        or not _PLAIN.fullmatch(last)
+        or not all(re.fullmatch(r"\d{1,6}", part, re.ASCII) for part in above)
+    ):
         raise InputError(f"timestamp '{timestamp}' is not HH:MM:SS.ss")
     if not above and re.fullmatch(r"\d{1,3},\d{3}", last):
         raise InputError(f"timestamp '{timestamp}' may be {last.replace(',', '.')} or {last.replace(',', '')} seconds")
@@ -48,7 +52,7 @@ def seconds(timestamp: str) -> float:
         total = total * 60 + value
     if total > LATEST:
         raise InputError(f"timestamp '{timestamp}' is {total:,.0f} seconds: more than ten days, so in another unit")
-    return round(total, 6)
+    return round(total, 6) if above else total
 
 
 def video_name(video: str) -> tuple[str, str]:

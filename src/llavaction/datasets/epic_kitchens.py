@@ -30,6 +30,8 @@ SPANS = ("narration_id", "participant_id", "video_id", "start_timestamp", "stop_
 """The columns of a list of segments whose classes are kept back, as for the challenge's test split."""
 COLUMNS = (*SPANS, "narration", "verb_class", "noun_class")
 """The columns a segment file must have; ``all_noun_classes`` and the others are used where present."""
+REPEATED = 0.01
+"""Share of segments that repeat another one beyond which a file was probably joined with itself."""
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,8 @@ class EpicKitchens:
                 self._remark(path, line, what, refused=False)
             spans[segment.video_id, segment.start, segment.stop, segment.action] += 1
             yield segment
-        if repeated := sum(count - 1 for count in spans.values()):
+        repeated = sum(count - 1 for count in spans.values())
+        if repeated > REPEATED * len(found):
             self._note(path, f"{repeated} segments have the video, times and classes of another one")
 
     def _video_ids(self, path: Path, raw: dict[str, None]) -> dict[str, str]:
@@ -295,11 +298,14 @@ class EpicKitchens:
         spelt: dict[str, list[str]] = {}
         for known in self.videos:
             spelt.setdefault(known.casefold(), []).append(known)
+        there, respelt = set(names.values()), list[str]()
         for name, new in names.items():
             alike = spelt.get(new.casefold(), [])
-            if new not in self.videos and len(alike) == 1 and alike[0] not in names.values():
+            if new not in self.videos and len(alike) == 1 and alike[0] not in there:
                 names[name] = alike[0]
-                self._note(path, f"video_id '{new}' is taken for '{alike[0]}' of EPIC_100_video_info.csv")
+                respelt.append(f"video_id '{new}' is taken for '{alike[0]}' of EPIC_100_video_info.csv")
+        if respelt:
+            self._note(path, f"{respelt[0]}, and {len(respelt) - 1} others like it" if respelt[1:] else respelt[0])
         return names
 
     def _segment(self, row: dict[str, str], cells: CellReader, line: int, *, labelled: bool) -> Segment:

@@ -135,6 +135,8 @@ class _OneByOne(ABC):
             if len(kept) == self.task.distractors:
                 break
             reason = self.task.truth.reason(segment, action)
+            if reason is None and any(self.task.truth.synonyms.read_alike(action, other) for other in kept):
+                reason = "synonym"
             if reason is None:
                 kept.append(action)
             else:

@@ -140,7 +140,7 @@ def score_segments(
         batch_size: segments at once; changes memory and speed, and scores in their last digits only.
 
     Raises:
-        InputError: nothing could be decoded.
+        InputError: nothing could be decoded, or scores are NaN or infinite.
     """
     places = list(range(len(footage.segments))) if places is None else list(places)
     plan = [places[i : i + batch_size] for i in range(0, len(places), batch_size)]
@@ -155,5 +155,12 @@ def score_segments(
     if not names:
         raise InputError("no segment could be decoded", hint=footage.faults.summary(len(places)))
     verbs, nouns, *actions = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in (verbs, nouns, *actions)])
+    if not finite.all():
+        first = names[int(np.flatnonzero(~finite)[0])]
+        raise InputError(
+            f"the specialist's scores of {int((~finite).sum())} segments are not finite, the first '{first}'",
+            hint="its training diverged; train it again with a lower learning_rate",
+        )
     share = specialist.config.action_share
     return SpecialistScores(specialist.labels, tuple(names), verbs, nouns, actions[0] if actions else None, share)
