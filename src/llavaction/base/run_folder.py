@@ -84,7 +84,10 @@ def _differences(old: Any, new: Any, key: str = "") -> list[str]:
 def record_environment(folder: Path) -> None:
     """Add the present environment to ``environment.json`` unless it is the last one there."""
     path = folder / "environment.json"
-    known = read_json(path)["environments"] if path.is_file() else []
+    stored = read_json(path) if path.is_file() else {"environments": []}
+    known = stored.get("environments") if isinstance(stored, dict) else None
+    if not isinstance(known, list):
+        raise InputError("has no list of 'environments'", file=path, hint="give another output folder")
     current = environment()
     if not known or known[-1] != current:
         write_json(path, {"schema_version": 1, "environments": [*known, current]})

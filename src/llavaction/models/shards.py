@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from llavaction.base.bounded import MOST_VALUES
 from llavaction.base.errors import InputError
 from llavaction.base.progress import progress
 from llavaction.base.records import read_json, write_json
@@ -142,13 +143,18 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
             raise InputError("is cut short, or is no safetensors file", file=file)
         raw = stream.read(length)
     try:
-        header = json.loads(raw, object_pairs_hook=_without_twins)
+        if sum(map(raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise InputError(f"its header has more than {MOST_VALUES:,} values", file=file)
+        header = json.loads(raw.decode(), object_pairs_hook=_without_twins)
         header.pop("__metadata__", None)
         entries = sorted(
             (*map(int, entry["data_offsets"]), name, str(entry["dtype"]), tuple(map(int, entry["shape"])))
             for name, entry in header.items()
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if any(length < 0 for *_, shape in entries for length in shape):
+            raise ValueError("a shape is negative")
+        "".join(header).encode()
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"its header is damaged ({type(error).__name__}: {error})", file=file) from None
     found, end = {}, 0
     for begin, stop, name, dtype, shape in entries:

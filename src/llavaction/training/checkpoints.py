@@ -45,6 +45,8 @@ def hold_to_data(folder: Path, data: Mapping[str, Any], *, write: bool) -> None:
     path = folder / DATA
     if checkpoints(folder) and path.is_file():
         there = read_json(path)
+        if not isinstance(there, dict):
+            raise InputError("is not what a training notes of its data", file=path, hint="give another output folder")
         changed = [
             f"{name}: {there.get(name)} there, {value} now" for name, value in data.items() if there.get(name) != value
         ]
