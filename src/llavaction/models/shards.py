@@ -23,6 +23,8 @@ from llavaction.base.records import read_json, write_json
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+LONGEST_NAME = 200
+"""Letters of a shard's name."""
 PIECE = 16 << 20
 """Bytes held at a time."""
 
@@ -188,8 +190,8 @@ def _read_index(index: Path) -> dict[str, str]:
     if not isinstance(places, dict) or not places:
         raise InputError("has no weight_map", file=index)
     for name, shard in places.items():
-        if not isinstance(shard, str) or Path(shard).name != shard:
-            raise InputError(f"'{name}' is said to be in {shard!r}, which is no file of this folder", file=index)
+        if not isinstance(shard, str) or Path(shard).name != shard or len(shard) > LONGEST_NAME:
+            raise InputError(f"'{name}' is said to be in {shard!r:.100}, which is no file of this folder", file=index)
     return places
 
 

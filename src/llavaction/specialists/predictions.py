@@ -208,7 +208,9 @@ def _read_pt(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) 
 
     if path.stat().st_size > MOST_ARRAY_BYTES:
         raise InputError(f"is larger than {MOST_ARRAY_BYTES >> 20} MiB, more than is read", file=path)
-    if zipfile.is_zipfile(path):
+    with path.open("rb") as stream:
+        zipped = stream.read(2) == b"PK"
+    if zipped:
         with open_zip(path) as archive:
             packed = [member.filename for member in archive.infolist() if member.compress_type != zipfile.ZIP_STORED]
             if packed or sum(member.file_size for member in archive.infolist()) > MOST_ARRAY_BYTES:
