@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +21,7 @@ LONGEST_LIST = 20_000
 """Characters of a list in a cell."""
 
 _PLAIN = re.compile(r"(?:\d{1,12}(?:[.,]\d{0,25})?|[.,]\d{1,25})(?:[eE]-\d{1,2})?", re.ASCII)
+_PART, _THOUSAND = re.compile(r"\d{1,6}", re.ASCII), re.compile(r"\d{1,3},\d{3}", re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,12}(?:[.,]0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d{1,15}(?:[.,]\d{0,15})?|[.,]\d{1,15})(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _NO_VALUE = {"", "nan", "none", "null", "na", "n/a"}
@@ -36,13 +38,9 @@ def seconds(timestamp: str) -> float:
         raise InputError(
             f"timestamp '{timestamp}' has four parts; frames (HH:MM:SS:FF) depend on the rate: expected HH:MM:SS.ss"
         )
-    if (
-        len(above) > 2
-        or not _PLAIN.fullmatch(last)
-        or not all(re.fullmatch(r"\d{1,6}", part, re.ASCII) for part in above)
-    ):
+    if len(above) > 2 or not _PLAIN.fullmatch(last) or not all(map(_PART.fullmatch, above)):
         raise InputError(f"timestamp '{timestamp}' is not HH:MM:SS.ss")
-    if not above and re.fullmatch(r"\d{1,3},\d{3}", last):
+    if not above and _THOUSAND.fullmatch(last):
         raise InputError(f"timestamp '{timestamp}' may be {last.replace(',', '.')} or {last.replace(',', '')} seconds")
     values = [*map(float, above), float(last.replace(",", "."))]
     if any(value >= 60 for value in values[1:]):
@@ -128,15 +126,10 @@ class CellReader:
             if cell.strip():
                 self._say(f"no {what}", f"line {line}: {what} '{cell}' and the like are read as an empty list")
             return ()
-        value = None
-        if len(cell) <= LONGEST_LIST:
-            try:
-                value = ast.literal_eval(cell)
-            except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-                value = _json_list(cell)
-        if not isinstance(value, list) or any(isinstance(item, dict | list | tuple | set) for item in value):
+        items = _list_in(cell)
+        if items is None:
             raise InputError(f"'{cell:.60}' is not a list such as ['plate', 'pan']", file=self.path, line=line)
-        return tuple(value)
+        return items
 
     def _say(self, kind: str, what: str) -> None:
         self._said.setdefault(kind, what)
@@ -154,8 +147,17 @@ class CellReader:
         return notes
 
 
-def _json_list(cell: str) -> Any:
-    try:
-        return json.loads(cell)
-    except (ValueError, RecursionError):
+@lru_cache(maxsize=4096)
+def _list_in(cell: str) -> tuple[Any, ...] | None:
+    """The plain values of a list as Python or JSON writes it; None if the cell holds something else."""
+    if len(cell) > LONGEST_LIST:
         return None
+    try:
+        value = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        try:
+            value = json.loads(cell)
+        except (ValueError, RecursionError):
+            return None
+    plain = isinstance(value, list) and not any(isinstance(item, dict | list | tuple | set) for item in value)
+    return tuple(value) if plain else None
