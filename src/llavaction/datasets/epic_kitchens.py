@@ -18,7 +18,7 @@ from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
 from llavaction.base.errors import InputError
 from llavaction.base.records import file_sha256, read_json
 from llavaction.base.tables import Table
-from llavaction.base.text import same_when_read
+from llavaction.base.text import same_when_read, shown
 from llavaction.datasets.cells import CellReader, seconds, video_name
 
 __all__ = ["EpicKitchens", "Remark", "VideoFacts", "seconds"]
@@ -44,7 +44,7 @@ class Remark:
     refused: bool
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}" + (" (row left out)" if self.refused else "")
+        return shown(f"{self.file}:{self.line}: {self.what}" + (" (row left out)" if self.refused else ""))
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class EpicKitchens:
         self.remarks.append(Remark(path.name, line, what, refused))
 
     def _note(self, path: Path, what: str) -> None:
-        said = f"{path.name}: {what}"
+        said = shown(f"{path.name}: {what}")
         if said not in self.notes:
             self.notes.append(said)
 

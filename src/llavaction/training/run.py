@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from accelerate import PartialState
 
 from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
+from llavaction.base.files import clear_away
 from llavaction.base.locks import PATIENCE, folder_lock
 from llavaction.base.records import write_json, write_text
 from llavaction.models.checkpoint import fingerprint
@@ -144,7 +144,7 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
     }
     hold_to_data(home, mixture.known_by(stage), write=processes.is_main_process)
     if processes.is_main_process:
-        shutil.rmtree(home / UNFINISHED, ignore_errors=True)
+        clear_away(home / UNFINISHED)
     trainer = ActionTrainer(
         trainee,
         stage,
