@@ -111,7 +111,7 @@ def check_value(value: Any, text: str, *, file: str | Path | None, line: int | N
     """
     if text.count("[") + text.count("{") > DEEPEST:
         level = [value]
-        for _ in range(DEEPEST + 1):
+        for _ in range(DEEPEST):
             level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)]
         if level:
             raise InputError(f"is nested deeper than {DEEPEST} levels", file=file, line=line)

@@ -64,7 +64,7 @@ class JsonCursor:
             except ValueError as error:
                 raise self._fault(f"not JSON ({error})") from None
             else:
-                if end < len(self._buffer) or self._ended:
+                if end + 3 <= len(self._buffer) or self._ended:  # a number may go on: "1", "1e", "1e+", "1e+5"
                     check_value(value, self._buffer[self._place : end], file=self._file, line=self.line)
                     self._place = end
                     return value

@@ -194,6 +194,9 @@ def split_line(text: str, separator: str) -> list[str] | str:
         if str(error) == _OPEN:
             return _OPEN
         if "expected after" in str(error):
+            bare = re.sub(rf'" +(?={re.escape(separator)}|$)', '"', text)  # blanks behind a closing quote
+            if bare != text:
+                return split_line(bare, separator)
             return 'has a quote (") inside a quoted cell; write it twice ("")'
         return f"is not CSV ({error})"
 

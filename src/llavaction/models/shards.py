@@ -153,8 +153,8 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
             (*map(int, entry["data_offsets"]), name, str(entry["dtype"]), tuple(map(int, entry["shape"])))
             for name, entry in header.items()
         )
-        if any(length < 0 for *_, shape in entries for length in shape):
-            raise ValueError("a shape is negative")
+        if any(len(entry) != 5 or any(length < 0 for length in entry[-1]) for entry in entries):
+            raise ValueError("a tensor has other than two offsets, or a negative shape")
         "".join(header).encode()
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"its header is damaged ({type(error).__name__}: {error})", file=file) from None

@@ -101,8 +101,14 @@ class Specialist(nn.Module):
             with torch.device("meta"):  # sizes are compared before memory is taken for them
                 sketch = cls(config, labels, build_network(config, stored.get("encoder")))
             expected = {name: tensor.shape for name, tensor in sketch.state_dict().items()}
-            if expected != {name: tensor.shape for name, tensor in weights.items()}:
-                sketch.load_state_dict(weights)  # says what differs
+            there = {name: tensor.shape for name, tensor in weights.items()}
+            differing = sorted(name for name in expected.keys() | there if expected.get(name) != there.get(name))
+            if differing:
+                raise InputError(
+                    f"does not fit {CONFIG}: {len(differing)} tensors are missing, unknown or of another shape, "
+                    f"the first '{differing[0]}'",
+                    file=folder / WEIGHTS,
+                )
             specialist = cls(config, labels, build_network(config, stored.get("encoder")))
             specialist.load_state_dict(weights)
         except InputError:

@@ -33,7 +33,9 @@ ARRAYS = ("verb_output", "noun_output", "narration_id")
 __all__ = ["TOP", "Predictions", "SpecialistPrediction", "check_classes", "load_predictions", "pair_scores"]
 
 
-def load_predictions(path: str | Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def load_predictions(
+    path: str | Path, segment_ids: Sequence[str], actions: Sequence[Action], *, partial: bool = False
+) -> Predictions:
     """Read predictions in any of the known formats, told apart by their content.
 
     Known are: our JSON Lines of :class:`SpecialistPrediction`; the published implementation's JSON
@@ -48,6 +50,7 @@ def load_predictions(path: str | Path, segment_ids: Sequence[str], actions: Sequ
         segment_ids: ids of the split in the order of its annotation file (row numbers refer to it); none for all that
             the file has.
         actions: all action classes in the published order (action ids refer to it).
+        partial: the file is one of several, so nothing is said of the segments it lacks.
 
     Raises:
         InputError: the file is missing, is a pickle, is of no known format, is damaged or expands to more than is
@@ -61,7 +64,10 @@ def load_predictions(path: str | Path, segment_ids: Sequence[str], actions: Sequ
         raise InputError(
             f"'{path.suffix}' is not a known kind of predictions file", file=path, hint=f"known: {', '.join(_READERS)}"
         )
-    return reader(path, segment_ids, actions)
+    try:
+        return reader(path, Collected(path, segment_ids, partial), segment_ids, actions)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", file=path) from None
 
 
 def check_classes(predictions: Predictions, vocabulary: ActionVocabulary, path: Path) -> None:
@@ -80,40 +86,41 @@ def check_classes(predictions: Predictions, vocabulary: ActionVocabulary, path: 
                 )
 
 
-def _read_jsonl(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
-    found = Collected(path, segment_ids)
+def _read_jsonl(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     for prediction in read_records(path, SpecialistPrediction):
         if found.wants(prediction.segment_id):
             found.take(prediction)
     return found.settled()
 
 
-def _read_json(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _read_json(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     with path.open(encoding="utf-8-sig") as stream:
-        return _from_json(stream, path, segment_ids, actions)
+        return _from_json(stream, path, found, segment_ids, actions)
 
 
-def _read_zip(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _read_zip(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     with open_zip(path) as archive:
         members = [member for member in archive.infolist() if member.filename.endswith(".json")]
         if len(members) != 1:
             names = [member.filename for member in members[:5]]
             raise InputError(f"expected one JSON file in the submission, found {names}", file=path)
         with open_text(archive, members[0], path) as stream:
-            return _from_json(stream, path, segment_ids, actions)
+            return _from_json(stream, path, found, segment_ids, actions)
 
 
-def _from_json(stream: IO[str], path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _from_json(
+    stream: IO[str], path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]
+) -> Predictions:
     cursor = JsonCursor(stream, path)
-    found: Predictions | None = None
+    submitted: Predictions | None = None
     rows: dict[int, SpecialistPrediction] = {}
     if cursor.peek() == "{":
         for key in cursor.object_keys():
             if key == "results" and cursor.peek() == "{":
-                found = _from_submission(cursor, path, segment_ids)
+                submitted = _from_submission(cursor, path, found)
                 continue
             value = cursor.value()
-            if found is None and isinstance(value, dict) and "predictions" in value:
+            if submitted is None and isinstance(value, dict) and "predictions" in value:
                 row = int(key) if key.isascii() and key.isdecimal() and len(key) <= 9 else -1
                 if row < 0 or row in rows or len(rows) > len(segment_ids):
                     raise InputError(f'"{key}" is no row number, or comes twice', file=path, line=cursor.line)
@@ -121,8 +128,8 @@ def _from_json(stream: IO[str], path: Path, segment_ids: Sequence[str], actions:
         cursor.end()
     elif cursor.peek():
         cursor.value()  # so that what is no JSON is said to be none
-    if found is not None:
-        return found
+    if submitted is not None:
+        return submitted
     if not rows:
         raise InputError(
             'is neither a challenge submission ({"results": {narration_id: {"verb": .., "noun": ..}}}) nor the '
@@ -137,8 +144,7 @@ def _from_json(stream: IO[str], path: Path, segment_ids: Sequence[str], actions:
     return {segment_id: rows[row] for row, segment_id in enumerate(segment_ids)}
 
 
-def _from_submission(cursor: JsonCursor, path: Path, segment_ids: Sequence[str]) -> Predictions:
-    found = Collected(path, segment_ids)
+def _from_submission(cursor: JsonCursor, path: Path, found: Collected) -> Predictions:
     for segment_id in cursor.object_keys():
         line = cursor.line
         scores = cursor.value()
@@ -199,11 +205,11 @@ def _published_row(
     return SpecialistPrediction.from_mapping(values, file=path)
 
 
-def _read_npz(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
-    return _from_arrays(read_npz(path, ARRAYS, hint=_NO_PICKLE), path, segment_ids, actions)
+def _read_npz(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+    return _from_arrays(read_npz(path, ARRAYS, hint=_NO_PICKLE), path, found, actions)
 
 
-def _read_pt(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _read_pt(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     import torch  # only this format needs it
 
     if path.stat().st_size > MOST_ARRAY_BYTES:
@@ -231,7 +237,7 @@ def _read_pt(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) 
         arrays = {key: np.asarray(_array(value[key])) for key in ARRAYS if key in value}
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, MemoryError) as error:
         raise InputError(f"an entry is not as it should be ({error!r:.200})", file=path) from None
-    return _from_arrays(arrays, path, segment_ids, actions)
+    return _from_arrays(arrays, path, found, actions)
 
 
 def _array(value: Any) -> Any:
@@ -241,9 +247,7 @@ def _array(value: Any) -> Any:
     return (value.float() if value.is_floating_point() else value).numpy()
 
 
-def _from_arrays(
-    arrays: Mapping[str, Any], path: Path, segment_ids: Sequence[str], actions: Sequence[Action]
-) -> Predictions:
+def _from_arrays(arrays: Mapping[str, Any], path: Path, found: Collected, actions: Sequence[Action]) -> Predictions:
     missing = [key for key in ARRAYS if key not in arrays]
     if missing:
         raise InputError(f"lacks {', '.join(missing)}; found {sorted(map(str, arrays))}", file=path)
@@ -260,7 +264,7 @@ def _from_arrays(
                 f"{key} is {list(scores.shape)} of {scores.dtype}, expected a column of numbers per class", file=path
             )
     _check_sides(verbs.shape[1], nouns.shape[1], actions, path)
-    found, every = Collected(path, segment_ids), np.arange(MOST_COLUMNS)
+    every = np.arange(MOST_COLUMNS)
     for row, name in enumerate(names):
         segment_id = _segment_id(name, path, row)
         if found.wants(segment_id):
@@ -292,7 +296,7 @@ def _segment_id(name: Any, path: Path, row: int) -> str:
     return text
 
 
-def _refuse_pickle(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _refuse_pickle(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     raise InputError("is a pickle; loading one runs whatever code is in it", file=path, hint=_NO_PICKLE)
 
 
@@ -302,7 +306,7 @@ _NO_PICKLE = (
     'for k in d[0]} if isinstance(d, list) else {k: np.asarray(v) for k, v in d.items()})"'
 )
 
-_READERS: dict[str, Callable[[Path, Sequence[str], Sequence[Action]], Predictions]] = {
+_READERS: dict[str, Callable[[Path, Collected, Sequence[str], Sequence[Action]], Predictions]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json,
     ".zip": _read_zip,

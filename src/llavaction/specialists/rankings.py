@@ -93,10 +93,11 @@ class Collected:
     Args:
         path: the file.
         segment_ids: the segments asked for; all, where there are none.
+        partial: the file need not have them all.
     """
 
-    def __init__(self, path: Path, segment_ids: Sequence[str]) -> None:
-        self._path, self._wanted = path, frozenset(segment_ids)
+    def __init__(self, path: Path, segment_ids: Sequence[str], partial: bool = False) -> None:
+        self._path, self._wanted, self._partial = path, frozenset(segment_ids), partial
         self._found: Predictions = {}
         self._surplus: list[str] = []
         self._not_finite: list[str] = []
@@ -159,8 +160,8 @@ class Collected:
         if self._surplus:
             what = f"{len(self._surplus)} of its segments are not of this split, the first '{self._surplus[0]}'"
             note(f"{what}; they are left out", file=self._path)
-        missing = len(self._wanted) - len(self._found)
-        if missing:
-            first = min(self._wanted - self._found.keys())
-            note(f"has no prediction for {missing} of {len(self._wanted)} segments, such as '{first}'", file=self._path)
+        missing = self._wanted - self._found.keys()
+        if missing and not self._partial:
+            what = f"has no prediction for {len(missing)} of {len(self._wanted)} segments, such as '{min(missing)}'"
+            note(what, file=self._path)
         return self._found
