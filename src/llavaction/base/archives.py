@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from llavaction.base.errors import InputError
 
 MOST_MEMBERS = 10_000
-MOST_TEXT_BYTES = 1 << 30
+MOST_TEXT_BYTES = 400 << 20
 """Of a member that is read piece by piece."""
 MOST_ARRAY_BYTES = 320 << 20
 """Of all arrays that are read from one file together."""

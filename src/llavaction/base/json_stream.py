@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +17,7 @@ MOST_ENTRY = 4 << 20
 MOST_TEXT = 1 << 30
 """Characters of a file."""
 
-_BLANKS = " \t\n\r"
+_BLANKS = re.compile(r"[ \t\n\r]*")
 _decoder = json.JSONDecoder()
 
 
@@ -43,8 +44,8 @@ class JsonCursor:
     def peek(self) -> str:
         """The next character that is no blank; empty at the end."""
         while True:
-            while self._place < len(self._buffer) and self._buffer[self._place] in _BLANKS:
-                self._place += 1
+            blanks = _BLANKS.match(self._buffer, self._place)
+            self._place = blanks.end() if blanks else self._place
             if self._place < len(self._buffer):
                 return self._buffer[self._place]
             if not self._more():

@@ -15,6 +15,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.json_stream import JsonCursor
 from llavaction.base.records import read_records
 from llavaction.specialists.rankings import (
+    MOST_SEGMENTS,
     TOP,
     Collected,
     Predictions,
@@ -263,13 +264,20 @@ def _from_arrays(arrays: Mapping[str, Any], path: Path, found: Collected, action
             raise InputError(
                 f"{key} is {list(scores.shape)} of {scores.dtype}, expected a column of numbers per class", file=path
             )
+    if len(names) > MOST_SEGMENTS:
+        raise InputError(f"predicts {len(names):,} segments, more than {MOST_SEGMENTS:,}", file=path)
     _check_sides(verbs.shape[1], nouns.shape[1], actions, path)
-    every = np.arange(MOST_COLUMNS)
     for row, name in enumerate(names):
         segment_id = _segment_id(name, path, row)
         if found.wants(segment_id):
-            found.add_scores(segment_id, *((every, scores[row].astype(np.float64)) for scores in (verbs, nouns)))
+            found.add_scores(segment_id, _of_row(verbs[row]), _of_row(nouns[row]))
     return found.settled()
+
+
+def _of_row(scores: NDArray[Any]) -> Ranked:
+    """Class ids and scores of a row without the columns of no class, which hold the lowest float."""
+    ids = np.flatnonzero(scores != np.finfo(np.float32).min)
+    return ids, scores[ids].astype(np.float64)
 
 
 def _check_sides(verbs: int, nouns: int, actions: Sequence[Action], path: Path) -> None:

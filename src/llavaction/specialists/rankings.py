@@ -20,6 +20,8 @@ TOP = 100
 """Verbs, nouns and action pairs kept per segment, as the official EPIC-KITCHENS-100 evaluation does."""
 MOST_PAIRS = 8_000_000
 """Of all segments of a file together; EPIC-KITCHENS-100's training split with 100 each has 6.7 million."""
+MOST_SEGMENTS = 500_000
+"""Of a file; EPIC-KITCHENS-100 has 89,977."""
 
 Ranked = tuple[NDArray[np.int64], NDArray[np.floating[Any]]]
 """Class ids and their scores."""
@@ -65,10 +67,12 @@ def pair_scores(
         noun_scores: [nouns].
 
     Raises:
-        ValueError: a score is not finite.
+        ValueError: there is none, or one is not finite.
     """
-    if not (np.isfinite(verb_scores).all() and np.isfinite(noun_scores).all()):
-        raise ValueError("a score is not finite")
+    if not (
+        len(verb_scores) and len(noun_scores) and np.isfinite(verb_scores).all() and np.isfinite(noun_scores).all()
+    ):
+        raise ValueError("there is no score, or one that is not finite")
     verbs, nouns = np.argsort(-verb_scores, kind="stable")[:TOP], np.argsort(-noun_scores, kind="stable")[:TOP]
     best_verbs, best_nouns = verb_scores[verbs].astype(np.float64), noun_scores[nouns].astype(np.float64)
     product = np.outer(_softmax(best_verbs), _softmax(best_nouns)).ravel()
@@ -82,6 +86,17 @@ def pair_scores(
 def _softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
     powers = np.exp(values - values.max())
     return np.asarray(powers / powers.sum())
+
+
+class _Tally:
+    """How many there were, and the first."""
+
+    def __init__(self) -> None:
+        self.count, self.first = 0, ""
+
+    def add(self, name: str) -> None:
+        self.first = self.first if self.count else name
+        self.count += 1
 
 
 class Collected:
@@ -99,8 +114,7 @@ class Collected:
     def __init__(self, path: Path, segment_ids: Sequence[str], partial: bool = False) -> None:
         self._path, self._wanted, self._partial = path, frozenset(segment_ids), partial
         self._found: Predictions = {}
-        self._surplus: list[str] = []
-        self._not_finite: list[str] = []
+        self._surplus, self._not_finite = _Tally(), _Tally()
         self._pairs = 0
 
     def wants(self, segment_id: str) -> bool:
@@ -108,7 +122,7 @@ class Collected:
         if segment_id in self._found:
             raise InputError(f"predicts '{segment_id}' twice", file=self._path)
         if self._wanted and segment_id not in self._wanted:
-            self._surplus.append(segment_id)
+            self._surplus.add(segment_id)
             return False
         return True
 
@@ -117,7 +131,7 @@ class Collected:
         try:
             pairs, scores = pair_scores(verbs[1], nouns[1])
         except ValueError:
-            self._not_finite.append(segment_id)
+            self._not_finite.add(segment_id)
             return
         self.add(segment_id, [(int(verbs[0][v]), int(nouns[0][n])) for v, n in pairs], scores)
 
@@ -126,7 +140,7 @@ class Collected:
         ranked = tuple(scores)
         values = {"segment_id": segment_id, "actions": tuple(pairs), "scores": ranked}
         if not all(map(math.isfinite, ranked)):
-            self._not_finite.append(segment_id)
+            self._not_finite.add(segment_id)
             return
         self.take(SpecialistPrediction.from_mapping(values, file=self._path))
 
@@ -134,6 +148,8 @@ class Collected:
         """Take a record."""
         self._found[prediction.segment_id] = prediction
         self._pairs += len(prediction.actions)
+        if len(self._found) > MOST_SEGMENTS:
+            raise InputError(f"predicts more than {MOST_SEGMENTS:,} segments", file=self._path)
         if self._pairs > MOST_PAIRS:
             raise InputError(f"ranks more than {MOST_PAIRS:,} pairs", file=self._path, hint="keep the best 100 of each")
 
@@ -143,22 +159,22 @@ class Collected:
         Raises:
             InputError: scores are not finite, or no segment is one of those asked for.
         """
-        if self._not_finite:
+        if self._not_finite.count:
             raise InputError(
-                f"scores of {len(self._not_finite)} segments are not finite (NaN or infinite), the first "
-                f"'{self._not_finite[0]}'; they cannot be ranked by",
+                f"scores of {self._not_finite.count} segments are not finite (NaN or infinite), the first "
+                f"'{self._not_finite.first}'; they cannot be ranked by",
                 file=self._path,
                 hint="a training that diverged, or half precision, makes such scores; predict again",
             )
-        if self._surplus and not self._found:
+        if self._surplus.count and not self._found:
             raise InputError(
-                f"predicts {len(self._surplus)} segments, none of the {len(self._wanted)} asked for; the first is "
-                f"'{self._surplus[0]}'",
+                f"predicts {self._surplus.count} segments, none of the {len(self._wanted)} asked for; the first is "
+                f"'{self._surplus.first}'",
                 file=self._path,
                 hint="are these predictions for this split?",
             )
-        if self._surplus:
-            what = f"{len(self._surplus)} of its segments are not of this split, the first '{self._surplus[0]}'"
+        if self._surplus.count:
+            what = f"{self._surplus.count} of its segments are not of this split, the first '{self._surplus.first}'"
             note(f"{what}; they are left out", file=self._path)
         missing = self._wanted - self._found.keys()
         if missing and not self._partial:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from llavaction.actions.vocabulary import Action
+from llavaction.base.archives import MOST_ARRAY_BYTES
 from llavaction.base.errors import InputError
 from llavaction.base.files import whole
 from llavaction.specialists.classifier import Specialist
@@ -113,7 +114,7 @@ class SpecialistScores:
         narration_id; columns are class ids, those of no class hold the lowest float).
 
         Raises:
-            InputError: the file cannot be written.
+            InputError: the file cannot be written, or a class id is so large that the columns below it fill the memory.
         """
         path = Path(path)
         arrays: dict[str, Any] = {"narration_id": np.array(self.segment_ids)}
@@ -122,6 +123,12 @@ class SpecialistScores:
             ("noun_output", self.nouns, self.labels.nouns),
         ):
             ids = [name.id for name in names]
+            if 4 * len(scores) * (max(ids) + 1) > MOST_ARRAY_BYTES:
+                raise InputError(
+                    f"a column for each class id up to {max(ids):,} takes more than {MOST_ARRAY_BYTES >> 20} MiB",
+                    file=path,
+                    hint="number the classes from 0 without gaps",
+                )
             arrays[key] = np.full((len(scores), max(ids) + 1), np.finfo(np.float32).min, dtype=np.float32)
             arrays[key][:, ids] = scores
         with whole(path) as part, part.open("wb") as stream:
