@@ -72,8 +72,11 @@ def test_text_alone_and_system_turns(tmp_path: Path) -> None:
         ([], "no list of 'conversations'"),
         ({"image": "a.jpg", "conversations": TALK}, "about a picture"),
         ({"video": "v.mp4", "conversations": TALK}, "does not say where the clip in 'v.mp4' ends"),
-        ({"video": ["v.mp4"], "conversations": TALK}, "expected one path"),
-        ({"video": "v", "start_timestamp": "1", "end_timestamp": "x", "conversations": TALK}, "not a number"),
+        ({"video": ["v.mp4", "w.mp4"], "conversations": TALK}, "expected one path"),
+        (
+            {"video": "v", "start_timestamp": "1", "end_timestamp": "x", "conversations": TALK},
+            "end_timestamp: timestamp 'x' is not",
+        ),
         ({"video": "v", "start_timestamp": "3", "end_timestamp": "2", "conversations": TALK}, "greater than start"),
         ({"conversations": TALK}, "stands 1 times in the messages of a record with no clip"),
         ({"video": "v", "end_timestamp": 2, "conversations": TALK[:1]}, "messages"),
@@ -120,7 +123,7 @@ def test_lengths_and_ids_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_llava(tmp_path / "nowhere.jsonl")
     (tmp_path / "latin.jsonl").write_bytes(b'{}\n{"id": "caf\xe9"}\n')
-    with pytest.raises(InputError, match=r"latin.jsonl:2: not JSON"):
+    with pytest.raises(InputError, match=r"latin.jsonl:2: is not UTF-8 text"):
         read_llava(tmp_path / "latin.jsonl")
     (tmp_path / "bad.jsonl").write_text("{}\n{\n")
     with pytest.raises(InputError, match=r"bad.jsonl:2: not JSON"):
@@ -185,3 +188,73 @@ def test_an_unknown_format(records: Path, tmp_path: Path) -> None:
     assert len(EXPORTS) == 4
     with pytest.raises(InputError, match="did you mean 'ms-swift'"):
         export(records, tmp_path, "mswift")
+
+
+GOOD: dict[str, Any] = {"id": "g", "video": "a/v.mp4", "end_timestamp": 2, "conversations": TALK}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {
+            **GOOD,
+            "conversations": [{"role": "user", "content": "<image>\nWhat?"}, {"role": "assistant", "content": "That."}],
+        },
+        {**{key: value for key, value in GOOD.items() if key != "conversations"}, "messages": TALK},
+        {**{key: value for key, value in GOOD.items() if key != "video"}, "videos": ["a/v.mp4"]},
+        {**GOOD, "start_timestamp": "00:00:00", "end_timestamp": "00:00:02.0"},
+        {**GOOD, "end_timestamp": "2,0"},
+        {**GOOD, "data_source": "0_30_s", "dataset_name": "x"},
+        {
+            **GOOD,
+            "messages": None,
+            "conversations": [
+                {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "What?"}]},
+                {"from": "gpt", "value": "That."},
+            ],
+        },
+    ],
+)
+def test_other_peoples_styles_give_the_same_record(tmp_path: Path, entry: dict[str, Any]) -> None:
+    for name, text in (("x.json", json.dumps([entry])), ("x.jsonl", json.dumps(entry))):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+        assert read_llava(tmp_path / name).records == [from_llava(GOOD)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"end_timstamp": 3}, "unknown key 'end_timstamp'; did you mean 'end_timestamp'?"),
+        ({"conversation": []}, "did you mean 'conversations'?"),
+        ({"messages": TALK}, "has both 'conversations' and 'messages'"),
+        ({"videos": ["b.mp4"]}, "has both 'video' and 'videos'"),
+        ({"id": ["x"]}, "'id' is ['x'], expected a text"),
+        ({"video": "a\0b"}, "expected one path"),
+        ({"end_timestamp": float("nan")}, "not a number of seconds"),
+        ({"end_timestamp": 1e9}, "within ten days"),
+        ({"end_timestamp": "00:00:02:10"}, "depend on the rate"),
+        ({"conversations": [{"from": "human", "value": 3}]}, "a turn is"),
+        (
+            {"conversations": [{"from": "human", "value": "x", "vlaue": "y"}]},
+            "unknown key 'vlaue'; did you mean 'value'?",
+        ),
+        ({"conversations": [{"from": "human", "role": "user", "value": "x"}]}, "has both 'from' and 'role'"),
+        ({"conversations": [{"from": ["human"], "value": "x"}]}, "a turn is"),
+        ({"conversations": "x"}, "no list of 'conversations'"),
+        ({"provenance": 3}, "provenance"),
+    ],
+)
+def test_what_is_not_understood_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        from_llava({**GOOD, **change})
+    assert message in str(error.value)
+
+
+def test_ids_that_collide_with_made_ones_are_kept_apart(tmp_path: Path) -> None:
+    names = ["a:2", "a", "a", "a:3"]
+    (tmp_path / "x.json").write_text(json.dumps([{**GOOD, "id": name} for name in names]))
+    found = [record.record_id for record in read_llava(tmp_path / "x.json").records]
+    assert len(set(found)) == 4
+    (tmp_path / "x.json").write_text(json.dumps([GOOD])[:-1] + ",\n{]")
+    with pytest.raises(InputError, match=r"x.json:2: not JSON"):
+        read_llava(tmp_path / "x.json")

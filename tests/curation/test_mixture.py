@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def test_mixtures_that_are_not(tmp_path: Path, values: dict[str, object], messag
 
 
 def test_other_files_that_are_no_mixtures(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such mixture"):
+    with pytest.raises(InputError, match="no such file"):
         load_mixture(tmp_path / "m.yaml")
     (tmp_path / "m.yaml").write_text("tasks: [")
     with pytest.raises(InputError, match="not readable as YAML"):
@@ -198,3 +199,21 @@ def test_a_full_disk_loses_nothing(kitchen: EpicKitchens, tmp_path: Path, monkey
         curate(kitchen, mixture, tmp_path / "out")
     assert (tmp_path / "out/records.jsonl").read_bytes() == before
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["records.jsonl"]
+
+
+@pytest.mark.parametrize(("weight", "cap"), [(1e9, 10**9), (1e300, None), (30_000, None)])
+def test_an_immense_weight_is_refused_before_memory_is_taken(
+    kitchen: EpicKitchens, weight: float, cap: int | None
+) -> None:
+    tracemalloc.start()
+    with pytest.raises(InputError, match="of 246 segments, more than 2,000,000"):
+        take_share(
+            DirectNarration(DirectNarrationSettings(task="t", name="n", weight=weight, cap=cap), material(kitchen))
+        )
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+
+
+def test_a_cap_under_an_immense_weight_is_what_is_made(kitchen: EpicKitchens) -> None:
+    settings = DirectNarrationSettings(task="t", name="n", weight=1e9, cap=7)
+    assert len(take_share(DirectNarration(settings, material(kitchen))).turns) == 7

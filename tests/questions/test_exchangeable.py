@@ -115,3 +115,34 @@ def test_groups_are_videos_where_balance_is_possible():
     assert sorted(len(group) for group in groups) == [50, 92]
     assert sum(len(group) for group in groups) == len(wide) + len(lopsided) + len(short)
     assert all(s in wide for group in groups if len(group) == 50 for s in group)
+
+
+@pytest.mark.parametrize("classes", [5, 32, 33, 70])
+def test_a_sweep_draws_what_plain_inverse_sampling_draws(classes: int):
+    """Slot after slot by exponentials of the summed log-similarities; rows without any possible class stay empty."""
+    rng = np.random.default_rng(classes)
+    count, slots = 300, 4
+    similarity = np.where(rng.random((classes, classes)) < 0.3, 1.5, 0.0)
+    similarity[rng.random((classes, classes)) < 0.1] = CONFLICT
+    similarity = np.minimum(similarity, similarity.T)
+    np.fill_diagonal(similarity, CONFLICT)
+    answers, allowed = rng.integers(0, classes, count), rng.random((count, classes)) < 0.7
+    allowed[:5] = False
+    log_weights = rng.normal(size=classes)
+    sampler = GroupSampler(similarity, answers, allowed, slots)
+    members = np.full((count, slots), -1)
+    for _ in range(3):
+        uniforms, expected = rng.random((count, slots)), np.zeros(classes)
+        found = sampler.sweep(log_weights, uniforms)
+        for row, slot in np.ndindex(count, slots):
+            others = [other for place, other in enumerate(members[row]) if place != slot and other >= 0]
+            field = similarity[[answers[row], *others]].sum(axis=0) + np.where(allowed[row], 0.0, CONFLICT)
+            heights = np.cumsum(np.exp(field + log_weights))
+            drawn = int((heights <= uniforms[row, slot] * heights[-1]).sum())
+            members[row, slot] = drawn if heights[-1] > 0 else -1
+            if heights[-1] > 0:
+                expected += np.diff(heights, prepend=0.0) / heights[-1]
+        assert sampler.members.tolist() == members.tolist()
+        assert found == pytest.approx(expected, abs=1e-9)
+    assert (members[:5] == -1).all()
+    assert not sampler.sweep(log_weights, uniforms, count=False).any()

@@ -154,3 +154,28 @@ def test_accuracy_follows_the_official_groups():
     assert [unseen[part]["top-1"] for part in ("verb", "noun", "action")] == [0.5, 0.5, 0.5]
     with pytest.raises(InputError, match="no segments"):
         measure(made, predictions, [], {})
+
+
+def test_an_immense_class_id_does_not_fill_the_memory(tmp_path: Path) -> None:
+    labels = SpecialistLabels(
+        verbs=(ClassName(id=0, key="take"), ClassName(id=900_000_000, key="put")),
+        nouns=(ClassName(id=0, key="plate"),),
+        actions=((0, 0),),
+    )
+    verbs, nouns = np.zeros((2, 2), dtype=np.float32), np.zeros((2, 1), dtype=np.float32)
+    with pytest.raises(InputError, match="up to 900,000,000"):
+        SpecialistScores(labels, ("a", "b"), verbs, nouns, None, 0.0).save(tmp_path / "s.npz")
+    assert not (tmp_path / "s.npz").exists()
+
+
+def test_columns_of_no_class_are_not_ranked(tmp_path: Path) -> None:
+    """Class ids with a gap: the saved file has a column for what lies between, and nobody may be offered it."""
+    verbs = (ClassName(id=0, key="take"), ClassName(id=3, key="put"))
+    labels = SpecialistLabels(verbs=verbs, nouns=(ClassName(id=2, key="plate"),), actions=((0, 2),))
+    scores = SpecialistScores(
+        labels, ("a",), np.log([[0.25, 0.75]]).astype(np.float32), np.zeros((1, 1), np.float32), None, 0.0
+    )
+    scores.save(tmp_path / "s.npz")
+    found = load_predictions(tmp_path / "s.npz", ["a"], [])["a"]
+    assert found.actions == ((3, 2), (0, 2))
+    assert found.scores == pytest.approx((0.75, 0.25), rel=1e-6)

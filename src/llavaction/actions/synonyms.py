@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations
 
 from llavaction.actions.vocabulary import Action, ActionVocabulary, LabelClass
+from llavaction.base.text import same_when_read
 
 
 class Synonyms:
@@ -18,12 +19,18 @@ class Synonyms:
     when the key of one is the leading word of an instance of the other: "put-in" is listed under *insert*, so
     "put plate" is true of every "insert plate". Both relations are symmetric. They are generous
     on purpose (*screw* and *unscrew* through "screw-off"): a lost distractor costs little, a second right answer spoils
-    a question.
+    a question. Classes whose names read the same ("plate" and "Plate") are synonyms too, and so are actions whose verbs
+    and nouns make the same text.
     """
 
     def __init__(self, vocabulary: ActionVocabulary) -> None:
-        self._verbs = _symmetric(_verb_pairs(vocabulary.verbs))
-        self._nouns = _symmetric(_noun_pairs(vocabulary.nouns))
+        self._verbs = _symmetric(_verb_pairs(vocabulary.verbs) | _same_names(vocabulary.verbs))
+        self._nouns = _symmetric(_noun_pairs(vocabulary.nouns) | _same_names(vocabulary.nouns))
+        self._read = {action: same_when_read(vocabulary.action_name(action)) for action in vocabulary.actions}
+        actions: dict[str, set[Action]] = defaultdict(set)
+        for action, text in self._read.items():
+            actions[text].add(action)
+        self._same_text = {action: actions[text] for action, text in self._read.items() if len(actions[text]) > 1}
 
     def verbs(self, verb: int) -> frozenset[int]:
         """The verb class and its synonyms."""
@@ -36,7 +43,12 @@ class Synonyms:
     def also_true(self, action: Action, nouns: Iterable[int] = ()) -> frozenset[Action]:
         """All pairs that say the same as ``action``, itself included; ``nouns`` are further nouns of the segment."""
         same_nouns = {same for noun in (action[1], *nouns) for same in self.nouns(noun)}
-        return frozenset((verb, noun) for verb in self.verbs(action[0]) for noun in same_nouns)
+        pairs = {(verb, noun) for verb in self.verbs(action[0]) for noun in same_nouns}
+        return frozenset(pairs | self._same_text.get(action, set()))
+
+    def read_alike(self, one: Action, other: Action) -> bool:
+        """Whether the labels of two actions are the same to a reader."""
+        return one == other or self._read.get(one, one) == self._read.get(other, other)
 
 
 def _symmetric(pairs: Iterable[tuple[int, int]]) -> Mapping[int, frozenset[int]]:
@@ -53,6 +65,13 @@ def _noun_pairs(nouns: Mapping[int, LabelClass]) -> set[tuple[int, int]]:
         for instance in (noun.key, *noun.instances):
             owners[frozenset(_singular(word) for word in re.split(r"[:\-\s]+", instance.strip()))].add(noun.id)
     return {pair for ids in owners.values() for pair in combinations(sorted(ids), 2)}
+
+
+def _same_names(classes: Mapping[int, LabelClass]) -> set[tuple[int, int]]:
+    owners: dict[str, list[int]] = defaultdict(list)
+    for label in sorted(classes.values(), key=lambda label: label.id):
+        owners[same_when_read(label.name)].append(label.id)
+    return {pair for ids in owners.values() for pair in combinations(ids, 2)}
 
 
 def _verb_pairs(verbs: Mapping[int, LabelClass]) -> set[tuple[int, int]]:

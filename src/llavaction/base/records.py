@@ -10,15 +10,19 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from llavaction.base.bounded import MOST_BYTES, parse_json, read_bytes
 from llavaction.base.errors import InputError
 from llavaction.base.files import write_lines
 from llavaction.base.registry import suggestion
 
+LONGEST_LINE = 16 << 20
+"""Bytes of a line of JSON Lines."""
+
 
 class Strict(BaseModel):
-    """Base of records and configurations: immutable, and an unknown key is an error."""
+    """Base of records and configurations: immutable; an unknown key is an error, and so is a number that is none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def from_mapping(
@@ -84,39 +88,51 @@ def read_records(path: str | Path, cls: type[AnyRecord], *, journal: bool = Fals
     Raises:
         InputError: the file is missing, or a line is not such a record (names file and line).
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"no such file (expected JSON Lines of {cls.__name__})", file=path)
-    with path.open("rb") as stream:
-        for number, raw in enumerate(stream, start=1):
-            if journal and not raw.endswith(b"\n"):
-                return
-            if not raw.strip():
-                continue
-            try:
-                values = json.loads(raw)
-            except ValueError as error:
-                raise InputError(
-                    f"not JSON ({error}); expected one {cls.__name__} a line", file=path, line=number
-                ) from None
-            yield cls.from_mapping(values, file=path, line=number)
+    for number, values in read_lines(path, cls.__name__, journal=journal):
+        yield cls.from_mapping(values, file=path, line=number)
 
 
-def read_json(path: str | Path) -> Any:
-    """Parse a JSON file.
+def read_lines(path: str | Path, what: str = "value", *, journal: bool = False) -> Iterator[tuple[int, Any]]:
+    """The values of a JSON Lines file, each with its line.
+
+    Args:
+        path: the file.
+        what: what every line is, for messages.
+        journal: see :func:`read_records`.
 
     Raises:
-        InputError: the file is missing or is not JSON (names the line).
+        InputError: the file is missing, or a line is not JSON or too long (names file and line).
     """
     path = Path(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("no such file", file=path) from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 text ({error})", file=path) from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"not JSON ({error.msg})", file=path, line=error.lineno) from None
+    if not path.is_file():
+        raise InputError(f"no such file (expected JSON Lines of {what})", file=path)
+    with path.open("rb") as stream:
+        number = 0
+        while raw := stream.readline(LONGEST_LINE + 1):
+            number += 1
+            if len(raw) > LONGEST_LINE:
+                raise InputError(f"is longer than {LONGEST_LINE >> 20} MiB", file=path, line=number)
+            if journal and not raw.endswith(b"\n"):
+                return
+            if raw.strip():
+                try:
+                    yield number, parse_json(raw, file=path, line=number)
+                except InputError as error:
+                    problem = f"{error.problem}; expected one {what} a line"
+                    raise InputError(problem, file=path, line=number) from None
+
+
+def read_json(path: str | Path, most: int = MOST_BYTES) -> Any:
+    """Parse a JSON file.
+
+    Args:
+        path: the file.
+        most: bytes it may have.
+
+    Raises:
+        InputError: the file is missing, too large or is not JSON (names the line).
+    """
+    return parse_json(read_bytes(path, most), file=path)
 
 
 def write_json(path: str | Path, value: Any) -> None:

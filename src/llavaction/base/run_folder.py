@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import FileFacts, same_content
 from llavaction.base.records import read_json, write_json, write_text
@@ -36,11 +37,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         InputError: it cannot be read as YAML.
     """
     path = folder / "config.yaml"
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(f"not readable as YAML ({error})", file=path, line=mark.line + 1 if mark else None) from None
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise InputError("expected a mapping of settings", file=path)
     return values
@@ -146,7 +143,10 @@ def _differences(old: Any, new: Any, free: Collection[str] = (), path: tuple[str
 def record_environment(folder: Path) -> None:
     """Add the present environment to ``environment.json`` unless it is the last one there."""
     path = folder / "environment.json"
-    known = read_json(path)["environments"] if path.is_file() else []
+    stored = read_json(path) if path.is_file() else {"environments": []}
+    known = stored.get("environments") if isinstance(stored, dict) else None
+    if not isinstance(known, list):
+        raise InputError("has no list of 'environments'", file=path, hint="give another output folder")
     current = environment()
     if not known or known[-1] != current:
         write_json(path, {"schema_version": 1, "environments": [*known, current]})

@@ -12,6 +12,7 @@ from llavaction.actions.segments import Clip
 from llavaction.backends.base import Query
 from llavaction.backends.registry import make_backend
 from llavaction.base.errors import InputError
+from llavaction.base.text import same_when_read
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, as_json, emit, mapping, table
 from llavaction.questions.prompts import multiple_choice_prompt
@@ -93,7 +94,7 @@ def answers(options: Sequence[str]) -> list[str]:
         InputError: there is only one, too many, or one twice.
     """
     texts = [part.strip() for part in (options[0].split(",") if len(options) == 1 else options)]
-    if len(texts) == 1 or "" in texts or len(set(texts)) < len(texts) or len(texts) > len(LETTERS):
+    if len(texts) == 1 or "" in texts or len(set(map(same_when_read, texts))) < len(texts) or len(texts) > len(LETTERS):
         raise InputError(
             f"--options are {texts}; needed are 2 to {len(LETTERS)} different texts",
             hint="--options 'take plate' --options 'put plate', or --options 'take plate, put plate'",

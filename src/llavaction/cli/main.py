@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
 from llavaction import __version__
 from llavaction.base.errors import LlavactionError
 from llavaction.base.registry import resolve, suggestion
+from llavaction.base.text import safe_output, shown
 
 COMMANDS = {
     "benchmark": ("llavaction.cli.benchmark:benchmark", "Make and audit multiple-choice benchmarks."),
@@ -53,6 +55,11 @@ class LazyGroup(click.Group):
             ctx.fail(f"no such command '{args[0]}'; {suggestion(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; no label, id or file name that it prints can steer the terminal."""
+        with safe_output():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -70,7 +77,7 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except LlavactionError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(shown(f"error: {error}", lines=True), err=True)
         sys.exit(1)
     except ModuleNotFoundError as error:
         if error.name not in TRAINING_PACKAGES:

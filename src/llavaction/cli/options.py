@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
+from llavaction.base.bounded import parse_yaml
 from llavaction.base.errors import InputError
 from llavaction.video.rates import Rates, check_rate, read_rates
 
@@ -64,9 +64,9 @@ def mapping(settings: Sequence[str]) -> dict[str, Any]:
         if not equals or not key:
             raise InputError(f"'{setting}' is not KEY=VALUE")
         try:
-            values[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise InputError(f"the value of '{setting}' is not readable as YAML", hint="quote it") from None
+            values[key] = parse_yaml(text)
+        except InputError as error:
+            raise InputError(f"the value of '{setting}' is {error.problem}", hint="quote it") from None
     return values
 
 

@@ -4,22 +4,25 @@ A record of theirs is ``{"id", "video", "conversations": [{"from": "human" | "gp
 where the video is seen. The published records of EPIC-KITCHENS-100 have no placeholder (their loader puts one in front)
 and add ``start_timestamp``, ``end_timestamp`` (texts, seconds), ``question_type``, ``verb_id``, ``noun_id``,
 ``action_id``; there ``video`` is "participant-video". See haotian-liu/LLaVA, ``docs/Finetune_Custom_Data.md``, and
-AdaptiveMotorControlLab/LLaVAction at commit bd9f465.
+AdaptiveMotorControlLab/LLaVAction at commit bd9f465. Other people's files say ``messages`` for ``conversations``,
+``videos`` for ``video`` and ``{"role", "content"}`` for ``{"from", "value"}``; they are read too.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
-from llavaction.base.records import read_json
+from llavaction.base.json_stream import JsonCursor
+from llavaction.base.records import read_lines
+from llavaction.base.registry import suggestion
 from llavaction.curation.records import VIDEO, ActionLabels, Message, TrainingRecord
+from llavaction.datasets.cells import LATEST, seconds
 from llavaction.video.layouts import VIDEO_SUFFIXES
 
 IMAGE = "<image>"
@@ -27,6 +30,18 @@ IMAGE = "<image>"
 
 SPEAKERS = {"system": "system", "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
 """Their names of the roles; "user" and "assistant" occur in other people's files."""
+
+TURNS, CLIPS = ("conversations", "messages"), ("video", "videos")
+KNOWN = (
+    "id", *CLIPS, *TURNS, "system", "start_timestamp", "end_timestamp", "question_type", "verb_id", "noun_id",
+    "action_id", "provenance", "image", "images",
+)  # fmt: skip
+"""Keys of a record that mean something here; "image" only that it is refused."""
+IDLE = (
+    "data_source", "dataset_name", "source", "dataset", "split", "task_instruction", "num_samples", "model", "metadata",
+    "duration", "fps",
+)  # fmt: skip
+"""Keys of published files that say nothing a training record keeps."""
 
 _WRITTEN_AS = {"system": "system", "user": "human", "assistant": "gpt"}
 
@@ -95,17 +110,16 @@ def read_llava(path: str | Path, duration: Callable[[str], float] | None = None)
     path = Path(path)
     records: dict[str, TrainingRecord] = {}
     refused = []
-    entries = list(_entries(path))
-    videos = {entry["video"] for _, entry in entries if isinstance(entry, dict) and isinstance(entry.get("video"), str)}
+    videos = {video for _, entry in _entries(path) if (video := _named_video(entry))}
     paths = Counter(video_id(video) for video in {_without_suffix(video) for video in videos})
     several = {name for name, count in paths.items() if count > 1}
-    for place, entry in entries:
+    for place, entry in _entries(path):
         try:
             record = from_llava(entry, place, duration, several)
         except InputError as error:
             refused.append((place, error.problem))
             continue
-        if record.record_id in records:
+        while record.record_id in records:
             record = record.model_copy(update={"record_id": f"{record.record_id}:{place}"})
         records[record.record_id] = record
     if not records:
@@ -129,21 +143,28 @@ def from_llava(
         several: names that videos in several folders have: their ids are their paths.
 
     Raises:
-        InputError: it is no such record, is about a picture, or nobody knows how long its video is.
+        InputError: it is no such record, has a key that is not known (names the nearest), is about a picture, or nobody
+            knows how long its video is.
     """
-    if not isinstance(entry, dict) or not isinstance(entry.get("conversations"), list):
+    turns = _one_of(entry, TURNS) if isinstance(entry, dict) else None
+    if not isinstance(turns, list):
         raise InputError("has no list of 'conversations'")
-    if entry.get("image"):
+    for key in entry:
+        if key not in KNOWN and key not in IDLE:
+            raise InputError(f"unknown key '{key}'; {suggestion(str(key), KNOWN)}")
+    if entry.get("image") or entry.get("images"):
         raise InputError("is about a picture, not a video")
     clip = _clip(entry, duration, several)
-    messages = [_message(turn) for turn in entry["conversations"]]
+    messages = [_message(turn) for turn in turns]
+    if entry.get("system"):
+        messages.insert(0, _message({"from": "system", "value": entry["system"]}))
     if clip is not None and not any(VIDEO in message["content"] for message in messages):
         first = next((message for message in messages if message["role"] == "user"), None)
         if first is not None:
             first["content"] = f"{VIDEO}\n{first['content']}"
     values = {
-        "record_id": str(entry.get("id") or place),
-        "task": str(entry.get("question_type") or "imported"),
+        "record_id": _short(entry, "id") or str(place),
+        "task": _short(entry, "question_type") or "imported",
         "clip": clip,
         "messages": [Message.from_mapping(message) for message in messages],
         "labels": _labels(entry),
@@ -166,36 +187,55 @@ def _without_suffix(path: str) -> str:
 
 
 def _entries(path: Path) -> Iterator[tuple[int, Any]]:
-    if path.suffix.lower() != ".jsonl":
-        values = read_json(path)
-        if not isinstance(values, list):
-            raise InputError(f"holds a {type(values).__name__}, expected a list of conversations", file=path)
-        yield from enumerate(values, start=1)
+    if path.suffix.lower() == ".jsonl":
+        yield from read_lines(path, "conversation")
         return
     if not path.is_file():
         raise InputError("no such file", file=path)
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if line.strip():
-                try:
-                    yield number, json.loads(line)
-                except ValueError as error:
-                    raise InputError(f"not JSON ({error})", file=path, line=number) from None
+    with path.open(encoding="utf-8-sig") as stream:
+        cursor = JsonCursor(stream, path)
+        if cursor.peek() != "[":
+            found = type(cursor.value()).__name__
+            raise InputError(f"holds a {found}, expected a list of conversations", file=path)
+        yield from enumerate(cursor.list_items(), start=1)
+        cursor.end()
+
+
+def _one_of(entry: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """The value of the one name of several that the entry has."""
+    found = [name for name in names if entry.get(name) is not None]
+    if len(found) > 1:
+        raise InputError(f"has both '{found[0]}' and '{found[1]}'")
+    return entry[found[0]] if found else None
+
+
+def _short(entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
+        raise InputError(f"'{key}' is {value!r:.80}, expected a text")
+    return "" if value is None else str(value)
+
+
+def _named_video(entry: Any) -> str | None:
+    """The path an entry gives for its video, where it gives one."""
+    if not isinstance(entry, dict):
+        return None
+    video = entry.get("video") if entry.get("video") is not None else entry.get("videos")
+    if isinstance(video, list) and len(video) == 1:
+        video = video[0]
+    return video if isinstance(video, str) else None
 
 
 def _clip(entry: Mapping[str, Any], duration: Callable[[str], float] | None, several: Collection[str]) -> Clip | None:
-    video = entry.get("video")
-    if video is None:
+    given = _one_of(entry, CLIPS)
+    if given is None or given == []:
         return None
-    if not isinstance(video, str) or not video:
-        raise InputError(f"'video' is {video!r:.80}, expected one path")
+    video = _named_video(entry)
+    if not video or "\0" in video or not video_id(video):
+        raise InputError(f"'video' is {given!r:.80}, expected one path")
     name = video_id(video)
     name = _without_suffix(video) if name in several else name
-    try:
-        start = float(entry.get("start_timestamp") or 0.0)
-        stop = float(entry["end_timestamp"]) if entry.get("end_timestamp") is not None else None
-    except (TypeError, ValueError):
-        raise InputError("'start_timestamp' or 'end_timestamp' is not a number of seconds") from None
+    start, stop = _time(entry, "start_timestamp") or 0.0, _time(entry, "end_timestamp")
     if stop is None:
         if duration is None:
             raise InputError(f"does not say where the clip in '{video}' ends", hint="give --videos DIR")
@@ -203,10 +243,46 @@ def _clip(entry: Mapping[str, Any], duration: Callable[[str], float] | None, sev
     return Clip.from_mapping({"video_id": name, "start": start, "stop": stop})
 
 
+def _time(entry: Mapping[str, Any], key: str) -> float | None:
+    """A time as a number of seconds, or as a text: seconds or HH:MM:SS.ss."""
+    value = entry.get(key)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise InputError(f"'{key}' is {value!r:.80}, not a number of seconds")
+    if not isinstance(value, str):
+        if not 0 <= value <= LATEST:
+            raise InputError(f"'{key}' is {value!r:.80}, not a number of seconds within ten days")
+        return float(value)
+    try:
+        return seconds(value)
+    except InputError as error:
+        raise InputError(f"{key}: {error.problem}", hint=error.hint) from None
+
+
 def _message(turn: Any) -> dict[str, str]:
-    if not isinstance(turn, dict) or turn.get("from") not in SPEAKERS or not isinstance(turn.get("value"), str):
-        raise InputError(f"a turn is {turn!r:.80}, expected {{'from': 'human' or 'gpt', 'value': text}}")
-    return {"role": SPEAKERS[turn["from"]], "content": turn["value"].replace(IMAGE, VIDEO)}
+    """A turn in either style; its content may be a list of parts, as chat templates take it."""
+    expected = "expected {'from': 'human' or 'gpt', 'value': text}"
+    if not isinstance(turn, dict):
+        raise InputError(f"a turn is {turn!r:.80}, {expected}")
+    for key in turn:
+        if key not in ("from", "value", "role", "content"):
+            raise InputError(f"a turn has the unknown key '{key}'; {suggestion(str(key), ('from', 'value'))}")
+    speaker, said = _one_of(turn, ("from", "role")), _one_of(turn, ("value", "content"))
+    if isinstance(said, list):
+        said = "\n".join(_part(part) for part in said)
+    if not isinstance(speaker, str) or speaker not in SPEAKERS or not isinstance(said, str):
+        raise InputError(f"a turn is {turn!r:.80}, {expected}")
+    return {"role": SPEAKERS[speaker], "content": said.replace(IMAGE, VIDEO)}
+
+
+def _part(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind == "video":
+        return VIDEO
+    if kind != "text" or not isinstance(part.get("text"), str):
+        raise InputError(f"a part of a turn is {part!r:.80}, expected {{'type': 'text', 'text': ..}} or a video")
+    return str(part["text"])
 
 
 def _labels(entry: Mapping[str, Any]) -> ActionLabels | None:

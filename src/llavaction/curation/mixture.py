@@ -6,14 +6,15 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field
 
 from llavaction import __version__
 from llavaction.actions.segments import Segment
+from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
 from llavaction.base.progress import progress
 from llavaction.base.records import Record, Strict, file_sha256, write_json, write_records
@@ -27,6 +28,8 @@ from llavaction.curation.tasks import TASKS, Task, TaskSettings
 from llavaction.datasets.epic_kitchens import EpicKitchens
 
 RECORDS, CARD = "records.jsonl", "card.json"
+MOST_RECORDS = 2_000_000
+"""Of one task; EPIC-KITCHENS-100 has 67,217 training segments."""
 
 
 class MixtureConfig(Strict):
@@ -78,12 +81,7 @@ def load_mixture(path: str | Path) -> tuple[MixtureConfig, list[TaskSettings]]:
         InputError: the file is missing, is not YAML, has no tasks, or a key or a task is unknown (names the nearest).
     """
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("no such mixture", file=path) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"not readable as YAML ({error})", file=path) from None
+    values = read_yaml(path)
     if not isinstance(values, dict) or not values.get("tasks"):
         raise InputError("the mixture is empty", file=path, hint="list tasks: 'tasks: [{task: direct_narration}]'")
     config = MixtureConfig.from_mapping(values, file=path)
@@ -182,10 +180,16 @@ def take_share(task: Task) -> Share:
         else:
             left_out[reason] += 1
     drawn = sorted(range(len(usable)), key=lambda i: hashed_seed("share", seed, settings.name, usable[i].segment_id))
-    wanted = round(settings.weight * len(usable))
-    if settings.cap is not None:
-        wanted = min(wanted, settings.cap)
-    turns = [(place, turn) for turn in range(math.ceil(settings.weight)) for place in drawn][:wanted]
+    wanted = settings.weight * len(usable)
+    wanted = round(wanted if settings.cap is None else min(wanted, settings.cap))
+    if wanted > MOST_RECORDS:
+        raise InputError(
+            f"task '{settings.name}' would make {wanted:,} records of {len(usable):,} segments, more than "
+            f"{MOST_RECORDS:,}",
+            hint="give it a smaller weight or cap",
+        )
+    every = ((place, turn) for turn in range(math.ceil(settings.weight)) for place in drawn)
+    turns = list(islice(every, wanted))
     skipped = len(usable) - len({place for place, _ in turns})
     if skipped:
         left_out["weight or cap"] = skipped

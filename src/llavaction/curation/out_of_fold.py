@@ -35,7 +35,7 @@ def load_out_of_fold(
     joined: Predictions = {}
     origin: dict[str, Path] = {}
     for path in paths:
-        found = load_predictions(path, ids, vocabulary.actions)
+        found = load_predictions(path, ids, vocabulary.actions, partial=len(paths) > 1)
         check_classes({name: item for name, item in found.items() if name in table}, vocabulary, path)
         for segment_id, prediction in found.items():
             if segment_id not in table:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from llavaction.actions.segments import Segment
+from llavaction.base.text import same_when_read
 from llavaction.curation.tasks import Conversation, Task, TaskSettings
 from llavaction.questions.prompts import multiple_choice_prompt
 from llavaction.questions.schema import LETTERS, Option, Provenance, Question
@@ -66,11 +67,12 @@ class PartChoice(Task):
         else:
             nouns = {noun for one in present for noun in (one.noun_class, *one.all_noun_classes)}
             true = {same for noun in nouns for same in synonyms.nouns(noun)}
-        names = {self._name(self._own(segment))}
+        names = {same_when_read(self._name(self._own(segment)))}
         found = []
         for other in self._occurring:
-            if other not in true and self._name(other) not in names:
-                names.add(self._name(other))
+            name = same_when_read(self._name(other))
+            if other not in true and name not in names:
+                names.add(name)
                 found.append(other)
         return found
 

@@ -5,9 +5,8 @@ Also reads folders of the same form: kitchen_mini writes them.
 
 from __future__ import annotations
 
-import ast
-import csv
-import io
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,11 @@ from llavaction.actions.segments import UNLABELLED, Segment, SegmentTable
 from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
 from llavaction.base.errors import InputError
 from llavaction.base.records import file_sha256, read_json
+from llavaction.base.tables import Table
+from llavaction.base.text import same_when_read, shown
+from llavaction.datasets.cells import CellReader, seconds, video_name
+
+__all__ = ["EpicKitchens", "Remark", "VideoFacts", "seconds"]
 
 OFFICIAL = ("EPIC-KITCHENS-100", "CC BY-NC 4.0 (EPIC-KITCHENS-100, University of Bristol); non-commercial")
 FIRST_VERBS = ("take", "put", "wash")
@@ -26,6 +30,8 @@ SPANS = ("narration_id", "participant_id", "video_id", "start_timestamp", "stop_
 """The columns of a list of segments whose classes are kept back, as for the challenge's test split."""
 COLUMNS = (*SPANS, "narration", "verb_class", "noun_class")
 """The columns a segment file must have; ``all_noun_classes`` and the others are used where present."""
+REPEATED = 0.01
+"""Share of segments that repeat another one beyond which a file was probably joined with itself."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Remark:
     refused: bool
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}" + (" (row left out)" if self.refused else "")
+        return shown(f"{self.file}:{self.line}: {self.what}" + (" (row left out)" if self.refused else ""))
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class EpicKitchens:
 
     Rows of a segment file that cannot be used are left out and listed in :attr:`remarks` with file and line; oddities
     that do no harm (a segment past the video's end) are listed too, with their row kept. ``notes`` says what is lost
-    for want of the training split.
+    for want of the training split, and how files of another form than the official one were understood.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -134,26 +140,27 @@ class EpicKitchens:
     def videos(self) -> dict[str, VideoFacts]:
         """EPIC_100_video_info.csv; empty where the file is absent."""
         path = self.folder / "EPIC_100_video_info.csv"
-        facts = {}
-        for line, row in _rows(path, ("video_id", "duration", "fps")) if path.is_file() else ():
+        facts, cells = {}, CellReader(path)
+        for line, row in self._rows(path, ("video_id", "duration", "fps"), cells) if path.is_file() else ():
             try:
-                duration, fps = float(row["duration"]), float(row["fps"])
-            except ValueError:
-                self._remark(path, line, f"duration '{row['duration']}' or fps '{row['fps']}' is not a number", True)
+                duration, fps = cells.number(row["duration"], "duration"), cells.number(row["fps"], "fps")
+            except InputError as error:
+                self._remark(path, line, error.problem, True)
                 continue
-            facts[row["video_id"]] = VideoFacts(duration, fps, row.get("resolution", ""))
+            facts[video_name(row["video_id"])[0]] = VideoFacts(duration, fps, row.get("resolution", ""))
         return facts
 
     def tail(self, what: str) -> frozenset[int]:
         """Tail classes, ``what`` being "verb" or "noun"; empty where the list is absent."""
         path = self.folder / f"EPIC_100_tail_{what}s.csv"
-        rows = _rows(path, (what,)) if path.is_file() else ()
-        return frozenset(_integer(row[what], what, path, line) for line, row in rows)
+        cells = CellReader(path)
+        rows = self._rows(path, (what,), cells) if path.is_file() else ()
+        return frozenset(cells.whole(row[what], what, line) for line, row in rows)
 
     def unseen_participants(self, split: str) -> frozenset[str]:
         """Participants of ``split`` who do not occur in training; empty where the list is absent."""
         path = self.folder / f"EPIC_100_unseen_participant_ids_{split}.csv"
-        rows = _rows(path, ("participant_id",)) if path.is_file() else ()
+        rows = self._rows(path, ("participant_id",), CellReader(path)) if path.is_file() else ()
         return frozenset(row["participant_id"] for _, row in rows)
 
     def sources(self, *splits: str) -> dict[str, str]:
@@ -204,119 +211,132 @@ class EpicKitchens:
     def _remark(self, path: Path, line: int, what: str, refused: bool) -> None:
         self.remarks.append(Remark(path.name, line, what, refused))
 
+    def _note(self, path: Path, what: str) -> None:
+        said = shown(f"{path.name}: {what}")
+        if said not in self.notes:
+            self.notes.append(said)
+
+    def _rows(self, path: Path, required: tuple[str, ...], cells: CellReader) -> Iterator[tuple[int, dict[str, str]]]:
+        """Rows of a CSV file with the line on which each begins; rows that cannot be read are remarked, and once all
+        are read, what was understood of the file's form is noted.
+        """
+        table = Table(path, required)
+        for row in table:
+            if row.fault:
+                self._remark(path, row.line, row.fault, True)
+            else:
+                yield row.line, dict(row.cells)
+        for what in (*table.notes, *cells.notes):
+            self._note(path, what)
+
     def _read_classes(self, name: str) -> dict[int, LabelClass]:
         path = self.folder / name
         classes: dict[int, LabelClass] = {}
-        for line, row in _rows(path, ("id", "key")):
+        readings: dict[str, LabelClass] = {}
+        cells, faults = CellReader(path), len(self.remarks)
+        for line, row in self._rows(path, ("id", "key"), cells):
             values: dict[str, Any] = {
-                "id": _integer(row["id"], "id", path, line),
+                "id": cells.whole(row["id"], "id", line),
                 "key": row["key"],
-                "instances": _list(row.get("instances") or "[]", path, line),
-                "category": row.get("category") or "",
+                "instances": cells.listed(row.get("instances", ""), "instances", line),
+                "category": row.get("category", ""),
             }
             label = LabelClass.from_mapping(values, file=path, line=line)
             if label.id in classes:
                 raise InputError(f"class id {label.id} occurs twice", file=path, line=line)
             classes[label.id] = label
+            other = readings.setdefault(same_when_read(label.name), label)
+            if other is not label:
+                what = f"class {label.id} reads like class {other.id} ('{label.name}'); no question offers both"
+                self._remark(path, line, what, refused=False)
+        for remark in self.remarks[faults:]:
+            if remark.refused:
+                raise InputError(remark.what, file=path, line=remark.line, hint="a class cannot be left out")
         return classes
 
     def _read_segments(self, path: Path, columns: tuple[str, ...]) -> Iterator[Segment]:
         seen: dict[str, int] = {}
-        for line, row in _rows(path, columns):
+        spans: Counter[tuple[Any, ...]] = Counter()
+        cells, found = CellReader(path), list[tuple[int, Segment]]()
+        for line, row in self._rows(path, columns, cells):
             try:
-                segment = self._segment(row, path, line, labelled=columns == COLUMNS)
+                segment = self._segment(row, cells, line, labelled=columns == COLUMNS)
                 if segment.segment_id in seen:
                     raise InputError(f"narration_id '{segment.segment_id}' is also on line {seen[segment.segment_id]}")
             except InputError as error:
                 self._remark(path, line, error.problem, refused=True)
                 continue
+            seen[segment.segment_id] = line
+            found.append((line, segment))
+        names = self._video_ids(path, dict.fromkeys(segment.video_id for _, segment in found))
+        for line, read in found:
+            name = names[read.video_id]
+            segment = read if name == read.video_id else read.model_copy(update={"video_id": name})
             facts = self.videos.get(segment.video_id)
+            if facts is not None and segment.start >= facts.duration:
+                what = f"{segment.segment_id} starts at {segment.start:.2f} s, the video ends at {facts.duration:.2f} s"
+                self._remark(path, line, f"{what}; are the times in seconds?", refused=True)
+                continue
             if facts is not None and segment.stop > facts.duration:
                 what = f"{segment.segment_id} stops at {segment.stop:.2f} s, the video at {facts.duration:.2f} s"
                 self._remark(path, line, what, refused=False)
-            seen[segment.segment_id] = line
+            spans[segment.video_id, segment.start, segment.stop, segment.action] += 1
             yield segment
+        repeated = sum(count - 1 for count in spans.values())
+        if repeated > REPEATED * len(found):
+            self._note(path, f"{repeated} segments have the video, times and classes of another one")
 
-    def _segment(self, row: dict[str, str], path: Path, line: int, *, labelled: bool) -> Segment:
+    def _video_ids(self, path: Path, raw: dict[str, None]) -> dict[str, str]:
+        """What each video is called by: its name without folder and suffix where that is one video's alone."""
+        parts = {name: video_name(name) for name in raw}
+        owners = Counter(bare for bare, _ in set(parts.values()))
+        names = {name: bare if owners[bare] == 1 else whole for name, (bare, whole) in parts.items()}
+        changed = [name for name, new in names.items() if name != new]
+        if changed:
+            said = f"video_id '{changed[0]}' is read as '{names[changed[0]]}'"
+            self._note(path, f"{said}, and {len(changed) - 1} others like it" if changed[1:] else said)
+        spelt: dict[str, list[str]] = {}
+        for known in self.videos:
+            spelt.setdefault(known.casefold(), []).append(known)
+        there, respelt = set(names.values()), list[str]()
+        for name, new in names.items():
+            alike = spelt.get(new.casefold(), [])
+            if new not in self.videos and len(alike) == 1 and alike[0] not in there:
+                names[name] = alike[0]
+                respelt.append(f"video_id '{new}' is taken for '{alike[0]}' of EPIC_100_video_info.csv")
+        if respelt:
+            self._note(path, f"{respelt[0]}, and {len(respelt) - 1} others like it" if respelt[1:] else respelt[0])
+        return names
+
+    def _segment(self, row: dict[str, str], cells: CellReader, line: int, *, labelled: bool) -> Segment:
         values = {
             "segment_id": row["narration_id"],
             "video_id": row["video_id"],
             "participant_id": row["participant_id"],
-            "start": seconds(row["start_timestamp"]),
-            "stop": seconds(row["stop_timestamp"]),
+            "start": cells.seconds(row["start_timestamp"], "start_timestamp", line),
+            "stop": cells.seconds(row["stop_timestamp"], "stop_timestamp", line),
             "narration": "",
             "verb_class": UNLABELLED,
             "noun_class": UNLABELLED,
         }
+        for name in ("segment_id", "video_id"):
+            if not values[name]:
+                raise InputError(f"has no {'narration_id' if name == 'segment_id' else name}")
         if labelled:
-            values |= self._labels(row, path, line)
-        return Segment.from_mapping(values, file=path, line=line)
+            values |= self._labels(row, cells, line)
+        return Segment.from_mapping(values, file=cells.path, line=line)
 
-    def _labels(self, row: dict[str, str], path: Path, line: int) -> dict[str, Any]:
-        verb = _integer(row["verb_class"], "verb_class", path, line)
-        noun = _integer(row["noun_class"], "noun_class", path, line)
+    def _labels(self, row: dict[str, str], cells: CellReader, line: int) -> dict[str, Any]:
+        verb = cells.whole(row["verb_class"], "verb_class", line)
+        noun = cells.whole(row["noun_class"], "noun_class", line)
         for kind, label, classes in (("verb", verb, self.verbs), ("noun", noun, self.nouns)):
             if label not in classes:
                 raise InputError(f"{kind}_class {label} is not in the {kind} class file")
-        nouns = _list(row.get("all_noun_classes") or "[]", path, line)
-        others = (_integer(n, "all_noun_classes", path, line) for n in nouns)
+        nouns = cells.listed(row.get("all_noun_classes", ""), "all_noun_classes", line)
+        others = (cells.whole(other, "all_noun_classes", line) for other in nouns)
         return {
-            "narration": row["narration"].strip(),
+            "narration": re.sub(r"\s*\n\s*", " ", row["narration"]),
             "verb_class": verb,
             "noun_class": noun,
             "all_noun_classes": tuple(dict.fromkeys((noun, *others))),
         }
-
-
-def seconds(timestamp: str) -> float:
-    """Seconds of an "HH:MM:SS.ss" timestamp ("MM:SS.ss" and plain seconds are read too).
-
-    Raises:
-        InputError: the text is empty or is none of these.
-    """
-    parts = timestamp.strip().split(":")
-    try:
-        values = [float(part) for part in parts]
-    except ValueError:
-        values = []
-    if not values or len(values) > 3 or any(value < 0 for value in values):
-        raise InputError(f"timestamp '{timestamp}' is not HH:MM:SS.ss")
-    total = 0.0
-    for value in values:
-        total = total * 60 + value
-    return round(total, 6)
-
-
-def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV file with the number of the line on which each ends."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError("no such file", file=path) from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 text ({error})", file=path) from None
-    reader = csv.DictReader(io.StringIO(text), restval="")
-    missing = [column for column in required if column not in (reader.fieldnames or ())]
-    if missing:
-        raise InputError(f"lacks the column(s) {', '.join(missing)}; found {reader.fieldnames}", file=path, line=1)
-    for row in reader:
-        row.pop(None, None)  # cells beyond the header
-        yield reader.line_num, row
-
-
-def _integer(text: Any, what: str, path: Path, line: int) -> int:
-    try:
-        return int(text)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{what} '{text}' is not a whole number", file=path, line=line) from None
-
-
-def _list(cell: str, path: Path, line: int) -> tuple[Any, ...]:
-    """A list written into a cell, as Python writes it."""
-    try:
-        value = ast.literal_eval(cell)
-    except (ValueError, SyntaxError):
-        value = None
-    if not isinstance(value, list):
-        raise InputError(f"'{cell:.60}' is not a list such as ['plate', 'pan']", file=path, line=line)
-    return tuple(value)

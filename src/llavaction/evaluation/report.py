@@ -16,6 +16,7 @@ from llavaction.backends.asking import Library
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_text
 from llavaction.base.statistics import paired_comparison
+from llavaction.base.text import shown
 from llavaction.evaluation.comparison import p_value
 from llavaction.evaluation.failures import Failure, Strip, film_strip, view, worst
 from llavaction.evaluation.metrics import Pairs, confusion, match, names_for
@@ -214,6 +215,7 @@ def _template() -> Any:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
         autoescape=True,
+        finalize=lambda value: shown(value, lines=True) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

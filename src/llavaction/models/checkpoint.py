@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as _IMAGE_TEXT_MODELS
 from transformers.utils import logging as transformers_logging
 
+from llavaction.base.bounded import read_text
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.records import read_json
@@ -30,6 +31,8 @@ _PARTS = {
 
 TRAINED_FRAMES = "trained_frames"
 """Key of ``config.json`` for the frames per clip that a model was last trained with."""
+MOST_TEMPLATE = 1 << 20
+"""Bytes of a chat template."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def open_checkpoint(folder: str | Path) -> Checkpoint:
             file=folder / "config.json",
             hint="convert it once: llavaction convert FOLDER NEW_FOLDER",
         )
-    if kind not in _IMAGE_TEXT_MODELS and kind not in OUR_MODELS:
+    if not isinstance(kind, str) or (kind not in _IMAGE_TEXT_MODELS and kind not in OUR_MODELS):
         raise InputError(
             f"model_type {kind!r} is not an image-text-to-text model of transformers {transformers.__version__}",
             file=folder / "config.json",
@@ -140,6 +143,8 @@ def open_checkpoint(folder: str | Path) -> Checkpoint:
     processor = _settings(folder / "processor_config.json")
     image = processor.get("image_processor") or _settings(folder / "preprocessor_config.json")
     video = processor.get("video_processor") or _settings(folder / "video_preprocessor_config.json") or image
+    if not isinstance(image, dict) or not isinstance(video, dict):
+        raise InputError("its image or video settings are no mapping", file=folder / "processor_config.json")
     return Checkpoint(folder, config, tokenizer, _chat_template(folder, processor, tokenizer), image, video)
 
 
@@ -205,7 +210,7 @@ def _settings(path: Path) -> dict[str, Any]:
 def _chat_template(folder: Path, processor: Mapping[str, Any], tokenizer: Any) -> str | None:
     """The processor's template goes before the tokenizer's: only it knows how to write a video."""
     if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+        return read_text(folder / "chat_template.jinja", MOST_TEMPLATE)
     for template in (
         _settings(folder / "chat_template.json").get("chat_template"),
         processor.get("chat_template"),

@@ -7,7 +7,6 @@ neighbouring folder that takes the final name at the end.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from transformers import AutoTokenizer, Qwen2Config
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from llavaction.base.errors import InputError
+from llavaction.base.files import temporary_folder
 from llavaction.base.records import read_json, write_json
 from llavaction.models.llava_video import LlavaVideoConfig
 from llavaction.models.processor import LlavaVideoProcessor, add_visual_tokens
@@ -307,9 +307,9 @@ def _put_together(destination: Path, total_bytes: int) -> Iterator[Path]:
     """A folder that becomes ``destination`` when all went well, and vanishes otherwise."""
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise InputError("exists already", file=destination, hint="give a new folder")
-    folder = destination.with_name(f".{destination.name}.{os.getpid()}.part")
+    folder = None
     try:
-        folder.mkdir(parents=True)
+        folder = temporary_folder(destination)
         free = shutil.disk_usage(folder).free
         if free < total_bytes:
             raise InputError(f"{total_bytes:,} bytes are needed, {free:,} are free", file=destination)
@@ -318,7 +318,8 @@ def _put_together(destination: Path, total_bytes: int) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"cannot be written: {error}", file=destination) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_files(plan: _Plan, folder: Path) -> None:

@@ -16,12 +16,15 @@ from typing import Any
 
 import torch
 
+from llavaction.base.bounded import MOST_VALUES
 from llavaction.base.errors import InputError
 from llavaction.base.progress import progress
 from llavaction.base.records import read_json, write_json
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+LONGEST_NAME = 200
+"""Letters of a shard's name."""
 PIECE = 16 << 20
 """Bytes held at a time."""
 
@@ -142,13 +145,18 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
             raise InputError("is cut short, or is no safetensors file", file=file)
         raw = stream.read(length)
     try:
-        header = json.loads(raw, object_pairs_hook=_without_twins)
+        if sum(map(raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise InputError(f"its header has more than {MOST_VALUES:,} values", file=file)
+        header = json.loads(raw.decode(), object_pairs_hook=_without_twins)
         header.pop("__metadata__", None)
         entries = sorted(
             (*map(int, entry["data_offsets"]), name, str(entry["dtype"]), tuple(map(int, entry["shape"])))
             for name, entry in header.items()
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if any(len(entry) != 5 or any(length < 0 for length in entry[-1]) for entry in entries):
+            raise ValueError("a tensor has other than two offsets, or a negative shape")
+        "".join(header).encode()
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"its header is damaged ({type(error).__name__}: {error})", file=file) from None
     found, end = {}, 0
     for begin, stop, name, dtype, shape in entries:
@@ -182,8 +190,8 @@ def _read_index(index: Path) -> dict[str, str]:
     if not isinstance(places, dict) or not places:
         raise InputError("has no weight_map", file=index)
     for name, shard in places.items():
-        if not isinstance(shard, str) or Path(shard).name != shard:
-            raise InputError(f"'{name}' is said to be in {shard!r}, which is no file of this folder", file=index)
+        if not isinstance(shard, str) or Path(shard).name != shard or len(shard) > LONGEST_NAME:
+            raise InputError(f"'{name}' is said to be in {shard!r:.100}, which is no file of this folder", file=index)
     return places
 
 

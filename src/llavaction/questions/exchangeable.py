@@ -28,6 +28,11 @@ Ints = NDArray[np.int64]
 
 CONFLICT = -1e4
 """Log-similarity of two classes that may not stand side by side; its exponential is zero."""
+BLOCK = 32
+"""Classes whose masses are summed up before one of them is sought."""
+_ONES = np.ones(BLOCK)
+CHUNK = 1 << 17
+"""Cells (questions times classes) that are worked on at a time."""
 
 
 class ExchangeableConfig(Strict):
@@ -113,6 +118,10 @@ class Fit:
 class GroupSampler:
     """Gibbs sampling of the distractors of a group's questions, all at once.
 
+    Within a sweep questions do not know of each other, so they are gone through in chunks that stay in the processor's
+    cache. The weight of a class for a slot is a product over the other slots' members: over those before it, which are
+    new already, times over those after it, which are not yet; neither needs an exponential or a division.
+
     Args:
         log_similarity: [classes, classes].
         answers: class of each question's answer, [questions].
@@ -122,31 +131,81 @@ class GroupSampler:
 
     def __init__(self, log_similarity: Floats, answers: Ints, allowed: NDArray[np.bool_], distractors: int) -> None:
         self.members = np.full((len(answers), distractors), -1, dtype=np.int64)
-        self._similarity = np.vstack([log_similarity, np.zeros(len(log_similarity))])  # the last row: an empty slot
-        self._field = log_similarity[answers] + np.where(allowed, 0.0, CONFLICT)
+        classes = len(log_similarity)
+        self._classes, self._width = classes, -(-classes // BLOCK) * BLOCK
+        # one row more than there are classes, of ones: an empty slot; columns beyond the classes are never drawn
+        self._factors = np.ones((classes + 1, self._width))
+        self._factors[:classes, :classes] = np.exp(log_similarity)
+        self._base = np.zeros((len(answers), self._width))
+        self._base[:, :classes] = np.where(allowed, self._factors[answers, :classes], 0.0)
+        rows = max(1, min(len(answers), CHUNK // self._width))
+        self._behind = np.empty((distractors, rows, self._width))
+        self._mass, self._ahead, self._taken = np.empty((3, rows, self._width))
 
-    def sweep(self, log_weights: Floats, uniforms: Floats) -> Floats:
+    def sweep(self, log_weights: Floats, uniforms: Floats, *, count: bool = True) -> Floats:
         """Redraw every distractor once given the others; empty slots are filled.
 
         Args:
             log_weights: [classes].
             uniforms: random numbers in [0, 1), [questions, distractors].
+            count: whether the expected numbers are wanted; without them it is quicker.
 
         Returns:
-            How often each class was expected to be drawn, [classes].
+            How often each class was expected to be drawn, [classes]; zeros if not wanted.
         """
-        expected = np.zeros(len(log_weights))
-        for slot in range(self.members.shape[1]):
-            self._field -= self._similarity[self.members[:, slot]]
-            mass = np.exp(self._field + log_weights)
-            heights = np.cumsum(mass, axis=1)
-            total = heights[:, -1]
-            possible = total > 0
-            drawn = (heights <= (uniforms[:, slot] * total)[:, None]).sum(axis=1)
-            self.members[:, slot] = np.where(possible, np.minimum(drawn, mass.shape[1] - 1), -1)
-            self._field += self._similarity[self.members[:, slot]]
-            expected += (mass[possible] / total[possible, None]).sum(axis=0)
-        return expected
+        weights = np.zeros(self._width)
+        weights[: self._classes] = np.exp(log_weights)
+        expected = np.zeros(self._width)
+        rows = self._behind.shape[1]
+        for start in range(0, len(self.members), rows):
+            chunk = slice(start, start + rows)
+            self._sweep_chunk(self._base[chunk], weights, self.members[chunk], uniforms[chunk], expected, count)
+        return expected[: self._classes]
+
+    def _sweep_chunk(
+        self, base: Floats, weights: Floats, members: Ints, uniforms: Floats, expected: Floats, count: bool
+    ) -> None:
+        """One sweep of some questions; ``members`` and ``expected`` are changed in place."""
+        rows, slots = members.shape
+        mass, ahead, taken = self._mass[:rows], self._ahead[:rows], self._taken[:rows]
+        behind = self._behind[:, :rows]
+        behind[-1] = 1.0
+        for slot in range(slots - 1, 0, -1):
+            np.take(self._factors, members[:, slot], axis=0, out=taken, mode="wrap")
+            np.multiply(behind[slot], taken, out=behind[slot - 1])
+        np.multiply(base, weights, out=ahead)
+        for slot in range(slots):
+            np.multiply(ahead, behind[slot], out=mass)
+            drawn, total = _drawn(mass, uniforms[:, slot])
+            members[:, slot] = drawn
+            if count:
+                expected += np.divide(1.0, total, out=np.zeros(rows), where=total > 0) @ mass
+            if slot + 1 < slots:
+                np.take(self._factors, drawn, axis=0, out=taken, mode="wrap")
+                np.multiply(ahead, taken, out=ahead)
+
+
+def _drawn(mass: Floats, uniforms: Floats) -> tuple[Ints, Floats]:
+    """A class of each row, by its share of the row's mass, and the masses' sums; -1 where there is none.
+
+    The class is where the running sum exceeds ``uniforms`` times the sum: sought first among blocks of classes, then in
+    the block.
+    """
+    rows = np.arange(len(mass))
+    blocks = mass.reshape(len(mass), -1, BLOCK)
+    heights = np.cumsum((mass.reshape(-1, BLOCK) @ _ONES).reshape(len(mass), -1), axis=1)
+    total = heights[:, -1]
+    goal = uniforms * total
+    block = np.minimum((heights <= goal[:, None]).sum(axis=1), heights.shape[1] - 1)
+    below = np.where(block > 0, heights[rows, block - 1], 0.0)
+    inside = blocks[rows, block]
+    place = np.minimum((np.cumsum(inside, axis=1) <= (goal - below)[:, None]).sum(axis=1), BLOCK - 1)
+    drawn = block * BLOCK + place
+    for row in np.flatnonzero(inside[rows, place] <= 0):  # no mass at all, or two sums that differ in the last digit
+        possible = np.flatnonzero(mass[row])
+        nearest = min(int(np.searchsorted(possible, drawn[row])), len(possible) - 1)
+        drawn[row] = possible[nearest] if len(possible) else -1
+    return drawn, total
 
 
 def fit_group(
@@ -207,7 +266,7 @@ def draw_group(
     sampler = GroupSampler(fit.log_similarity, answer_indices(segments, fit.classes), allowed, distractors)
     uniforms = np.stack([rng.random((config.draw_sweeps, distractors)) for rng in generators])
     for sweep in range(config.draw_sweeps):
-        sampler.sweep(fit.log_weights, uniforms[:, sweep])
+        sampler.sweep(fit.log_weights, uniforms[:, sweep], count=False)
     return [[fit.classes[member] for member in members if member >= 0] for members in sampler.members]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from llavaction.actions.segments import Segment, SegmentTable
@@ -42,6 +43,24 @@ class TruthFilter:
         if action in overlapping:
             return "overlap"
         return None
+
+    def verdicts(
+        self, segment: Segment, columns: Mapping[Action, int], by_noun: Mapping[int, Sequence[Action]]
+    ) -> dict[int, str]:
+        """The columns of the classes that may not be distractors of ``segment``, with :meth:`reason`.
+
+        Args:
+            segment: the segment.
+            columns: place of every class that is asked about.
+            by_noun: the same classes by their noun.
+        """
+        same, other_nouns, overlapping = self._facts(segment.segment_id)
+        found = {columns[action]: "overlap" for action in overlapping if action in columns}
+        found |= {columns[action]: "other noun" for noun in other_nouns for action in by_noun.get(noun, ())}
+        found |= {columns[action]: "synonym" for action in same if action in columns}
+        if segment.action in columns:
+            found[columns[segment.action]] = "same class"
+        return found
 
     def _facts_of(self, segment_id: str) -> tuple[frozenset[Action], frozenset[int], frozenset[Action]]:
         segment = self.table[segment_id]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -135,6 +135,8 @@ class _OneByOne(ABC):
             if len(kept) == self.task.distractors:
                 break
             reason = self.task.truth.reason(segment, action)
+            if reason is None and any(self.task.truth.synonyms.read_alike(action, other) for other in kept):
+                reason = "synonym"
             if reason is None:
                 kept.append(action)
             else:
@@ -214,14 +216,14 @@ class ExchangeableMiner:
         """What the filter lets through, [questions, classes], and how often it spoke for which reason."""
         allowed = np.ones((len(block), len(classes)), dtype=bool)
         rejections: list[Counter[str]] = []
+        columns = {action: column for column, action in enumerate(classes)}
+        by_noun: dict[int, list[Action]] = defaultdict(list)
+        for action in classes:
+            by_noun[action[1]].append(action)
         for row, segment in enumerate(block):
-            spoken: Counter[str] = Counter()
-            for column, action in enumerate(classes):
-                reason = self.task.truth.reason(segment, action)
-                if reason is not None:
-                    allowed[row, column] = False
-                    spoken[reason] += 1
-            rejections.append(spoken)
+            found = self.task.truth.verdicts(segment, columns, by_noun)
+            allowed[row, list(found)] = False
+            rejections.append(Counter(found.values()))
         return allowed, rejections
 
     def _fill(self, segment: Segment, actions: list[Action]) -> list[Action]:

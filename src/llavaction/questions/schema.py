@@ -14,6 +14,7 @@ from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
 from llavaction.base.records import Record, Strict, read_json, read_records, write_json, write_records
 from llavaction.base.run_folder import hold_to_card
+from llavaction.base.text import same_when_read
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -51,8 +52,8 @@ class Question(Record):
         if self.answer >= len(self.options):
             raise ValueError(f"answer {self.answer} but only {len(self.options)} options")
         texts = [option.text for option in self.options]
-        if len(set(texts)) < len(texts):
-            raise ValueError(f"two options have the same text: {texts}")
+        if len(set(map(same_when_read, texts))) < len(texts):
+            raise ValueError(f"two options have the same text to a reader: {texts}")
         return self
 
     @property

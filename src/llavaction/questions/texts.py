@@ -13,6 +13,7 @@ from llavaction.actions.vocabulary import Action, ActionVocabulary
 from llavaction.base.errors import InputError
 from llavaction.base.registry import resolve
 from llavaction.base.seeding import hashed_rng
+from llavaction.base.text import same_when_read
 
 TEXTS = {
     "clean": "llavaction.questions.texts:ClassLabels",
@@ -48,17 +49,26 @@ class OptionTexts(ABC):
 
     def _labels(self, actions: Sequence[Action]) -> list[str]:
         labels = [self.vocabulary.action_name(action) for action in actions]
-        if len(set(labels)) < len(labels):
+        if not _differ(labels):
             raise InputError(f"two classes have the same label: {labels}", hint="make the class keys differ")
         return labels
 
     def _draw(self, narrations: Counter[str], taken: set[str], rng: np.random.Generator) -> str | None:
-        """A narration that is not taken, by frequency; None if all are."""
-        free = {text: count for text, count in sorted(narrations.items()) if text not in taken and count > 0}
+        """A narration that reads like none taken, by frequency; None if all do."""
+        read = {same_when_read(text) for text in taken}
+        free = {
+            text: count
+            for text, count in sorted(narrations.items())
+            if count > 0 and same_when_read(text) and same_when_read(text) not in read
+        }
         if not free:
             return None
         weights = np.array(list(free.values()), dtype=float)
         return str(rng.choice(list(free), p=weights / weights.sum()))
+
+
+def _differ(texts: Sequence[str]) -> bool:
+    return len(set(map(same_when_read, texts))) == len(texts)
 
 
 class ClassLabels(OptionTexts):
@@ -109,7 +119,7 @@ class PaperNarrations(OptionTexts):
         for action in actions[1:]:
             text = self._draw(self.vocabulary.narrations_of(action), set(texts), rng)
             texts.append(text or self.vocabulary.action_name(action))
-        return texts if len(set(texts)) == len(texts) else self._labels(actions)
+        return texts if _differ(texts) else self._labels(actions)
 
     def train_counts(self, actions: Iterable[Action]) -> Counter[str]:
         return _narration_counts(self.vocabulary, actions)

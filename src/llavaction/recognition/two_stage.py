@@ -22,6 +22,7 @@ from llavaction.base.journal import Journal
 from llavaction.base.records import Strict, to_line, write_json
 from llavaction.base.run_folder import METRICS
 from llavaction.base.seeding import hashed_rng, hashed_seed
+from llavaction.base.text import same_when_read
 from llavaction.questions.builder import QUESTION
 from llavaction.questions.prompts import Perspective, PromptStyle
 from llavaction.questions.schema import LETTERS, Option, Provenance, Question
@@ -145,8 +146,8 @@ def recognise(
             file=config.predictions,
             hint="leave specialist_weight at 0, or give predictions with scores",
         )
-    questions = [_question(s, predictions[s.segment_id], vocabulary, config) for s in known]
-    stage_one = {segment.segment_id: (segment, predictions[segment.segment_id]) for segment in known}
+    stage_one = {s.segment_id: (s, _without_twins(predictions[s.segment_id], vocabulary)) for s in known}
+    questions = [_question(*pair, vocabulary, config) for pair in stage_one.values()]
     count = frames_wanted(backend, config.frames, library)
     with Journal(folder / RECOGNITIONS, Recognition, "segment_id") as journal:
         recognitions, asked_now = ask_all(
@@ -180,6 +181,18 @@ def _are_ranks(prediction: SpecialistPrediction) -> bool:
     return prediction.scores == tuple(-float(rank) for rank in range(len(prediction.scores)))
 
 
+def _without_twins(prediction: SpecialistPrediction, vocabulary: ActionVocabulary) -> SpecialistPrediction:
+    """The ranking without actions whose names read like that of a better one: nobody could choose between them."""
+    better: dict[str, int] = {}
+    for place, action in enumerate(prediction.actions):
+        better.setdefault(same_when_read(vocabulary.action_name(action)), place)
+    if len(better) == len(prediction.actions):
+        return prediction
+    kept = [(prediction.actions[place], prediction.scores[place]) for place in better.values()]
+    actions, scores = zip(*kept, strict=True)
+    return prediction.model_copy(update={"actions": actions, "scores": scores})
+
+
 def _limited(segments: Sequence[Segment], limit: int | None) -> list[Segment]:
     """The first ``limit`` by the hash of the id, in the order given; a larger limit contains a smaller one."""
     if limit is None or limit >= len(segments):
@@ -202,9 +215,6 @@ def _question(
     options = [Option(text=vocabulary.action_name(candidates[i]), action=candidates[i]) for i in order]
     if len(options) == 1:
         options.append(Option(text="something else"))
-    texts = [option.text for option in options]
-    if len(set(texts)) < len(texts):
-        raise InputError(f"two candidates of segment '{segment.segment_id}' have the same name: {', '.join(texts)}")
     return Question(
         question_id=segment.segment_id,
         clip=segment.clip,

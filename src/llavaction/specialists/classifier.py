@@ -96,12 +96,26 @@ class Specialist(nn.Module):
         stored = read_config(folder)
         config = SpecialistConfig.from_mapping(stored["settings"], file=folder / CONFIG)
         labels = SpecialistLabels.from_mapping(read_json(folder / VOCABULARY), file=folder / VOCABULARY)
-        specialist = cls(config, labels, build_network(config, stored.get("encoder")))
         weights = read_tensors(folder / WEIGHTS)
         try:
+            with torch.device("meta"):  # sizes are compared before memory is taken for them
+                sketch = cls(config, labels, build_network(config, stored.get("encoder")))
+            expected = {name: tensor.shape for name, tensor in sketch.state_dict().items()}
+            there = {name: tensor.shape for name, tensor in weights.items()}
+            differing = sorted(name for name in expected.keys() | there if expected.get(name) != there.get(name))
+            if differing:
+                raise InputError(
+                    f"does not fit {CONFIG}: {len(differing)} tensors are missing, unknown or of another shape, "
+                    f"the first '{differing[0]}'",
+                    file=folder / WEIGHTS,
+                )
+            specialist = cls(config, labels, build_network(config, stored.get("encoder")))
             specialist.load_state_dict(weights)
-        except RuntimeError as error:
-            raise InputError(f"does not fit {CONFIG}: {error}", file=folder / WEIGHTS) from None
+        except InputError:
+            raise
+        except Exception as error:  # what an encoder's settings may break is the library's
+            said = str(error) or type(error).__name__
+            raise InputError(f"does not fit {CONFIG}: {said}", file=folder / WEIGHTS) from None
         specialist.facts = stored.get("facts") or {}
         return specialist.eval()
 
@@ -121,6 +135,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     stored = read_json(folder / CONFIG)
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         raise InputError(f"is not the configuration of a specialist ('{FORMAT}')", file=folder / CONFIG)
+    if not isinstance(stored.get("settings"), dict) or not isinstance(stored.get("facts") or {}, dict):
+        raise InputError("has no 'settings', or 'facts' that are no mapping", file=folder / CONFIG)
     return stored
 
 

@@ -26,18 +26,23 @@ class SpecialistConfig(Strict):
     frames: int = Field(default=8, ge=2, le=128, description="frames per segment; even for VideoMAE")
     height: int = Field(default=72, ge=16, le=1024, description="picture height in pixels; the shape is not kept")
     width: int = Field(default=96, ge=16, le=1024, description="picture width in pixels")
-    channels: int = Field(default=32, ge=8, description="cnn: channels of the first stage; a multiple of 8")
-    patch: int = Field(default=12, ge=2, description="videomae: pixels per side of a token; divides height and width")
-    hidden: int = Field(
-        default=192, ge=8, description="videomae: width of the encoder; a multiple of its heads, one for each 48"
+    channels: int = Field(default=32, ge=8, le=1024, description="cnn: channels of the first stage; a multiple of 8")
+    patch: int = Field(
+        default=12, ge=2, le=256, description="videomae: pixels per side of a token; divides height and width"
     )
-    layers: int = Field(default=4, ge=1, description="videomae: encoder layers")
+    hidden: int = Field(
+        default=192,
+        ge=8,
+        le=4096,
+        description="videomae: width of the encoder; a multiple of its heads, one for each 48",
+    )
+    layers: int = Field(default=4, ge=1, le=64, description="videomae: encoder layers")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="before the heads, in training")
     action_share: float = Field(
         default=0.5, ge=0, le=1, description="weight of the action head in a pair's score; 0 leaves the head out"
     )
-    epochs: int = Field(default=12, ge=1, description="passes over the segments")
-    batch_size: int = Field(default=32, ge=1, description="segments per step")
+    epochs: int = Field(default=12, ge=1, le=100000, description="passes over the segments")
+    batch_size: int = Field(default=32, ge=1, le=65536, description="segments per step")
     learning_rate: float = Field(default=2e-3, gt=0, description="AdamW's highest; falls to 0 as a cosine")
     warmup: float = Field(default=0.1, ge=0, le=1, description="share of the steps in which the rate rises")
     weight_decay: float = Field(default=0.05, ge=0, description="AdamW's, on matrices and kernels")

@@ -164,10 +164,14 @@ def with_checkpoint(config: SpecialistConfig) -> SpecialistConfig:
     kind = stored.get("model_type") if isinstance(stored, dict) else None
     if kind != "videomae":
         raise InputError(f"model_type {kind!r} is not VideoMAE", file=config.checkpoint / "config.json")
-    encoder = VideoMAEConfig(**stored)
-    side = encoder.image_size
-    height, width = (side, side) if isinstance(side, int) else side
-    settings = config.model_dump() | {"frames": encoder.num_frames, "height": height, "width": width}
+    try:
+        encoder = VideoMAEConfig(**stored)
+        side = encoder.image_size
+        height, width = (side, side) if isinstance(side, int) else side
+        settings = config.model_dump() | {"frames": encoder.num_frames, "height": height, "width": width}
+    except Exception as error:  # the library checks its settings in many ways
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"is no VideoMAE's ({said})", file=config.checkpoint / "config.json") from None
     return SpecialistConfig.from_mapping(settings)
 
 

@@ -2,56 +2,41 @@
 
 from __future__ import annotations
 
-import io
-import json
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from llavaction.actions.vocabulary import Action, ActionVocabulary
+from llavaction.base.archives import MOST_ARRAY_BYTES, MOST_ARRAY_ITEMS, open_text, open_zip, read_npz
 from llavaction.base.errors import InputError
-from llavaction.base.records import Record, read_records
+from llavaction.base.json_stream import JsonCursor
+from llavaction.base.records import read_records
+from llavaction.specialists.rankings import (
+    MOST_SEGMENTS,
+    TOP,
+    Collected,
+    Predictions,
+    Ranked,
+    SpecialistPrediction,
+    pair_scores,
+)
 
-TOP = 100
-"""Verbs, nouns and action pairs kept per segment, as the official EPIC-KITCHENS-100 evaluation does."""
-
+MOST_COLUMNS = 100_000
+OFFICIAL_VERBS, OFFICIAL_NOUNS = 97, 300
+"""Classes of EPIC-KITCHENS-100."""
 
 ARRAYS = ("verb_output", "noun_output", "narration_id")
 """Keys of the challenge's list and dict formats."""
 
-
-class SpecialistPrediction(Record):
-    """A specialist's ranking of action classes for one segment."""
-
-    segment_id: str
-    actions: tuple[Action, ...] = Field(min_length=1, description="(verb class, noun class), best first")
-    scores: tuple[float, ...] = Field(description="one per action, larger is better; descending")
-    fold: int | None = Field(
-        default=None,
-        ge=0,
-        description="of out-of-fold predictions: the part of the training videos it was held out with",
-    )
-
-    @model_validator(mode="after")
-    def _is_a_ranking(self) -> SpecialistPrediction:
-        if len(self.scores) != len(self.actions):
-            raise ValueError(f"{len(self.actions)} actions but {len(self.scores)} scores")
-        if any(a < b for a, b in zip(self.scores, self.scores[1:], strict=False)):
-            raise ValueError("scores must not rise: actions are listed best first")
-        if len(set(self.actions)) < len(self.actions):
-            raise ValueError("an action is listed twice")
-        return self
+__all__ = ["TOP", "Predictions", "SpecialistPrediction", "check_classes", "load_predictions", "pair_scores"]
 
 
-Predictions = dict[str, SpecialistPrediction]
-
-
-def load_predictions(path: str | Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def load_predictions(
+    path: str | Path, segment_ids: Sequence[str], actions: Sequence[Action], *, partial: bool = False
+) -> Predictions:
     """Read predictions in any of the known formats, told apart by their content.
 
     Known are: our JSON Lines of :class:`SpecialistPrediction`; the published implementation's JSON
@@ -59,13 +44,18 @@ def load_predictions(path: str | Path, segment_ids: Sequence[str], actions: Sequ
     (JSON, or a zip that holds one); and the challenge's list or dict of verb_output / noun_output / narration_id as
     ``.npz`` or ``.pt``.
 
+    What a file has beyond the split's segments, and which of them it lacks, is said on standard error.
+
     Args:
         path: the file.
-        segment_ids: ids of the split in the order of its annotation file (row numbers refer to it).
+        segment_ids: ids of the split in the order of its annotation file (row numbers refer to it); none for all that
+            the file has.
         actions: all action classes in the published order (action ids refer to it).
+        partial: the file is one of several, so nothing is said of the segments it lacks.
 
     Raises:
-        InputError: the file is missing, is a pickle, is of no known format, or does not fit the split.
+        InputError: the file is missing, is a pickle, is of no known format, is damaged or expands to more than is
+            read, does not fit the split, or has scores that are not finite (names how many segments, and the first).
     """
     path = Path(path)
     if not path.is_file():
@@ -75,7 +65,10 @@ def load_predictions(path: str | Path, segment_ids: Sequence[str], actions: Sequ
         raise InputError(
             f"'{path.suffix}' is not a known kind of predictions file", file=path, hint=f"known: {', '.join(_READERS)}"
         )
-    return reader(path, segment_ids, actions)
+    try:
+        return reader(path, Collected(path, segment_ids, partial), segment_ids, actions)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", file=path) from None
 
 
 def check_classes(predictions: Predictions, vocabulary: ActionVocabulary, path: Path) -> None:
@@ -94,137 +87,141 @@ def check_classes(predictions: Predictions, vocabulary: ActionVocabulary, path: 
                 )
 
 
-def pair_scores(
-    verb_scores: NDArray[np.floating[Any]], noun_scores: NDArray[np.floating[Any]]
-) -> tuple[list[Action], list[float]]:
-    """Best (verb, noun) pairs of one segment from separate scores.
-
-    As the official evaluation does (epic-kitchens/C1-Action-Recognition, utils/scoring.py): softmax over the best 100
-    verbs times softmax over the best 100 nouns, best 100 products.
-
-    Args:
-        verb_scores: [verbs], any real numbers.
-        noun_scores: [nouns].
-    """
-    verbs, nouns = np.argsort(-verb_scores, kind="stable")[:TOP], np.argsort(-noun_scores, kind="stable")[:TOP]
-    product = np.outer(_softmax(verb_scores[verbs]), _softmax(noun_scores[nouns])).ravel()
-    best = np.argsort(-product, kind="stable")[:TOP]
-    rows, columns = np.divmod(best, len(nouns))
-    pairs = [(int(v), int(n)) for v, n in zip(verbs[rows], nouns[columns], strict=True)]
-    return pairs, [float(p) for p in product[best]]
-
-
-def _softmax(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    powers = np.exp(values.astype(np.float64) - values.max())
-    return np.asarray(powers / powers.sum())
-
-
-def _read_jsonl(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
-    predictions: Predictions = {}
+def _read_jsonl(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     for prediction in read_records(path, SpecialistPrediction):
-        if prediction.segment_id in predictions:
-            raise InputError(f"predicts '{prediction.segment_id}' twice", file=path)
-        predictions[prediction.segment_id] = prediction
-    return predictions
+        if found.wants(prediction.segment_id):
+            found.take(prediction)
+    return found.settled()
 
 
-def _read_json(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
-    return _from_json(path.read_bytes(), path, segment_ids, actions)
+def _read_json(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+    with path.open(encoding="utf-8-sig") as stream:
+        return _from_json(stream, path, found, segment_ids, actions)
 
 
-def _read_zip(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".json")]
-            if len(names) != 1:
-                raise InputError(f"expected one JSON file in the submission, found {names}", file=path)
-            content = archive.read(names[0])
-    except zipfile.BadZipFile:
-        raise InputError("is not a zip file", file=path) from None
-    return _from_json(content, path, segment_ids, actions)
+def _read_zip(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+    with open_zip(path) as archive:
+        members = [member for member in archive.infolist() if member.filename.endswith(".json")]
+        if len(members) != 1:
+            names = [member.filename for member in members[:5]]
+            raise InputError(f"expected one JSON file in the submission, found {names}", file=path)
+        with open_text(archive, members[0], path) as stream:
+            return _from_json(stream, path, found, segment_ids, actions)
 
 
-def _from_json(content: bytes, path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
-    try:
-        value = json.loads(content)
-    except ValueError as error:
-        raise InputError(f"not JSON ({error})", file=path) from None
-    if isinstance(value, dict) and isinstance(value.get("results"), dict):
-        return _from_submission(value["results"], path)
-    first = next(iter(value.values()), None) if isinstance(value, dict) else None
-    if isinstance(first, dict) and "predictions" in first:
-        return _from_published(value, path, segment_ids, actions)
-    raise InputError(
-        'is neither a challenge submission ({"results": {narration_id: {"verb": .., "noun": ..}}}) nor the published '
-        'format ({"0": {"predictions": [..], "target": ..}})',
-        file=path,
-    )
+def _from_json(
+    stream: IO[str], path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]
+) -> Predictions:
+    cursor = JsonCursor(stream, path)
+    submitted: Predictions | None = None
+    rows: dict[int, SpecialistPrediction] = {}
+    if cursor.peek() == "{":
+        for key in cursor.object_keys():
+            if key == "results" and cursor.peek() == "{":
+                submitted = _from_submission(cursor, path, found)
+                continue
+            value = cursor.value()
+            if submitted is None and isinstance(value, dict) and "predictions" in value:
+                row = int(key) if key.isascii() and key.isdecimal() and len(key) <= 9 else -1
+                if row < 0 or row in rows or len(rows) > len(segment_ids):
+                    raise InputError(f'"{key}" is no row number, or comes twice', file=path, line=cursor.line)
+                rows[row] = _published_row(row, value["predictions"], path, segment_ids, actions)
+        cursor.end()
+    elif cursor.peek():
+        cursor.value()  # so that what is no JSON is said to be none
+    if submitted is not None:
+        return submitted
+    if not rows:
+        raise InputError(
+            'is neither a challenge submission ({"results": {narration_id: {"verb": .., "noun": ..}}}) nor the '
+            'published format ({"0": {"predictions": [..], "target": ..}})',
+            file=path,
+        )
+    if len(rows) != len(segment_ids):
+        raise InputError(f"has {len(rows)} predictions, the split has {len(segment_ids)} segments", file=path)
+    absent = next((row for row in range(len(segment_ids)) if row not in rows), None)
+    if absent is not None:
+        raise InputError(f'row "{absent}" is missing', file=path)
+    return {segment_id: rows[row] for row, segment_id in enumerate(segment_ids)}
 
 
-def _from_submission(results: Mapping[str, Any], path: Path) -> Predictions:
-    predictions: Predictions = {}
-    for segment_id, scores in results.items():
+def _from_submission(cursor: JsonCursor, path: Path, found: Collected) -> Predictions:
+    for segment_id in cursor.object_keys():
+        line = cursor.line
+        scores = cursor.value()
         try:
             if scores.get("action"):
-                ranked = sorted(scores["action"].items(), key=lambda item: -float(item[1]))
-                pairs = [_pair(key) for key, _ in ranked]
-                values = [float(score) for _, score in ranked]
+                ranked = {_pair(key): float(score) for key, score in scores["action"].items()}
+                pairs = sorted(ranked, key=lambda pair: -ranked[pair])
+                if found.wants(segment_id):
+                    found.add(segment_id, pairs, [ranked[pair] for pair in pairs])
             else:
-                pairs, values = pair_scores(_dense(scores["verb"]), _dense(scores["noun"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+                verbs, nouns = _by_class(scores["verb"]), _by_class(scores["noun"])
+                if found.wants(segment_id):
+                    found.add_scores(segment_id, verbs, nouns)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(
-                f"result of '{segment_id}' is not {{'verb': {{id: score}}, 'noun': ..}} ({error!r})",
+                f"result of '{segment_id}' is not {{'verb': {{id: score}}, 'noun': ..}} ({error!r:.200})",
                 file=path,
+                line=line,
             ) from None
-        predictions[segment_id] = _record(segment_id, pairs, values, path)
-    return predictions
+    return found.settled()
+
+
+def _class_id(key: str) -> int:
+    if not (key.isascii() and key.isdecimal() and len(key) <= 7):
+        raise ValueError(f"'{key:.40}' is no class id")
+    return int(key)
 
 
 def _pair(key: str) -> Action:
     verb, noun = key.split(",")
-    return int(verb), int(noun)
+    return _class_id(verb.strip()), _class_id(noun.strip())
 
 
-def _dense(scores: Mapping[str, float]) -> NDArray[np.float64]:
-    dense = np.full(max(int(key) for key in scores) + 1, -np.inf)
-    for key, score in scores.items():
-        dense[int(key)] = float(score)
-    return dense
+def _by_class(scores: Mapping[str, float]) -> Ranked:
+    """Class ids in rising order and their scores; memory goes with how many there are, not with the largest id."""
+    by_id = {_class_id(key): float(score) for key, score in scores.items()}
+    if not by_id:
+        raise ValueError("no class has a score")
+    ids = sorted(by_id)
+    return np.array(ids), np.array([by_id[index] for index in ids])
 
 
-def _from_published(
-    value: Mapping[str, Any], path: Path, segment_ids: Sequence[str], actions: Sequence[Action]
-) -> Predictions:
-    if len(value) != len(segment_ids):
-        raise InputError(f"has {len(value)} predictions, the split has {len(segment_ids)} segments", file=path)
-    predictions: Predictions = {}
-    for row, segment_id in enumerate(segment_ids):
-        entry = value.get(str(row))
-        if not isinstance(entry, dict) or not isinstance(entry.get("predictions"), list):
-            raise InputError(f'row "{row}" is missing or has no list of predictions', file=path)
-        ids = entry["predictions"]
-        if not all(isinstance(i, int) and 0 <= i < len(actions) for i in ids):
-            raise InputError(
-                f'row "{row}": predictions must be action ids from 0 to {len(actions) - 1}',
-                file=path,
-                hint="action ids need the same train and validation files as the specialist had (3,806 classes)",
-            )
-        pairs = list(dict.fromkeys(actions[i] for i in ids))
-        predictions[segment_id] = _record(segment_id, pairs, [-float(rank) for rank in range(len(pairs))], path)
-    return predictions
+def _published_row(
+    row: int, ids: Any, path: Path, segment_ids: Sequence[str], actions: Sequence[Action]
+) -> SpecialistPrediction:
+    if not isinstance(ids, list) or not all(type(i) is int and 0 <= i < len(actions) for i in ids):
+        raise InputError(
+            f'row "{row}": predictions must be action ids from 0 to {len(actions) - 1}',
+            file=path,
+            hint="action ids need the same train and validation files as the specialist had (3,806 classes)",
+        )
+    pairs = tuple(dict.fromkeys(actions[i] for i in ids))
+    values: dict[str, Any] = {
+        "segment_id": segment_ids[row] if row < len(segment_ids) else str(row),
+        "actions": pairs,
+        "scores": [-float(rank) for rank in range(len(pairs))],
+    }
+    return SpecialistPrediction.from_mapping(values, file=path)
 
 
-def _read_npz(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            return _from_arrays({name: arrays[name] for name in arrays.files}, path)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"cannot be read as .npz without unpickling ({error})", file=path, hint=_NO_PICKLE) from None
+def _read_npz(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+    return _from_arrays(read_npz(path, ARRAYS, hint=_NO_PICKLE), path, found, actions)
 
 
-def _read_pt(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _read_pt(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     import torch  # only this format needs it
 
+    if path.stat().st_size > MOST_ARRAY_BYTES:
+        raise InputError(f"is larger than {MOST_ARRAY_BYTES >> 20} MiB, more than is read", file=path)
+    with path.open("rb") as stream:
+        zipped = stream.read(2) == b"PK"
+    if zipped:
+        with open_zip(path) as archive:
+            packed = [member.filename for member in archive.infolist() if member.compress_type != zipfile.ZIP_STORED]
+            if packed or sum(member.file_size for member in archive.infolist()) > MOST_ARRAY_BYTES:
+                raise InputError("unpacks to more than is there, which torch.save never does", file=path)
     numpy_parts: list[Any] = [np.dtype, np.ndarray, *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "U1"))]
     rebuild = getattr(np, "_core", np).multiarray._reconstruct
     try:
@@ -233,44 +230,81 @@ def _read_pt(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) 
     except Exception as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"cannot be read with weights_only=True ({first_line})", file=path, hint=_NO_PICKLE) from None
-    if isinstance(value, list):
-        try:
+    try:
+        if isinstance(value, list):
             value = {key: [_array(entry[key]) for entry in value] for key in ARRAYS}
-        except (KeyError, TypeError) as error:
-            raise InputError(f"an entry of the list lacks {error}", file=path) from None
-    if not isinstance(value, dict):
-        raise InputError(f"holds a {type(value).__name__}, expected a list or a dict", file=path)
-    return _from_arrays({key: _array(entry) for key, entry in value.items()}, path)
+        if not isinstance(value, dict):
+            raise InputError(f"holds a {type(value).__name__}, expected a list or a dict", file=path)
+        arrays = {key: np.asarray(_array(value[key])) for key in ARRAYS if key in value}
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError, MemoryError) as error:
+        raise InputError(f"an entry is not as it should be ({error!r:.200})", file=path) from None
+    return _from_arrays(arrays, path, found, actions)
 
 
 def _array(value: Any) -> Any:
-    return value.numpy() if hasattr(value, "numpy") else value
+    """A tensor as an array of numpy; bfloat16, which numpy lacks, as float32."""
+    if not hasattr(value, "numpy"):
+        return value
+    return (value.float() if value.is_floating_point() else value).numpy()
 
 
-def _from_arrays(arrays: Mapping[str, Any], path: Path) -> Predictions:
+def _from_arrays(arrays: Mapping[str, Any], path: Path, found: Collected, actions: Sequence[Action]) -> Predictions:
     missing = [key for key in ARRAYS if key not in arrays]
     if missing:
-        raise InputError(f"lacks {', '.join(missing)}; found {sorted(arrays)}", file=path)
-    verbs, nouns = np.asarray(arrays["verb_output"]), np.asarray(arrays["noun_output"])
-    ids = [str(segment_id) for segment_id in np.asarray(arrays["narration_id"]).tolist()]
-    if verbs.ndim != 2 or nouns.ndim != 2 or not len(ids) == len(verbs) == len(nouns):
+        raise InputError(f"lacks {', '.join(missing)}; found {sorted(map(str, arrays))}", file=path)
+    verbs, nouns, names = (arrays[key] for key in ARRAYS)
+    if verbs.ndim != 2 or nouns.ndim != 2 or names.ndim != 1 or not len(names) == len(verbs) == len(nouns):
         raise InputError(
             f"expected verb_output [N, verbs], noun_output [N, nouns], narration_id [N]; "
-            f"found {verbs.shape}, {nouns.shape}, {len(ids)}",
+            f"found {verbs.shape}, {nouns.shape}, {len(names) if names.ndim else 0}",
             file=path,
         )
-    return {
-        segment_id: _record(segment_id, *pair_scores(verb, noun), path)
-        for segment_id, verb, noun in zip(ids, verbs, nouns, strict=True)
-    }
+    for key, scores in (("verb_output", verbs), ("noun_output", nouns)):
+        if scores.dtype.kind not in "fiu" or not 0 < scores.shape[1] <= MOST_COLUMNS or scores.size > MOST_ARRAY_ITEMS:
+            raise InputError(
+                f"{key} is {list(scores.shape)} of {scores.dtype}, expected a column of numbers per class", file=path
+            )
+    if len(names) > MOST_SEGMENTS:
+        raise InputError(f"predicts {len(names):,} segments, more than {MOST_SEGMENTS:,}", file=path)
+    _check_sides(verbs.shape[1], nouns.shape[1], actions, path)
+    for row, name in enumerate(names):
+        segment_id = _segment_id(name, path, row)
+        if found.wants(segment_id):
+            found.add_scores(segment_id, _of_row(verbs[row]), _of_row(nouns[row]))
+    return found.settled()
 
 
-def _record(segment_id: str, pairs: Iterable[Action], scores: Iterable[float], path: Path) -> SpecialistPrediction:
-    values = {"segment_id": segment_id, "actions": tuple(pairs), "scores": tuple(scores)}
-    return SpecialistPrediction.from_mapping(values, file=path)
+def _of_row(scores: np.ndarray[Any, Any]) -> Ranked:
+    """Class ids and scores of a row without the columns of no class, which hold the lowest float."""
+    ids = np.flatnonzero(scores != np.finfo(np.float32).min)
+    return ids, scores[ids].astype(np.float64)
 
 
-def _refuse_pickle(path: Path, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _check_sides(verbs: int, nouns: int, actions: Sequence[Action], path: Path) -> None:
+    """Refuse arrays that were swapped: the verbs' has a column per noun class, and the nouns' is too short.
+
+    Told by the classes that occur, and for EPIC-KITCHENS-100 by its numbers of classes.
+    """
+    least_verbs, least_nouns = (1 + max((action[side] for action in actions), default=-1) for side in (0, 1))
+    short = verbs < least_verbs or nouns < least_nouns
+    if (verbs, nouns) == (OFFICIAL_NOUNS, OFFICIAL_VERBS) or (short and verbs >= least_nouns and nouns >= least_verbs):
+        raise InputError(f"verb_output has {verbs} columns and noun_output {nouns}: the two are swapped", file=path)
+
+
+def _segment_id(name: Any, path: Path, row: int) -> str:
+    """The id as text; ids stored as bytes are read as UTF-8."""
+    if isinstance(name, bytes):
+        try:
+            return name.decode()
+        except UnicodeDecodeError:
+            raise InputError(f"narration_id {row} ({name!r:.60}) is no text", file=path) from None
+    text = str(name)
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise InputError(f"narration_id {row} ({text!a:.60}) is no text", file=path)
+    return text
+
+
+def _refuse_pickle(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     raise InputError("is a pickle; loading one runs whatever code is in it", file=path, hint=_NO_PICKLE)
 
 
@@ -280,7 +314,7 @@ _NO_PICKLE = (
     'for k in d[0]} if isinstance(d, list) else {k: np.asarray(v) for k, v in d.items()})"'
 )
 
-_READERS: dict[str, Callable[[Path, Sequence[str], Sequence[Action]], Predictions]] = {
+_READERS: dict[str, Callable[[Path, Collected, Sequence[str], Sequence[Action]], Predictions]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json,
     ".zip": _read_zip,

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from llavaction.actions.vocabulary import Action
+from llavaction.base.archives import MOST_ARRAY_BYTES
 from llavaction.base.errors import InputError
 from llavaction.base.files import whole
 from llavaction.specialists.classifier import Specialist
@@ -113,7 +114,7 @@ class SpecialistScores:
         narration_id; columns are class ids, those of no class hold the lowest float).
 
         Raises:
-            InputError: the file cannot be written.
+            InputError: the file cannot be written, or a class id is so large that the columns below it fill the memory.
         """
         path = Path(path)
         arrays: dict[str, Any] = {"narration_id": np.array(self.segment_ids)}
@@ -122,6 +123,12 @@ class SpecialistScores:
             ("noun_output", self.nouns, self.labels.nouns),
         ):
             ids = [name.id for name in names]
+            if 4 * len(scores) * (max(ids) + 1) > MOST_ARRAY_BYTES:
+                raise InputError(
+                    f"a column for each class id up to {max(ids):,} takes more than {MOST_ARRAY_BYTES >> 20} MiB",
+                    file=path,
+                    hint="number the classes from 0 without gaps",
+                )
             arrays[key] = np.full((len(scores), max(ids) + 1), np.finfo(np.float32).min, dtype=np.float32)
             arrays[key][:, ids] = scores
         with whole(path) as part, part.open("wb") as stream:
@@ -140,7 +147,7 @@ def score_segments(
         batch_size: segments at once; changes memory and speed, and scores in their last digits only.
 
     Raises:
-        InputError: nothing could be decoded.
+        InputError: nothing could be decoded, or scores are NaN or infinite.
     """
     places = list(range(len(footage.segments))) if places is None else list(places)
     plan = [places[i : i + batch_size] for i in range(0, len(places), batch_size)]
@@ -155,5 +162,12 @@ def score_segments(
     if not names:
         raise InputError("no segment could be decoded", hint=footage.faults.summary(len(places)))
     verbs, nouns, *actions = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in (verbs, nouns, *actions)])
+    if not finite.all():
+        first = names[int(np.flatnonzero(~finite)[0])]
+        raise InputError(
+            f"the specialist's scores of {int((~finite).sum())} segments are not finite, the first '{first}'",
+            hint="its training diverged; train it again with a lower learning_rate",
+        )
     share = specialist.config.action_share
     return SpecialistScores(specialist.labels, tuple(names), verbs, nouns, actions[0] if actions else None, share)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from llavaction.base.bounded import parse_json
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.locks import PATIENCE, folder_lock
@@ -64,7 +65,7 @@ def train_specialist(
     targets = torch.from_numpy(labels.targets(footage.segments))
     identity = _identity(footage, labels, places)
     if (output / CONFIG).is_file():
-        if read_config(output)["facts"].get("identity") != identity:
+        if (read_config(output).get("facts") or {}).get("identity") != identity:
             raise InputError(
                 "holds a specialist of other annotations, videos, checkpoint or settings",
                 file=output,
@@ -232,8 +233,12 @@ _USED = {"segment_id", "video_id", "start", "stop", "verb_class", "noun_class"}
 
 
 def _notes(path: Path) -> dict[str, Any]:
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, framework="pt") as opened:
-        notes = json.loads((opened.metadata() or {}).get(NOTES, "{}"))
+    try:
+        with safe_open(path, framework="pt") as opened:
+            written = (opened.metadata() or {}).get(NOTES, "{}")
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"is damaged or no safetensors file ({error})", file=path) from None
+    notes = parse_json(written, file=path)
     return notes if isinstance(notes, dict) else {}

@@ -13,6 +13,7 @@ from typing import Any
 from transformers.trainer import TRAINER_STATE_NAME
 
 from llavaction.base.errors import InputError
+from llavaction.base.files import clear_away
 from llavaction.base.records import read_json, write_json
 
 DATA = "data.json"
@@ -57,6 +58,8 @@ def compare_data(folder: Path, data: Mapping[str, Any], problem: str) -> None:
     """
     path = folder / DATA
     there = read_json(path) if path.is_file() else {}
+    if not isinstance(there, dict):
+        raise InputError("is not what a training notes of its data", file=path, hint="give another output folder")
     changed = [
         f"{name}: {there[name]} there, {value} now"
         for name, value in data.items()
@@ -79,7 +82,7 @@ def publish(folder: Path, step: int, keep: int) -> None:
                 os.fsync(stream.fileno())
     if not target.exists():
         source.rename(target)
-    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    clear_away(folder / UNFINISHED)
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -94,7 +97,7 @@ def kept_intact(folder: Path, step: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # what a full disk raises depends on the library that writes
-        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+        clear_away(folder / UNFINISHED)
         there = checkpoints(folder)
         rest = f"{there[-1].name} is intact, the same command goes on from it" if there else "there is none before it"
         raise InputError(

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
 from llavaction.base.registry import suggestion
@@ -37,7 +37,7 @@ class RecordsConfig(Part):
     """One file of training records in the mixture."""
 
     path: Path = Field(description="JSON Lines of TrainingRecord")
-    weight: float = Field(default=1.0, gt=0, description="times each record is seen in one pass over the mixture")
+    weight: float = Field(default=1.0, gt=0, le=1000, description="times each record is seen in one pass")
     cap: int | None = Field(default=None, ge=1, description="take at most so many records, chosen by the seed")
     frames: int | None = Field(default=None, ge=1, description="frames per clip of this file; the run's own if None")
 
@@ -46,7 +46,7 @@ class BoxesConfig(Part):
     """Object boxes by which a stage warms up the vision tower."""
 
     path: Path = Field(description="folder whose *.jsonl, at any depth, are JSON Lines of FrameBoxes")
-    nouns: int = Field(ge=1, description="noun classes; the boxes' are 0 to nouns - 1")
+    nouns: int = Field(ge=1, le=100_000, description="noun classes; the boxes' are 0 to nouns - 1")
     positive_weight: float = Field(
         default=2.0, gt=0, description="how much more a thing that is there weighs in the loss than one that is not"
     )
@@ -286,15 +286,7 @@ def load_config(file: str | Path, settings: Sequence[tuple[str, Any]] = ()) -> T
         InputError: the file is missing or is not such a recipe (suggests the nearest key), or a setting leads nowhere.
     """
     file = Path(file)
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=file) from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"is not UTF-8 text ({error})", file=file) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError("is not YAML", file=file, line=None if mark is None else mark.line + 1) from None
+    values = read_yaml(file)
     if not isinstance(values, dict):
         raise InputError("is not a recipe: expected 'key: value' lines", file=file)
     for key, value in settings:

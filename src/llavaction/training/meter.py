@@ -15,7 +15,7 @@ import torch
 from transformers import TrainerCallback
 
 from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.records import write_text
+from llavaction.base.records import read_lines, write_text
 from llavaction.training.inputs import Skipped
 from llavaction.training.losses import PIECES
 
@@ -183,8 +183,17 @@ def mean_loss(lines: Iterable[Mapping[str, Any]]) -> float:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log; one that was cut short by a kill is left out."""
+    """The lines of a run's log; one that was cut short by a kill is left out.
+
+    Raises:
+        InputError: another line is damaged (names file and line).
+    """
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    lines = []
+    for number, values in read_lines(path, "line of the log", journal=True):
+        known = isinstance(values, dict) and isinstance(values.get("stage"), str)
+        if not known or not isinstance(values.get("step"), int):
+            raise InputError("is no line of a training's log: it has no 'stage' and 'step'", file=path, line=number)
+        lines.append(values)
+    return lines

@@ -19,6 +19,9 @@ from llavaction.models.collator import CLASSES
 from llavaction.training.config import RecordsConfig, StageConfig
 from llavaction.video.library import VideoLibrary
 
+MOST_IN_PASS = 20_000_000
+"""Records in one pass; their order is held in memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
@@ -113,6 +116,12 @@ def load_mixture(stage: StageConfig, library: VideoLibrary | None, seed: int, si
             frames.append(frames_of(record, config.frames or stage.frames, stage.frames_per_second))
         shares.append((first, len(records), config.weight))
     made = Mixture(records, frames, shares, seed, missing)
+    if made.pass_length > MOST_IN_PASS:
+        raise InputError(
+            f"a pass over the mixture of stage '{stage.name}' has {made.pass_length:,} records, "
+            f"more than {MOST_IN_PASS:,}",
+            hint="give its files smaller weights",
+        )
     if not made.pass_length:
         lost = sum(missing.values())
         left_out = f"; {lost} records of {len(missing)} missing videos were left out" if missing else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ import transformers
 import yaml
 from accelerate import PartialState
 
+from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
+from llavaction.base.files import clear_away
 from llavaction.base.locks import PATIENCE, folder_lock
 from llavaction.base.records import read_json, write_json, write_text
 from llavaction.models.checkpoint import fingerprint
@@ -171,7 +172,7 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
     }
     hold_to_data(home, mixture.known_by(stage, library), write=processes.is_main_process)
     if processes.is_main_process:
-        shutil.rmtree(home / UNFINISHED, ignore_errors=True)
+        clear_away(home / UNFINISHED)
     trainer = ActionTrainer(
         trainee,
         stage,
@@ -234,10 +235,7 @@ def check_output(config: TrainConfig) -> None:
     """
     path = config.output / "config.yaml"
     if path.is_file():
-        try:
-            there = TrainConfig.from_mapping(yaml.safe_load(path.read_text(encoding="utf-8")), file=path)
-        except (yaml.YAMLError, TypeError):
-            raise InputError("is not the configuration of a training", file=path, hint="give another output") from None
+        there = TrainConfig.from_mapping(read_yaml(path), file=path)
         changed = _differences(_essence(there), _essence(config))
         if changed:
             raise InputError(

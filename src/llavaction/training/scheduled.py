@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
 from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.files import clear_away
 from llavaction.models.checkpoint import quiet
 from llavaction.training.checkpoints import UNFINISHED, checkpoints, kept_intact, publish
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
@@ -130,7 +130,7 @@ class ScheduledTrainer(Trainer):
         step = self.state.global_step
         with self._meter.paused(), kept_intact(self._home, step):
             if self.args.should_save:
-                shutil.rmtree(self._home / UNFINISHED, ignore_errors=True)
+                clear_away(self._home / UNFINISHED)
             self.accelerator.wait_for_everyone()
             self._saving = True
             try:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from llavaction.base.errors import InputError
+from llavaction.base.files import clear_away
 from llavaction.base.records import read_records
 from llavaction.bundled import BUNDLED, model_folder
 from llavaction.curation.records import TrainingRecord
@@ -82,7 +83,7 @@ def start_folder(config: TrainConfig) -> Path:
     if (folder / "config.json").is_file():
         return folder
     unfinished = folder.with_name(".start.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    clear_away(unfinished)
     try:
         if spec == MINI:
             write_mini(unfinished, _texts(config), config.mini, config.seed)
@@ -95,7 +96,7 @@ def start_folder(config: TrainConfig) -> Path:
     except Exception as error:  # what a full disk raises depends on the library that writes
         raise InputError(f"the model to start from cannot be written: {error}", file=folder) from error
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        clear_away(unfinished)
     return folder
 
 
@@ -185,13 +186,13 @@ def save_trainee(trainee: Trainee, folder: Path) -> None:
     merged.config.use_cache = True  # trainers turn it off
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        clear_away(unfinished)
         with quiet():
             merged.to(trainee.dtype).save_pretrained(unfinished)
         _save_surroundings(trainee.checkpoint, unfinished)
         unfinished.rename(folder)
     except Exception as error:  # what a full disk raises depends on the library that writes
-        shutil.rmtree(unfinished, ignore_errors=True)
+        clear_away(unfinished)
         raise InputError(f"the model cannot be written: {error}", file=folder) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
 from llavaction.base.errors import InputError
+from llavaction.base.files import clear_away
 from llavaction.base.records import file_sha256
 from llavaction.base.seeding import hashed_seed
 from llavaction.models.processor import LlavaVideoProcessor
@@ -195,7 +195,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
     known |= {f"video {name}": facts["sha256_of_parts"][:16] for name, facts in loaded.videos.items()}
     hold_to_data(home, known, write=processes.is_main_process)
     if processes.is_main_process:
-        shutil.rmtree(home / UNFINISHED, ignore_errors=True)
+        clear_away(home / UNFINISHED)
     trainer = WarmUpTrainer(
         model.train(),
         stage,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +14,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from llavaction.base.errors import InputError
+from llavaction.base.files import temporary
 from llavaction.video.opening import file_url, reason
 
 FINE_CLOCK = Fraction(1, 90_000)
@@ -76,7 +75,6 @@ class VideoWriter:
             problem = f"needs fps > 0, gop >= 1 and rotation 0, 90, 180 or 270; found {fps}, {gop}, {rotation}"
             raise InputError(problem, file=path)
         self.path = Path(path)
-        self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
         self._shape: tuple[int, ...] | None = None
         self._timed, self._last = timed, -1
         self._reformatter = VideoReformatter()
@@ -88,11 +86,14 @@ class VideoWriter:
             settings["preset"] = preset
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._part = temporary(self.path, suffix=f".part{self.path.suffix}")
+        except OSError as error:  # the folder may be none
+            raise InputError(f"cannot be written: {error.strerror or error}", file=self.path) from None
+        try:
             self._container = av.open(file_url(self._part), "w", container_options={"fflags": "+bitexact"})
             stream: Any = self._container.add_stream(codec, rate=rate, options={**settings, **(options or {})})
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            with suppress(OSError):  # the folder may be none
-                self._part.unlink(missing_ok=True)
+            self._part.unlink(missing_ok=True)
             raise InputError(f"cannot be written with {codec}: {reason(error)}", file=self.path) from None
         self._container.metadata.update(metadata or {})
         self._stream = stream
