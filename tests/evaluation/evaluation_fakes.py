@@ -96,6 +96,7 @@ class FakeFrames:
     images: NDArray[np.uint8]
     times: NDArray[np.float64]
     error: Exception | None = None
+    stand_ins: tuple[int, ...] = ()
 
 
 @dataclass
@@ -116,7 +117,7 @@ class FakeLibrary:
         images[:, 10:30, 10:40] += (np.arange(count) * 9 % 55).astype(np.uint8)[:, None, None, None]
         times = clip.start + (np.arange(count) + 0.5) * clip.duration / count
         if segment_id in self.partial:
-            return FakeFrames(images[:1], times[:1], InputError("ends early", file=f"{clip.video_id}.mp4"))
+            return FakeFrames(images, times, InputError("ends early", file=f"{clip.video_id}.mp4"), (count - 1,))
         return FakeFrames(images, times)
 
 

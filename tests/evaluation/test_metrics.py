@@ -61,8 +61,10 @@ def test_numbers_counted_by_hand() -> None:
         "unparsed": 1,
         "failed": 1,
         "with_note": 0,
+        "stand_ins": 0,
         "not_asked": 0,
     }
+    assert found["accuracy_of_answered"]["value"] == 0.5 and found["accuracy_of_answered"]["n"] == 4
     assert found["decision_rules"] == ["generated text", "option letters"]
     json.dumps(found, allow_nan=False)
 

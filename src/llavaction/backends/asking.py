@@ -68,12 +68,19 @@ class Look:
         times: [frames], seconds from the clip's start.
         error: why nothing could be decoded.
         note: why not everything could be.
+        stand_ins: places of the frames that stand in for missing ones.
     """
 
     images: NDArray[np.uint8] | None = None
     times: NDArray[np.float64] | None = None
     error: str | None = None
     note: str | None = None
+    stand_ins: tuple[int, ...] = ()
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What a record of the answer keeps of the clip; nothing where it was complete."""
+        return {} if self.note is None else {"note": self.note, "stand_ins": self.stand_ins}
 
 
 def reason(error: Exception) -> str:
@@ -92,7 +99,9 @@ def look(library: Library, question: Question, count: int) -> Look:
     if not len(frames.images):
         return Look(error=reason(frames.error) if frames.error else "no frame could be decoded")
     times = np.maximum(np.asarray(frames.times, dtype=np.float64) - question.clip.start, 0.0)
-    return Look(frames.images, times, note=None if frames.error is None else reason(frames.error))
+    if frames.error is None:
+        return Look(frames.images, times)
+    return Look(frames.images, times, note=reason(frames.error), stand_ins=getattr(frames, "stand_ins", ()))
 
 
 def looks_ahead(

@@ -19,6 +19,7 @@ LEVEL = 0.95
 FEW_CLUSTERS = 10
 """With fewer videos than this a bootstrap promises too much; see :meth:`ClusteredBootstrap.interval`."""
 ONE_VIDEO = "Wilson, as if the questions of the one video were independent"
+BOOTSTRAP = "bootstrap by video"
 FEW_VIDEOS = "wider of Student's t by video and Wilson, as there are fewer than 10 videos"
 _CHUNK = 4_000_000
 
@@ -153,7 +154,7 @@ class ClusteredBootstrap:
             if taken.min() == taken.max():
                 low, high, method = min(low, drawn[0]), max(high, drawn[1]), "wider of bootstrap by video and Wilson"
             else:
-                (low, high), method = drawn, "bootstrap by video"
+                (low, high), method = drawn, BOOTSTRAP
         return Interval(float(taken.mean()), low, high, len(taken), clusters, method)
 
     def mean_bounds(self, values: ArrayLike) -> tuple[float, float] | None:

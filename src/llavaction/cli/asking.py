@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import click
@@ -28,8 +30,36 @@ _OPTIONS = (
     click.option("--batch-size", type=int, default=4, show_default=True, help="Questions per call of the backend."),
     click.option("--workers", type=int, default=2, show_default=True, help="Threads that decode ahead."),
     click.option("--retry-failed", is_flag=True, help="Ask those again whose video could not be read last time."),
+    click.option(
+        "--allow-missing", is_flag=True, help="End with status 0 also if more than a tenth could not be asked."
+    ),
     set_option("llavaction.backends.huggingface:HuggingFaceConfig"),
 )
+
+MOST_FAILED = 0.1
+"""A run of which a larger share could not be asked ends with status 3, unless --allow-missing is given."""
+INCOMPLETE = 3
+"""The status it ends with."""
+
+
+def end_by_failures(errors: Sequence[str], total: int, what: str, allow_missing: bool) -> None:
+    """Say what could not be asked, and end the command with a status that tells if it was much.
+
+    Args:
+        errors: why, for each that could not be asked.
+        total: how many were to be asked.
+        what: for the message, "questions could not be asked".
+        allow_missing: end as usual all the same.
+    """
+    if not errors:
+        return
+    click.echo(f"{len(errors)} of {total} {what}; the first: {errors[0]}", err=True)
+    if len(errors) > MOST_FAILED * total and not allow_missing:
+        click.echo(
+            "  hint: mend the cause and run the same command with --retry-failed; or accept it with --allow-missing",
+            err=True,
+        )
+        sys.exit(INCOMPLETE)
 
 
 def asking_options(command: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import click
 
 from llavaction.backends.registry import make_backend, parse_spec
 from llavaction.base.errors import InputError
-from llavaction.cli.asking import asking_options
+from llavaction.base.statistics import BOOTSTRAP
+from llavaction.cli.asking import asking_options, end_by_failures
 from llavaction.cli.options import FOLDER, as_json, emit, mapping
 from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.evaluation.comparison import counted
 from llavaction.evaluation.runner import RunConfig, RunResult, run
 from llavaction.questions.schema import Benchmark
 from llavaction.video.library import VideoLibrary
@@ -50,6 +53,7 @@ def evaluate(
     annotations: Path | None,
     fps: Rates | None,
     retry_failed: bool,
+    allow_missing: bool,
     settings: tuple[str, ...],
     json_out: bool,
     **values: Any,
@@ -67,11 +71,8 @@ def evaluate(
     library = VideoLibrary(videos, fps=fps) if videos and made.needs_frames else None
     result = run(config, loaded, made, library, output, retry_failed=retry_failed)
     emit(dict(result.metrics), summary(result), json_out)
-    failed = [prediction for prediction in result.predictions if prediction.parse_status == "failed"]
-    if failed:
-        click.echo(f"{len(failed)} questions could not be asked; the first: {failed[0].error}", err=True)
-    if len(failed) == len(result.predictions):
-        raise InputError("no question could be asked", hint="with the right --videos, add --retry-failed")
+    failed = [prediction.error or "" for prediction in result.predictions if prediction.parse_status == "failed"]
+    end_by_failures(failed, len(result.predictions), "questions could not be asked", allow_missing)
 
 
 def _inputs(spec: str, benchmark: Benchmark, annotations: Path | None) -> dict[str, Any]:
@@ -87,10 +88,27 @@ def _inputs(spec: str, benchmark: Benchmark, annotations: Path | None) -> dict[s
 
 
 def summary(result: RunResult) -> str:
-    """One line on a finished run."""
-    accuracy = result.metrics["accuracy"]
-    return (
-        f"accuracy {accuracy['value']:.1%} [{accuracy['low']:.1%}, {accuracy['high']:.1%}] "
-        f"on {accuracy['n']} questions, chance {result.metrics['chance']:.1%}\n"
-        f"written to {result.folder} ({result.seconds:.1f} s)"
+    """A finished run: its accuracy, what was answered and what was not, and where it is."""
+    metrics, counts = result.metrics, result.metrics["counts"]
+    answered = metrics["accuracy_of_answered"]
+    lines = [f"no accuracy: not one of {counts['questions']} questions was answered"]
+    if answered is not None:
+        lines = [f"{_share('accuracy', metrics['accuracy'])}, chance {metrics['chance']:.1%}"]
+        if answered["n"] < counts["questions"]:
+            lines.append(f"{_share('of the answered', answered)}; the others count as wrong above")
+    lines.append(
+        f"{counts['questions']} questions: {counts['answered']} answered, {counts['unparsed']} with an unreadable "
+        f"answer, {counts['failed']} that could not be asked"
     )
+    if counts["with_note"]:
+        lines.append(
+            f"{counts['with_note']} clips were not complete; {counts['stand_ins']} of their frames stood in for others"
+        )
+    return "\n".join([*lines, f"written to {result.folder} ({result.seconds:.1f} s)"])
+
+
+def _share(what: str, found: Mapping[str, Any]) -> str:
+    interval = f"[{found['low']:.1%}, {found['high']:.1%}]"
+    few = "" if found["method"] == BOOTSTRAP else f" ({found['method']})"
+    videos = counted(found["clusters"], "video")
+    return f"{what} {found['value']:.1%} {interval} on {found['n']} questions from {videos}{few}"

@@ -10,7 +10,7 @@ import click
 
 from llavaction.backends.registry import make_backend, parse_spec
 from llavaction.base.errors import InputError
-from llavaction.cli.asking import asking_options
+from llavaction.cli.asking import asking_options, end_by_failures
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, table
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.recognition.accuracy import PARTS, SEEN, UNSEEN
@@ -34,7 +34,13 @@ from llavaction.video.rates import Rates
 @asking_options
 @as_json
 def recognise(
-    output: Path, fps: Rates | None, retry_failed: bool, settings: tuple[str, ...], json_out: bool, **values: Any
+    output: Path,
+    fps: Rates | None,
+    retry_failed: bool,
+    allow_missing: bool,
+    settings: tuple[str, ...],
+    json_out: bool,
+    **values: Any,
 ) -> None:
     """Name each segment's action: a specialist proposes, a model chooses. --set gives the backend's own options."""
     options = mapping(settings)
@@ -61,11 +67,8 @@ def recognise(
         groups=dataset.groups(config.split), retry_failed=retry_failed,
     )  # fmt: skip
     emit(dict(result.metrics), f"{summary(result.metrics)}\nwritten to {output} ({result.seconds:.1f} s)", json_out)
-    failed = [found for found in result.recognitions if found.error]
-    if failed:
-        click.echo(f"{len(failed)} segments could not be recognised; the first: {failed[0].error}", err=True)
-    if len(failed) == len(result.recognitions):
-        raise InputError("no segment could be recognised", hint="with the right --videos, add --retry-failed")
+    failed = [found.error for found in result.recognitions if found.error]
+    end_by_failures(failed, len(result.recognitions), "segments could not be recognised", allow_missing)
 
 
 def summary(metrics: Mapping[str, Any]) -> str:
@@ -81,8 +84,12 @@ def summary(metrics: Mapping[str, Any]) -> str:
             )
     counts = metrics["counts"]
     said = f"{counts['recognised']} of {counts['segments']} segments recognised"
-    for key, what in (("without_prediction", "without prediction"), ("failed", "could not be asked")):
-        said += f", {counts[key]} {what}" if counts[key] else ""
+    for key, what in (
+        ("without_prediction", "without prediction"),
+        ("failed", "could not be asked and count in no accuracy"),
+        ("with_note", "with an incomplete clip"),
+    ):
+        said += f", {counts[key]} {what}" if counts.get(key) else ""
     return "\n".join([table(rows, ["accuracy [95 % interval]", *PARTS]), said])
 
 

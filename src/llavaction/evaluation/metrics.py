@@ -34,7 +34,9 @@ def compute_metrics(
 ) -> dict[str, Any]:
     """Everything ``metrics.json`` holds; shares between 0 and 1, rounded to six decimals.
 
-    Unparsed and failed questions count as wrong. Questions of the benchmark without a prediction (a run with a limit)
+    Unparsed and failed questions count as wrong in ``accuracy`` and not at all in ``accuracy_of_answered`` (None where
+    no question was answered). ``counts.with_note`` are clips that were not complete, ``counts.stand_ins`` the frames
+    that stood in for missing ones. Questions of the benchmark without a prediction (a run with a limit)
     are left out and counted under ``counts.not_asked``.
 
     Args:
@@ -53,6 +55,7 @@ def compute_metrics(
     groups = benchmark.facts.groups if groups is None else groups
     right = np.array([prediction.correct for _, prediction in pairs])
     bootstrap = ClusteredBootstrap([question.clip.video_id for question, _ in pairs], n=RESAMPLES, seed=seed)
+    answered = np.array([prediction.choice is not None for _, prediction in pairs])
     status = Counter(prediction.parse_status for _, prediction in pairs)
     card = benchmark.card
     return {
@@ -61,6 +64,7 @@ def compute_metrics(
         | {"text": card.text, "options": card.options},
         "decision_rules": sorted({prediction.decision_rule for _, prediction in pairs}),
         "accuracy": bootstrap.interval(right).rounded(),
+        "accuracy_of_answered": _share(bootstrap, right, answered),
         "chance": round(chance_level([len(question.options) for question, _ in pairs]), 6),
         "counts": {
             "questions": len(pairs),
@@ -69,6 +73,7 @@ def compute_metrics(
             "unparsed": status["unparsed"],
             "failed": status["failed"],
             "with_note": sum(prediction.note is not None for _, prediction in pairs),
+            "stand_ins": sum(len(prediction.stand_ins) for _, prediction in pairs),
             "not_asked": len(benchmark.questions) - len(pairs),
         },
         "position": _position(pairs),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,9 @@ class Prediction(Record):
     parse_rule: str | None = Field(default=None, description="which rule read the text, or why none could")
     error: str | None = Field(default=None, description="why the question could not be asked")
     note: str | None = Field(default=None, description="what the reader should know, e.g. only a part could be decoded")
+    stand_ins: tuple[int, ...] = Field(
+        default=(), description="places of the frames shown that stood in for missing ones; see note"
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Prediction:
@@ -56,7 +59,7 @@ class Prediction(Record):
         return self.choice == self.answer
 
 
-def scored(question: Question, scores: NDArray[np.float64], rule: str, note: str | None = None) -> Prediction:
+def scored(question: Question, scores: NDArray[np.float64], rule: str, **seen: Any) -> Prediction:
     """The prediction for one question's option scores: the largest wins, the first of several equal ones.
 
     Scores are rounded to six decimals before the choice is made, so that the record alone tells the choice. Minus
@@ -66,7 +69,7 @@ def scored(question: Question, scores: NDArray[np.float64], rule: str, note: str
         question: the question asked.
         scores: log-probability of each option, [options].
         rule: the backend's decision rule.
-        note: kept with the prediction.
+        seen: what is to be kept of the clip: ``note`` and ``stand_ins``.
 
     Raises:
         LlavactionError: the backend gave a different number of scores than there are options.
@@ -78,7 +81,7 @@ def scored(question: Question, scores: NDArray[np.float64], rule: str, note: str
             f"which has {len(question.options)} options"
         )
     if np.isnan(values).any() or np.isposinf(values).any():
-        return failed(question, rule, f"the backend's scores are not all numbers: {values.tolist()}", note)
+        return failed(question, rule, f"the backend's scores are not all numbers: {values.tolist()}", **seen)
     rounded = [round(float(value), SCORE_DECIMALS) + 0.0 for value in np.maximum(values, SCORE_FLOOR)]
     choice = max(range(len(rounded)), key=lambda i: (rounded[i], -i))
     runner_up = max(value for i, value in enumerate(rounded) if i != choice)
@@ -91,12 +94,12 @@ def scored(question: Question, scores: NDArray[np.float64], rule: str, note: str
         decision_rule=rule,
         scores=tuple(rounded),
         margin=round(rounded[choice] - runner_up, SCORE_DECIMALS),
-        note=note,
+        **seen,
     )
 
 
-def generated(question: Question, text: str, parsed: ParsedAnswer, rule: str, note: str | None = None) -> Prediction:
-    """The prediction for one question's generated text."""
+def generated(question: Question, text: str, parsed: ParsedAnswer, rule: str, **seen: Any) -> Prediction:
+    """The prediction for one question's generated text; ``seen`` as for :func:`scored`."""
     return Prediction(
         question_id=question.question_id,
         video_id=question.clip.video_id,
@@ -106,12 +109,12 @@ def generated(question: Question, text: str, parsed: ParsedAnswer, rule: str, no
         decision_rule=rule,
         text=text,
         parse_rule=parsed.rule,
-        note=note,
+        **seen,
     )
 
 
-def failed(question: Question, rule: str, error: str, note: str | None = None) -> Prediction:
-    """The prediction for a question that could not be asked; it counts as wrong."""
+def failed(question: Question, rule: str, error: str, **seen: Any) -> Prediction:
+    """The prediction for a question that could not be asked; it counts as wrong. ``seen`` as for :func:`scored`."""
     return Prediction(
         question_id=question.question_id,
         video_id=question.clip.video_id,
@@ -119,7 +122,7 @@ def failed(question: Question, rule: str, error: str, note: str | None = None) -
         parse_status="failed",
         decision_rule=rule,
         error=error,
-        note=note,
+        **seen,
     )
 
 

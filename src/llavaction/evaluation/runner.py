@@ -196,7 +196,7 @@ def _ask(batch: Sequence[Question], looks: Sequence[Look], config: RunConfig, ba
         found = _generate(batch, looks, config, backend)
     else:
         scores = option_scores(backend, batch, looks, config.prompt, config.perspective, config.option_orders)
-        found = {i: scored(batch[i], values, rule, looks[i].note) for i, values in scores.items()}
+        found = {i: scored(batch[i], values, rule, **looks[i].kept) for i, values in scores.items()}
     return [found[i] if i in found else failed(q, rule, looks[i].error or "") for i, q in enumerate(batch)]
 
 
@@ -210,5 +210,5 @@ def _generate(
     found = {}
     for i, text in zip(ready, answered(backend, queries, backend.generate), strict=True):
         parsed = parse(text, [option.text for option in batch[i].options])
-        found[i] = generated(batch[i], text, parsed, rule, looks[i].note)
+        found[i] = generated(batch[i], text, parsed, rule, **looks[i].kept)
     return found

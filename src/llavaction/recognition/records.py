@@ -16,18 +16,23 @@ class Recognition(Record):
     clip: Clip
     verb: int | None = Field(default=None, description="class of the chosen action; None where it could not be asked")
     noun: int | None = Field(default=None, description="class of the chosen action; None where it could not be asked")
+    name: str | None = Field(default=None, description="the chosen action in words")
     confidence: float | None = Field(
         default=None, ge=0, le=1, description="probability of the choice among the candidates"
     )
     candidates: tuple[Action, ...] = Field(
         min_length=1, description="(verb class, noun class), the specialist's best first"
     )
+    candidate_names: tuple[str, ...] = Field(default=(), description="the candidates in words")
     specialist_scores: tuple[float, ...] = Field(description="the specialist's, one per candidate")
     option_scores: tuple[float, ...] = Field(default=(), description="the model's log-probability of each, nats")
     truth: Action | None = Field(default=None, description="the annotated (verb class, noun class), where there is one")
     decision_rule: str = Field(description="how the choice was made, e.g. 'option letters'")
     error: str | None = Field(default=None, description="why the model could not be asked")
     note: str | None = Field(default=None, description="what the reader should know, e.g. only a part could be decoded")
+    stand_ins: tuple[int, ...] = Field(
+        default=(), description="places of the frames shown that stood in for missing ones; see note"
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Recognition:

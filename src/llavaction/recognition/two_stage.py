@@ -169,6 +169,8 @@ def recognise(
             "recognised": sum(found.error is None for found in recognitions),
             "without_prediction": len(drawn) - len(known),
             "failed": sum(found.error is not None for found in recognitions),
+            "with_note": sum(found.note is not None for found in recognitions),
+            "stand_ins": sum(len(found.stand_ins) for found in recognitions),
         }
         metrics = {"schema_version": 1, "candidates": config.candidates, "counts": counts}
         metrics |= summary(recognitions, groups or {}, seed=config.seed)
@@ -241,10 +243,11 @@ def _choose(
             "segment_id": segment.segment_id,
             "clip": segment.clip,
             "candidates": prediction.actions[: config.candidates],
+            "candidate_names": _names(question),
             "specialist_scores": prediction.scores[: config.candidates],
             "truth": segment.action if segment.labelled else None,
             "decision_rule": _rule(config, backend),
-            "note": seen.note,
+            **seen.kept,
         }
         own = np.array(known["specialist_scores"])
         weighed = config.specialist_weight * _as_logs(own) if config.specialist_weight else np.zeros(len(own))
@@ -281,9 +284,15 @@ def _choice(question: Question, scores: NDArray[np.float64], weighed: NDArray[np
     return {
         "verb": action[0],
         "noun": action[1],
+        "name": question.options[places[best]].text,
         "confidence": round(float(shares[best]), DECIMALS),
         "option_scores": tuple(ranked.tolist()),
     }
+
+
+def _names(question: Question) -> tuple[str, ...]:
+    """The candidates in words, as the specialist ranked them."""
+    return tuple(question.options[place].text for place in np.argsort(question.provenance.rank))
 
 
 def _as_logs(scores: NDArray[np.float64]) -> NDArray[np.float64]:
