@@ -168,8 +168,8 @@ class Collected:
             )
         if self._surplus.count and not self._found and not self._partial:
             raise InputError(
-                f"predicts {self._surplus.count} segments, such as '{self._surplus.first}', and has no prediction for any "
-                f"of the {len(self._wanted)} asked for",
+                f"predicts {self._surplus.count} segments, such as '{self._surplus.first}', and has no prediction for "
+                f"any of the {len(self._wanted)} asked for",
                 file=self._path,
                 hint="are these predictions for this split?",
             )
