@@ -370,3 +370,15 @@ if __name__ == "__main__":
     recognise(
         CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(delay=0.1), FakeLibrary(), Path(sys.argv[1])
     )  # fmt: skip
+
+
+def test_of_candidates_that_read_alike_the_better_one_is_offered(tmp_path: Path):
+    verbs = {i: LabelClass(id=i, key=key) for i, key in enumerate(("take", "Take", "put"))}
+    vocabulary = ActionVocabulary(verbs, {0: LabelClass(id=0, key="plate")}, ((0, 0), (1, 0), (2, 0)))
+    segment = Segment(
+        segment_id="s", video_id="v", start=0, stop=1, narration="", verb_class=0, noun_class=0, participant_id="p"
+    )
+    ranked = SpecialistPrediction(segment_id="s", actions=((1, 0), (0, 0), (2, 0)), scores=(0.5, 0.3, 0.2))
+    config = RecognitionConfig(annotations="a", split="s", predictions="p", backend="oracle", candidates=3)
+    result = recognise(config, [segment], {"s": ranked}, vocabulary, OracleBackend(), None, tmp_path)
+    assert result.recognitions[0].candidates == ((1, 0), (2, 0))

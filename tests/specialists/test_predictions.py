@@ -183,7 +183,7 @@ def test_ids_as_bytes_and_ids_of_others(tmp_path: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().err
     assert "1 of its segments are not of this split, the first 'X_1'; they are left out" in said
     assert f"has no prediction for 1 of 2 segments, such as '{IDS[1]}'" in said
-    with pytest.raises(InputError, match="predicts 2 segments, none of the 1 asked for"):
+    with pytest.raises(InputError, match=r"predicts 2 segments, .*no prediction for any of the 1 asked for"):
         load_predictions(tmp_path / "p.npz", ["Y"], [])
     np.savez(tmp_path / "q.npz", verb_output=verbs, noun_output=nouns, narration_id=np.array([IDS[0]] * 2))
     with pytest.raises(InputError, match=f"predicts '{IDS[0]}' twice"):

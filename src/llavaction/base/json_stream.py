@@ -12,7 +12,7 @@ from llavaction.base.bounded import DEEPEST, check_value
 from llavaction.base.errors import InputError
 
 CHUNK = 1 << 20
-MOST_ENTRY = 4 << 20
+MOST_ENTRY = 2 << 20
 """Characters of one entry."""
 MOST_TEXT = 1 << 30
 """Characters of a file."""

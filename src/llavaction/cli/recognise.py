@@ -48,7 +48,7 @@ def recognise(
     config = RecognitionConfig.from_mapping({**plain, "backend_options": options})
     dataset = EpicKitchens(config.annotations)
     segments = list(dataset.segments(config.split, unlabelled=True))
-    for remark in dataset.remarks:
+    for remark in (*dataset.remarks, *dataset.notes):
         click.echo(f"note: {remark}", err=True)
     vocabulary, ids = dataset.vocabulary, [segment.segment_id for segment in segments]
     kind, _ = parse_spec(config.backend)

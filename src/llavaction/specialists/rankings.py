@@ -108,7 +108,7 @@ class Collected:
     Args:
         path: the file.
         segment_ids: the segments asked for; all, where there are none.
-        partial: the file need not have them all.
+        partial: the file is one of several: nothing is said of what it lacks, or has beyond them.
     """
 
     def __init__(self, path: Path, segment_ids: Sequence[str], partial: bool = False) -> None:
@@ -166,14 +166,14 @@ class Collected:
                 file=self._path,
                 hint="a training that diverged, or half precision, makes such scores; predict again",
             )
-        if self._surplus.count and not self._found:
+        if self._surplus.count and not self._found and not self._partial:
             raise InputError(
-                f"predicts {self._surplus.count} segments, none of the {len(self._wanted)} asked for; the first is "
-                f"'{self._surplus.first}'",
+                f"predicts {self._surplus.count} segments, such as '{self._surplus.first}', and has no prediction for "
+                f"any of the {len(self._wanted)} asked for",
                 file=self._path,
                 hint="are these predictions for this split?",
             )
-        if self._surplus.count:
+        if self._surplus.count and not self._partial:
             what = f"{self._surplus.count} of its segments are not of this split, the first '{self._surplus.first}'"
             note(f"{what}; they are left out", file=self._path)
         missing = self._wanted - self._found.keys()

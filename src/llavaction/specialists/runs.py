@@ -75,7 +75,7 @@ class Source:
         """Name the rows of the split's file that cannot be used; how many there are."""
         _ = self.segments
         refused = [remark for remark in self.dataset.remarks if remark.refused and self.split in remark.file]
-        for remark in refused:
+        for remark in (*refused, *self.dataset.notes):
             log(f"note: {remark}")
         return len(refused)
 
