@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from llavaction.base.seeding import hashed_rng
 
@@ -64,6 +63,8 @@ def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float
         n: number of trials.
         level: confidence level.
     """
+    from scipy import stats
+
     z = float(stats.norm.ppf((1 + level) / 2))
     share, spread = successes / n, z * z / n
     middle = (share + spread / 2) / (1 + spread)
@@ -174,6 +175,8 @@ class ClusteredBootstrap:
 
 def _t_bounds(values: NDArray[np.float64], codes: NDArray[Any], level: float) -> tuple[float, float]:
     """Student's t interval of a mean over clusters, whose sizes may differ: the variance of a ratio, linearised."""
+    from scipy import stats
+
     _, places = np.unique(codes, return_inverse=True)
     sums, sizes = np.bincount(places, weights=values), np.bincount(places)
     mean, count = float(values.mean()), len(sums)
@@ -191,6 +194,8 @@ def _codes(clusters: Clusters) -> tuple[NDArray[np.intp], int]:
 def _expanded_tail(clusters: int, tail: float) -> float:
     if clusters < 2:
         return 0.0
+    from scipy import stats
+
     stretch = math.sqrt(clusters / (clusters - 1))
     return float(stats.norm.cdf(stretch * stats.t.ppf(tail, clusters - 1)))
 
@@ -283,6 +288,8 @@ def sign_flip_test(differences: ArrayLike, clusters: Clusters, n: int = 10_000, 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
     """Two-sided exact McNemar p-value: is "only the first is right" as frequent as "only the second"?"""
+    from scipy import stats
+
     discordant = only_first + only_second
     return 1.0 if discordant == 0 else float(stats.binomtest(only_first, discordant, 0.5).pvalue)
 

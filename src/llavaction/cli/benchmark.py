@@ -10,11 +10,7 @@ import click
 
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, table
-from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.questions.audit import audit_folder
-from llavaction.questions.builder import BuildConfig, build_benchmark
 from llavaction.questions.miners import MINERS
-from llavaction.questions.schema import Benchmark
 from llavaction.questions.texts import TEXTS
 
 
@@ -48,6 +44,9 @@ def build(
 
     --set gives the miner's own settings, e.g. --set noun_similarity=2 for the exchangeable one.
     """
+    from llavaction.datasets.epic_kitchens import EpicKitchens
+    from llavaction.questions.builder import BuildConfig, build_benchmark
+
     begun = time.perf_counter()
     dataset = EpicKitchens(annotations)
     config = BuildConfig.from_mapping({**values, "settings": mapping(settings)})
@@ -71,6 +70,9 @@ def build(
 @as_json
 def audit(folder: Path, json_out: bool) -> None:
     """Try to answer a benchmark without looking at the video."""
+    from llavaction.questions.audit import audit_folder
+    from llavaction.questions.schema import Benchmark
+
     result = audit_folder(Benchmark.load(folder))
     rows = [
         [entry["name"], f"{entry['accuracy']:.1%}", f"{entry['low']:.1%} to {entry['high']:.1%}"]

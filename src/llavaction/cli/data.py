@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from llavaction.base.records import write_records
 from llavaction.cli.curate import curate, export_records, import_records
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping
-from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.datasets.kitchen_mini import KitchenMiniConfig, KitchenMiniSummary, generate
-from llavaction.specialists.simulated import NoiseModel, simulate_predictions
+
+if TYPE_CHECKING:
+    from llavaction.datasets.kitchen_mini import KitchenMiniSummary
 
 
 @click.group()
@@ -32,6 +32,8 @@ for command in (curate, import_records, export_records):
 @as_json
 def kitchen_mini(output: Path, seed: int, workers: int, settings: tuple[str, ...], json_out: bool) -> None:
     """Render short egocentric kitchen videos in the EPIC-KITCHENS-100 layout."""
+    from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
+
     config = KitchenMiniConfig.from_mapping(mapping(settings))
     summary = generate(output, seed=seed, workers=workers, settings=config)
     emit(summary.model_dump(mode="json"), describe(summary), json_out)
@@ -54,6 +56,10 @@ def describe(summary: KitchenMiniSummary) -> str:
 @as_json
 def simulate_specialist(annotations: Path, split: str, output: Path, settings: tuple[str, ...], json_out: bool) -> None:
     """Make up a specialist's predictions by a documented noise model (for trying things out, not for results)."""
+    from llavaction.base.records import write_records
+    from llavaction.datasets.epic_kitchens import EpicKitchens
+    from llavaction.specialists.simulated import NoiseModel, simulate_predictions
+
     dataset = EpicKitchens(annotations)
     vocabulary, segments = dataset.vocabulary, list(dataset.segments(split))
     counts = {action: vocabulary.count(action, "train") for action in vocabulary.actions}

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from llavaction.backends.registry import make_backend, parse_spec
 from llavaction.base.errors import InputError
-from llavaction.base.statistics import BOOTSTRAP
 from llavaction.cli.asking import asking_options, end_by_failures
 from llavaction.cli.options import FOLDER, as_json, emit, mapping
-from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.evaluation.comparison import counted
-from llavaction.evaluation.runner import RunConfig, RunResult, run
-from llavaction.questions.schema import Benchmark
-from llavaction.video.library import VideoLibrary
 from llavaction.video.rates import Rates
+
+if TYPE_CHECKING:
+    from llavaction.evaluation.runner import RunResult
+    from llavaction.questions.schema import Benchmark
 
 
 @click.command("eval")
@@ -59,6 +56,11 @@ def evaluate(
     **values: Any,
 ) -> None:
     """Ask a model every question of BENCHMARK. --set gives the backend's own options, e.g. --set dtype=bfloat16."""
+    from llavaction.backends.registry import make_backend
+    from llavaction.evaluation.runner import RunConfig, run
+    from llavaction.questions.schema import Benchmark
+    from llavaction.video.library import VideoLibrary
+
     loaded = Benchmark.load(benchmark)
     options = mapping(settings)
     config = RunConfig.from_mapping({
@@ -77,6 +79,9 @@ def evaluate(
 
 def _inputs(spec: str, benchmark: Benchmark, annotations: Path | None) -> dict[str, Any]:
     """What a backend needs beyond its own options."""
+    from llavaction.backends.registry import parse_spec
+    from llavaction.datasets.epic_kitchens import EpicKitchens
+
     kind, _ = parse_spec(spec)
     if kind == "prior":
         return {"counts": benchmark.facts.train_counts}
@@ -108,6 +113,9 @@ def summary(result: RunResult) -> str:
 
 
 def _share(what: str, found: Mapping[str, Any]) -> str:
+    from llavaction.base.statistics import BOOTSTRAP
+    from llavaction.evaluation.comparison import counted
+
     interval = f"[{found['low']:.1%}, {found['high']:.1%}]"
     few = "" if found["method"] == BOOTSTRAP else f" ({found['method']})"
     videos = counted(found["clusters"], "video")

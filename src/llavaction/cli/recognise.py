@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from llavaction.backends.registry import make_backend, parse_spec
 from llavaction.base.errors import InputError
 from llavaction.cli.asking import asking_options, end_by_failures
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, table
-from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.recognition.accuracy import PARTS, SEEN, UNSEEN
-from llavaction.recognition.two_stage import RecognitionConfig
-from llavaction.recognition.two_stage import recognise as recognise_segments
-from llavaction.specialists.predictions import load_predictions
-from llavaction.video.library import VideoLibrary
-from llavaction.video.rates import Rates
+
+if TYPE_CHECKING:
+    from llavaction.video.rates import Rates
 
 
 @click.command("recognise")
@@ -43,6 +38,13 @@ def recognise(
     **values: Any,
 ) -> None:
     """Name each segment's action: a specialist proposes, a model chooses. --set gives the backend's own options."""
+    from llavaction.backends.registry import make_backend, parse_spec
+    from llavaction.datasets.epic_kitchens import EpicKitchens
+    from llavaction.recognition.two_stage import RecognitionConfig
+    from llavaction.recognition.two_stage import recognise as recognise_segments
+    from llavaction.specialists.predictions import load_predictions
+    from llavaction.video.library import VideoLibrary
+
     options = mapping(settings)
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     config = RecognitionConfig.from_mapping({**plain, "backend_options": options})
@@ -73,6 +75,8 @@ def recognise(
 
 def summary(metrics: Mapping[str, Any]) -> str:
     """The accuracies as a table, and what was left out."""
+    from llavaction.recognition.accuracy import PARTS, SEEN, UNSEEN
+
     rows = []
     groups = {"all": metrics["overall"], **{name: metrics["groups"].get(name) for name in (SEEN, UNSEEN)}}
     for group, found in groups.items():

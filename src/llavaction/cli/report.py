@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from llavaction.base.records import read_json
 from llavaction.cli.options import FILE, FOLDER, frame_rates
-from llavaction.evaluation.report import write_report
-from llavaction.questions.schema import Benchmark
-from llavaction.video.library import VideoLibrary
-from llavaction.video.rates import Rates
+
+if TYPE_CHECKING:
+    from llavaction.video.rates import Rates
 
 
 @click.command()
@@ -22,6 +21,11 @@ from llavaction.video.rates import Rates
 @click.option("--output", type=FILE, default=Path("report.html"), show_default=True)
 def report(runs: tuple[Path, ...], benchmark: Path, videos: Path | None, fps: Rates | None, output: Path) -> None:
     """Write report.html for one or several RUNS on the same benchmark."""
+    from llavaction.base.records import read_json
+    from llavaction.evaluation.report import write_report
+    from llavaction.questions.schema import Benchmark
+    from llavaction.video.library import VideoLibrary
+
     audit = benchmark / "audit.json"
     write_report(
         output,

@@ -11,10 +11,6 @@ import click
 from llavaction.bundled import BUNDLED, specialist_folder
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, frame_rates, mapping, table
-from llavaction.specialists.accuracy import GROUPS
-from llavaction.specialists.challenge import SupervisionLevels
-from llavaction.specialists.config import SpecialistConfig
-from llavaction.specialists.runs import Source, predict_split, train_folds, train_split
 
 Command = Callable[..., None]
 
@@ -54,6 +50,9 @@ def train(output: Path, settings: tuple[str, ...], json_out: bool, **source: Any
     The default is a small network for rendered videos. For filmed ones, start from a local VideoMAE checkpoint: --set
     architecture=videomae --set checkpoint=FOLDER; --set epochs=20 and the like.
     """
+    from llavaction.specialists.config import SpecialistConfig
+    from llavaction.specialists.runs import Source, train_split
+
     config = SpecialistConfig.from_mapping(mapping(settings))
     result = train_split(Source(**source), config, output, log=_log)
     text = (
@@ -88,6 +87,9 @@ def predict(
     FOLDER is a specialist's, or "bundled" for the one of kitchen_mini that comes with the package. --set gives the
     submission's supervision levels: pretraining, labels, data.
     """
+    from llavaction.specialists.challenge import SupervisionLevels
+    from llavaction.specialists.runs import Source, predict_split
+
     levels = SupervisionLevels.from_mapping(mapping(settings))
     if str(folder) == BUNDLED and not folder.exists():
         folder = specialist_folder()
@@ -114,12 +116,17 @@ def predict(
 @as_json
 def folds(output: Path, folds: int, top_k: int, settings: tuple[str, ...], json_out: bool, **source: Any) -> None:
     """Predict each part of a split by a specialist trained on the other parts; --set as for train."""
+    from llavaction.specialists.config import SpecialistConfig
+    from llavaction.specialists.runs import Source, train_folds
+
     config = SpecialistConfig.from_mapping(mapping(settings))
     result = train_folds(Source(**source), config, output, folds=folds, top_k=top_k, log=_log)
     emit(result, f"{_accuracies(result)}\n{result['predicted']} predictions written to {result['output']}", json_out)
 
 
 def _accuracies(result: dict[str, Any]) -> str:
+    from llavaction.specialists.accuracy import GROUPS
+
     rows = []
     for name in GROUPS:
         for k in ("top-1", "top-5"):

@@ -6,15 +6,17 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from llavaction.base.errors import InputError
 from llavaction.base.files import whole
 from llavaction.base.records import Strict
-from llavaction.specialists.labels import ClassName
-from llavaction.specialists.predictions import TOP
-from llavaction.specialists.scores import Floats, SpecialistScores
+
+if TYPE_CHECKING:  # with PyTorch behind them, which the settings do not need
+    from llavaction.specialists.labels import ClassName
+    from llavaction.specialists.scores import Floats, SpecialistScores
 
 VERSION, CHALLENGE, MEMBER = "0.2", "action_recognition", "test.json"
 NOUNS = 300
@@ -48,6 +50,8 @@ def write_challenge(path: str | Path, scores: SpecialistScores, levels: Supervis
     path, levels = Path(path), levels or SupervisionLevels()
     if path.suffix.lower() not in (".zip", ".json"):
         raise InputError("a challenge submission is a .zip (or .json) file", file=path)
+    from llavaction.specialists.predictions import TOP
+
     labels = scores.labels
     met = [pair for pair in labels.actions if pair[1] < NOUNS]
     candidates = met if len(met) >= TOP else [pair for pair in labels.pairs if pair[1] < NOUNS]

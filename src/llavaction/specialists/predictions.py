@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llavaction.actions.vocabulary import Action, ActionVocabulary
 from llavaction.base.archives import MOST_ARRAY_BYTES, MOST_ARRAY_ITEMS, open_text, open_zip, read_npz
