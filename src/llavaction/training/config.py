@@ -13,7 +13,7 @@ from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
 from llavaction.base.registry import suggestion
-from llavaction.models.action_token import ActionTokenConfig
+from llavaction.models.action_config import ActionTokenConfig
 from llavaction.models.mini_config import MiniConfig
 from llavaction.questions.prompts import PromptStyle
 
