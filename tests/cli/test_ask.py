@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import av
 import click
 import numpy as np
 import pytest
@@ -88,6 +89,36 @@ def test_bad_input_is_explained(video: Path, model: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="published format") as caught:
         ask(video, "--model", tmp_path)
     assert "llavaction convert" in str(caught.value)
+
+
+def test_times_as_people_write_them(video: Path, model: Path) -> None:
+    arguments = (video, "--model", model, "--frames", "2", "--options", "a,b", "--json")
+    for start, stop in (("0:00.5", "00:00:01.5"), ("0.5", "0:1.5"), ("0,5", "1.5")):
+        found = json.loads(ask(*arguments, "--start", start, "--stop", stop))
+        assert found["clip"] == {"video_id": "kitchen", "start": 0.5, "stop": 1.5}
+    with pytest.raises(click.ClickException, match="is not HH:MM:SS"):
+        ask(*arguments, "--start", "half past")
+
+
+def test_an_empty_question_is_refused(video: Path, model: Path) -> None:
+    with pytest.raises(InputError, match="the question is empty"):
+        ask(video, "  ", "--model", model)
+
+
+def test_a_clip_that_is_not_complete_is_said(tmp_path: Path, model: Path) -> None:
+    path = film(tmp_path / "cut.mp4", count=60, fps=30)
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    for place, size in packets[40:]:
+        content[place : place + size] = bytes(size)
+    path.write_bytes(content)
+    result = CliRunner().invoke(
+        cli, ["ask", str(path), "--model", str(model), "--frames", "4", "--options", "a,b", "--json"]
+    )
+    found = json.loads(result.stdout)
+    assert found["stand_ins"] and set(found["stand_ins"]) < {1, 2, 3} and "cannot be read" in found["note"]
+    assert "note: the clip is not complete" in result.stderr
 
 
 def test_options_are_split_at_commas_only_where_one_is_given() -> None:

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from llavaction.cli import main as main_module
+from llavaction.cli.main import COMMANDS, cli
+from llavaction.models.tiny import write_tiny
+from llavaction.questions.schema import Benchmark
+from llavaction.video.write import write_video
 
 
 def llavaction(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -57,6 +64,15 @@ def test_errors_are_sentences(arguments: list[str], message: str):
     assert done.returncode != 0
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "specialist predict", "data curate", "data export", "benchmark build"])
+def test_every_help_is_quick(command: str) -> None:
+    """Counted is what the process works, not how long it waits for its turn; half a second, and a margin."""
+    begun = resource.getrusage(resource.RUSAGE_CHILDREN)
+    llavaction(*command.split(), "--help")
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime < 0.9
 
 
 def test_what_training_needs_and_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
@@ -119,3 +135,38 @@ def test_simulated_specialist_can_be_mined_and_asked(annotations: Path, tmp_path
     )  # fmt: skip
     done = llavaction("eval", bench, "--backend", f"specialist:{predictions}", "--output", tmp_path / "run", "--json")
     assert json.loads(done.stdout)["accuracy"]["value"] >= top1 - 0.05
+
+
+def test_what_was_not_asked_stands_beside_the_accuracy(annotations: Path, tmp_path: Path):
+    bench, model = tmp_path / "bench", write_tiny(tmp_path / "model", "llava_onevision")
+    llavaction("benchmark", "build", "--annotations", annotations, "--split", "validation", "--output", bench)
+    videos = {question.clip.video_id for question in Benchmark.load(bench).questions}
+    stops = dict.fromkeys(videos, 0.0)
+    for question in Benchmark.load(bench).questions:
+        stops[question.clip.video_id] = max(stops[question.clip.video_id], question.clip.stop)
+    grey = np.full((64, 64, 3), 90, np.uint8)
+    for number, video in enumerate(sorted(videos)):
+        if number:  # the first is missing
+            write_video(tmp_path / "videos" / f"{video}.mp4", [grey] * (2 + int(stops[video])), 1)
+    arguments = [
+        "eval", bench, "--backend", model, "--videos", tmp_path / "videos", "--frames", "1", "--limit", "60"
+    ]  # fmt: skip
+    done = CliRunner().invoke(cli, [*map(str, arguments), "--output", str(tmp_path / "run")])
+    counts = json.loads((tmp_path / "run" / "metrics.json").read_text())["counts"]
+    assert 0 < counts["failed"] < 12 and counts["answered"] == 60 - counts["failed"]
+    assert (done.exit_code == 3) == (counts["failed"] > 6)
+    expected = f"60 questions: {counts['answered']} answered, 0 with an unreadable answer, {counts['failed']} that"
+    assert expected in done.stdout and "of the answered" in done.stdout
+    assert f"{counts['failed']} of 60 questions could not be asked; the first: " in done.stderr
+    for video in sorted(videos)[:3]:
+        (tmp_path / "videos" / f"{video}.mp4").unlink(missing_ok=True)
+    for extra, status in (([], 3), (["--allow-missing"], 0)):
+        output = tmp_path / f"run{status}"
+        done = CliRunner().invoke(cli, [*map(str, arguments), "--output", str(output), *extra])
+        assert done.exit_code == status, done.output
+    (tmp_path / "none" / "elsewhere.mp4").parent.mkdir()
+    write_video(tmp_path / "none" / "elsewhere.mp4", [grey] * 3, 1)
+    arguments = ["eval", bench, "--backend", model, "--videos", tmp_path / "none", "--limit", "20"]
+    done = CliRunner().invoke(cli, [*map(str, arguments), "--output", str(tmp_path / "nothing")])
+    assert done.exit_code == 3 and "no accuracy: not one of 20 questions was answered" in done.stdout
+    assert "0.0%" not in done.stdout.replace("chance", "")

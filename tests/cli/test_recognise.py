@@ -96,7 +96,7 @@ def test_a_split_whose_classes_are_kept_back(models: Path, tmp_path: Path):
 
 
 def test_the_demo_makes_one_table_and_a_report(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(demo_module, "DATA", SMALL)
+    monkeypatch.setattr(demo_module, "DATA", SMALL.model_dump())
     arguments = ("demo", "--output", tmp_path, "--workers", "1", "--limit", "8", "--model", models / "tiny")
     done = call(*arguments, "--specialist", models / "specialist")
     rows = [line for line in done.stdout.splitlines() if line.startswith(("1 of 5: ", "all actions: "))]
@@ -115,7 +115,7 @@ def test_the_demo_makes_one_table_and_a_report(models: Path, tmp_path: Path, mon
 
 def test_everybody_in_the_demo_is_new(tmp_path: Path):
     assert demo_module.SEED != 0  # the bundled models' training data has seed 0
-    small = demo_module.DATA.model_copy(
+    small = KitchenMiniConfig(**demo_module.DATA).model_copy(
         update={"width": 32, "height": 32, "fps": 4, "test_videos": 8, "train_videos": 1}
     )
     generate(tmp_path, seed=demo_module.SEED, settings=small, workers=1)

@@ -14,7 +14,7 @@ from llavaction.backends.registry import make_backend
 from llavaction.base.errors import InputError
 from llavaction.base.text import same_when_read
 from llavaction.cli.keys import set_option
-from llavaction.cli.options import FILE, as_json, emit, mapping, table
+from llavaction.cli.options import FILE, MOMENT, as_json, emit, mapping, table
 from llavaction.questions.prompts import multiple_choice_prompt
 from llavaction.questions.schema import LETTERS, OpenQuestion, Option, Provenance, Question
 from llavaction.video.decode import read_clip
@@ -25,8 +25,10 @@ from llavaction.video.probe import probe
 @click.argument("video", type=FILE)
 @click.argument("question", default="What is the person doing?")
 @click.option("--model", required=True, help="A checkpoint folder, or bundled.")
-@click.option("--start", type=float, default=0.0, show_default=True, help="Seconds at which the clip begins.")
-@click.option("--stop", type=float, help="Seconds at which it ends; the video's end by default.")
+@click.option(
+    "--start", type=MOMENT, default=0.0, show_default=True, help="When the clip begins: seconds, MM:SS or HH:MM:SS."
+)
+@click.option("--stop", type=MOMENT, help="When it ends; the video's end by default.")
 @click.option(
     "--options", multiple=True, metavar="TEXT", help="A possible answer; repeat it, or give all, separated by commas."
 )
@@ -50,6 +52,8 @@ def ask(
 ) -> None:
     """Ask a model QUESTION about VIDEO: in its own words, or which of --options is likeliest."""
     texts = answers(options)
+    if not question.strip():
+        raise InputError("the question is empty", hint="leave it out to ask what the person is doing")
     clip = _clip(video, start, stop, frames or 1)
     backend = make_backend(model, **mapping(settings), **({} if frames is None else {"frames": frames}))
     if not backend.needs_frames:
@@ -67,11 +71,18 @@ def ask(
         prompt = multiple_choice_prompt(asked)
     else:
         asked, prompt = OpenQuestion(question_id=video.name, clip=clip, question=question), question
-    seen = read_clip(video, clip.start, clip.stop, backend.needs_frames, strict=True)
+    seen = read_clip(video, clip.start, clip.stop, backend.needs_frames)
+    if not len(seen):
+        raise seen.error or InputError("no frame can be decoded", file=video)
+    lacking = {}
+    if seen.error is not None:
+        lacking = {"note": seen.error.problem, "stand_ins": list(seen.stand_ins)}
+        click.echo(f"note: the clip is not complete: {seen.error.problem}", err=True)
     query = Query(asked, prompt, seen.images, seen.times - clip.start)
     if not texts:
         answer = backend.generate([query])[0]
-        emit({"question": question, "clip": clip.model_dump(), "answer": answer}, answer or "(nothing)", json_out)
+        said = {"question": question, "clip": clip.model_dump(), "answer": answer}
+        emit(said | lacking, answer or "(nothing)", json_out)
         return
     scores = backend.score_options([query])[0]
     shares = np.exp(scores - np.logaddexp.reduce(scores))
@@ -84,7 +95,7 @@ def ask(
         "decision_rule": backend.decision_rule,
         "options": [{"text": texts[i], "probability": float(shares[i])} for i in range(len(texts))],
     }
-    emit(result, table(rows, ["option", "probability"]), json_out)
+    emit(result | lacking, table(rows, ["option", "probability"]), json_out)
 
 
 def answers(options: Sequence[str]) -> list[str]:

@@ -49,6 +49,26 @@ frame_rates = click.option(
     "number; CSV with video_id and fps). By default, fps.json beside the videos.",
 )
 
+
+class Moment(click.ParamType):
+    """Seconds from a video's start, as a number or as HH:MM:SS.ss or MM:SS.ss."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds."""
+        if isinstance(value, int | float):
+            return float(value)
+        from llavaction.datasets.cells import seconds
+
+        try:
+            return seconds(str(value))
+        except InputError as error:
+            return self.fail(error.problem, param, ctx)
+
+
+MOMENT = Moment()
+
 as_json = click.option("--json", "json_out", is_flag=True, help="Print the result as JSON, for programs.")
 
 
