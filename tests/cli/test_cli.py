@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import resource
 import subprocess
@@ -112,6 +113,29 @@ def test_from_annotations_to_a_comparison(annotations: Path, tmp_path: Path):
     assert "chance" in text
     assert "oracle" in text
     assert "http://" not in text.replace("http://www.w3.org/", "")
+
+
+def test_figures_and_tables_for_a_paper(annotations: Path, tmp_path: Path):
+    bench = tmp_path / "bench"
+    llavaction("benchmark", "build", "--annotations", annotations, "--split", "validation", "--output", bench)
+    for name, backend in (("a", "prior"), ("b", "oracle:0.3")):
+        llavaction("eval", bench, "--backend", backend, "--output", tmp_path / name)
+    runs = ("report", tmp_path / "a", tmp_path / "b", "--benchmark", bench, "--output", tmp_path / "r.html")
+    llavaction(*runs, "--figures", tmp_path / "figures")
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    stems = {"accuracy", "calibration-1", "calibration-2", "verbs-1", "verbs-2"}
+    assert names >= {f"{stem}{suffix}" for stem in stems for suffix in (".svg", ".pdf")}
+    tables = {"accuracy", "classes-1", "confusions-2"}
+    assert names >= {f"{stem}{suffix}" for stem in tables for suffix in (".csv", ".tex")}
+    accuracy = json.loads((tmp_path / "b" / "metrics.json").read_text())["accuracy"]
+    rows = list(csv.DictReader((tmp_path / "figures" / "accuracy.csv").open()))
+    assert [row["run"] for row in rows] == ["prior", "oracle"]
+    assert float(rows[1]["accuracy"]) == accuracy["value"] and float(rows[1]["high"]) == accuracy["high"]
+    assert f"oracle & {accuracy['value']:.4f} & " in (tmp_path / "figures" / "accuracy.tex").read_text()
+    assert (tmp_path / "figures" / "accuracy.pdf").read_bytes().startswith(b"%PDF")
+    before = {name: (tmp_path / "figures" / name).read_bytes() for name in names}
+    llavaction(*runs, "--figures", tmp_path / "figures")
+    assert {name: (tmp_path / "figures" / name).read_bytes() for name in names} == before
 
 
 def test_simulated_specialist_can_be_mined_and_asked(annotations: Path, tmp_path: Path):

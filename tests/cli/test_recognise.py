@@ -63,6 +63,22 @@ def test_a_split_is_recognised(models: Path, tmp_path: Path):
     assert "specialist's top 3, all" in done.stdout
     found = list(read_records(tmp_path / "tiny" / "recognitions.jsonl", Recognition))
     assert [len(recognition.candidates) for recognition in found] == [3] * 6
+    assert all(len(recognition.candidate_names) == 3 for recognition in found)
+    assert all(recognition.name in recognition.candidate_names for recognition in found)
+    call(
+        "recognise", *source, "--backend", "chance", "--candidates", "4", "--limit", "6",
+        "--output", tmp_path / "chance",
+    )  # fmt: skip
+    compared = json.loads(call("compare", tmp_path / "tiny", tmp_path / "chance", "--json").stdout)
+    truths = [recognition.action == recognition.truth for recognition in found]
+    assert compared["questions"] == 6 and compared["a"]["accuracy"]["value"] == pytest.approx(sum(truths) / 6, abs=1e-6)
+    with pytest.raises(InputError, match="did not answer the same questions"):
+        call("compare", tmp_path / "tiny", tmp_path / "oracle")
+    call("report", tmp_path / "tiny", tmp_path / "chance", "--output", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "6 of 6 segments recognised" in page and "the specialist alone" in page and "Mistakes it was surest" in page
+    with pytest.raises(InputError, match="these runs are recognitions"):
+        call("report", tmp_path / "tiny", "--figures", tmp_path / "f", "--output", tmp_path / "r.html")
     with pytest.raises(InputError, match="no videos were given"):
         call("recognise", *source, "--backend", models / "tiny", "--output", tmp_path / "blind")
     with pytest.raises(InputError, match="did you mean 'bundled'"):

@@ -11,6 +11,7 @@ import pytest
 from evaluation_fakes import CONFIG, FakeBackend, FakeLibrary, card, make_benchmark, make_question
 from PIL import Image
 
+from llavaction.backends.baselines import ChanceBackend
 from llavaction.base.errors import InputError
 from llavaction.evaluation.failures import excess, film_strip, worst
 from llavaction.evaluation.metrics import match
@@ -222,3 +223,38 @@ def test_numbers_as_text() -> None:
     assert clock(62.5) == "1:02.50"
     assert clock(59.999) == "1:00.00"
     assert (plain(9668), plain(True), plain(None), plain(0.12345), plain("x")) == ("9,668", "yes", "–", "0.1235", "x")
+
+
+def test_models_stand_before_baselines_and_successes_beside_failures(
+    finished: tuple[Path, Benchmark], tmp_path: Path
+) -> None:
+    folder, benchmark = finished
+    run(CONFIG, benchmark, ChanceBackend(), None, tmp_path / "chance")
+    path = write_report(tmp_path / "report.html", [tmp_path / "chance", folder / "a"], benchmark)
+    text = path.read_text(encoding="utf-8")
+    headings = re.findall(r"<h2>(.*?)</h2>", text)
+    assert headings[-1] == "chance" and len(headings) == 3
+    assert text.count("✓ right answer, chosen") == 8  # four of each run
+
+
+def test_what_was_not_answered_stands_in_the_tiles(tmp_path: Path) -> None:
+    benchmark = make_benchmark(questions=8, videos=2)
+    bad = frozenset(question.question_id for question in benchmark.questions[:6])
+    run(CONFIG, benchmark, FakeBackend(needs_frames=2), FakeLibrary(bad=bad), tmp_path / "run")
+    text = write_report(tmp_path / "report.html", [tmp_path / "run"], benchmark).read_text(encoding="utf-8")
+    assert "2 answered · 0 unread · 6 not asked" in text and "of the answered" in text
+
+
+def test_the_audit_is_shown_as_tables(finished: tuple[Path, Benchmark], tmp_path: Path) -> None:
+    folder, benchmark = finished
+    audit = AUDIT | {
+        "position": {"right": {"A": 11, "B": 13}, "p": 0.68},
+        "similarity": {"same verb": 0.5, "same noun": 0.25, "either": 0.625},
+        "filter": {"overlap": 3},
+        "miner": {"fit_sweeps": 60},
+    }
+    text = write_report(tmp_path / "report.html", [folder / "a"], benchmark, audit=audit).read_text(encoding="utf-8")
+    cells = (("B", "13"), ("verb or noun", "62.5\u00a0%"), ("overlap", "3"), ("fit sweeps", "60"))
+    for name, value in cells:
+        assert f'<td>{name}</td><td class="n">{value}</td>' in text
+    assert "probability 0.68" in text

@@ -29,8 +29,8 @@ COMMANDS = {
     "demo": ("llavaction.cli.demo:demo", "The whole way, from new made-up videos to a report."),
 }
 """Command name to where it is and what it does; imported only when called."""
-TRAINING_PACKAGES = {"accelerate", "peft", "tensorboard"}
-"""Needed by training alone, and so not always there."""
+EXTRAS = {"accelerate": "train", "peft": "train", "tensorboard": "train", "matplotlib": "figures"}
+"""Packages that not all need, and so are not always there, with the extra that brings them."""
 
 
 class LazyGroup(click.Group):
@@ -80,9 +80,10 @@ def main() -> None:
         click.echo(shown(f"error: {error}", lines=True), err=True)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        if error.name not in TRAINING_PACKAGES:
+        if error.name not in EXTRAS:
             raise
-        click.echo(f"error: {error.name} is not installed\n  hint: pip install 'llavaction[train]'", err=True)
+        extra = EXTRAS[error.name]
+        click.echo(f"error: {error.name} is not installed\n  hint: pip install 'llavaction[{extra}]'", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llavaction.base.errors import InputError
 from llavaction.cli.options import FILE, FOLDER, frame_rates
 
 if TYPE_CHECKING:
@@ -15,23 +16,34 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("runs", type=FOLDER, nargs=-1, required=True)
-@click.option("--benchmark", type=FOLDER, required=True, help="The benchmark folder the runs were made on.")
-@click.option("--videos", type=FOLDER, help="Folder of the videos, to show the frames of the worst failures.")
+@click.option("--benchmark", type=FOLDER, help="The benchmark folder that evaluations were made on.")
+@click.option("--videos", type=FOLDER, help="Folder of the videos, to show frames of failures and successes.")
 @frame_rates
+@click.option("--figures", type=FOLDER, help="Also write figures (SVG, PDF) and tables (CSV, LaTeX) into this folder.")
 @click.option("--output", type=FILE, default=Path("report.html"), show_default=True)
-def report(runs: tuple[Path, ...], benchmark: Path, videos: Path | None, fps: Rates | None, output: Path) -> None:
-    """Write report.html for one or several RUNS on the same benchmark."""
-    from llavaction.base.records import read_json
+def report(
+    runs: tuple[Path, ...],
+    benchmark: Path | None,
+    videos: Path | None,
+    fps: Rates | None,
+    figures: Path | None,
+    output: Path,
+) -> None:
+    """Write report.html for one or several RUNS: of eval on the same benchmark, or of recognise."""
+    from llavaction.evaluation.recognition_report import write_recognition_report
     from llavaction.evaluation.report import write_report
+    from llavaction.evaluation.runs import FinishedRun
     from llavaction.questions.schema import Benchmark
     from llavaction.video.library import VideoLibrary
 
-    audit = benchmark / "audit.json"
-    write_report(
-        output,
-        runs,
-        Benchmark.load(benchmark),
-        library=VideoLibrary(videos, fps=fps) if videos else None,
-        audit=read_json(audit) if audit.is_file() else None,
-    )
-    click.echo(f"written to {output}")
+    finished = [FinishedRun.load(run) for run in runs]
+    if finished[0].recognitions:
+        if figures is not None:
+            raise InputError("--figures are of evaluations; these runs are recognitions")
+        write_recognition_report(output, finished)
+    else:
+        if benchmark is None:
+            raise InputError("which questions?", hint="give --benchmark, the folder the runs were made on")
+        library = VideoLibrary(videos, fps=fps) if videos else None
+        write_report(output, finished, Benchmark.load(benchmark), library=library, figures=figures)
+    click.echo(f"written to {output}" + (f" and {figures}" if figures else ""))

@@ -8,7 +8,7 @@ from typing import Any
 
 from llavaction.base.errors import InputError
 from llavaction.base.statistics import ClusteredBootstrap, paired_comparison
-from llavaction.evaluation.runs import FinishedRun
+from llavaction.evaluation.runs import FinishedRun, labels
 
 
 def compare(
@@ -31,7 +31,11 @@ def compare(
         InputError: a folder is no finished run, or the runs did not answer the same questions.
     """
     first, second = FinishedRun.load(run_a), FinishedRun.load(run_b)
+    if not first.predictions or not second.predictions:
+        lacking = second if first.predictions else first
+        raise InputError("holds nothing whose right answer is known", file=lacking.folder)
     notes = _same_questions(first, second, across_benchmarks)
+    names = labels([first, second])
     others = {prediction.question_id: prediction for prediction in second.predictions}
     pairs = [(prediction, others[prediction.question_id]) for prediction in first.predictions]
     videos = [prediction.video_id for prediction, _ in pairs]
@@ -39,10 +43,14 @@ def compare(
     right_b = [prediction.correct for _, prediction in pairs]
     found = asdict(paired_comparison(right_a, right_b, videos, n=n, seed=seed))
     bootstrap = ClusteredBootstrap(videos, n=n, seed=seed)
+    for name, answers in zip(names, zip(*pairs, strict=True), strict=True):
+        missing = sum(answer.choice is None for answer in answers)
+        if missing:
+            notes.append(f"{name} left {missing} of {len(pairs)} without a readable answer; they count as wrong")
     return {
         "schema_version": 1,
-        "a": {"name": first.name, "folder": str(run_a), "accuracy": bootstrap.interval(right_a).rounded()},
-        "b": {"name": second.name, "folder": str(run_b), "accuracy": bootstrap.interval(right_b).rounded()},
+        "a": {"name": names[0], "folder": str(run_a), "accuracy": bootstrap.interval(right_a).rounded()},
+        "b": {"name": names[1], "folder": str(run_b), "accuracy": bootstrap.interval(right_b).rounded()},
         "difference": {
             "value": round(found.pop("difference"), 6),
             **{end: None if found[end] is None else round(found[end], 6) for end in ("low", "high")},
@@ -116,9 +124,8 @@ def p_value(p: float) -> str:
 def verdict(found: dict[str, Any]) -> str:
     """One sentence: which run is better, if that can be told."""
     a, b = found["a"]["name"], found["b"]["name"]
-    names = (a, b) if a != b else ("the first run", "the second run")
     if found["p_permutation"] >= 0.05:
-        return f"No difference between {names[0]} and {names[1]} can be told from chance on these questions."
-    better, worse = (names[1], names[0]) if found["difference"]["value"] > 0 else names
+        return f"No difference between {a} and {b} can be told from chance on these questions."
+    better, worse = (b, a) if found["difference"]["value"] > 0 else (a, b)
     size = abs(found["difference"]["value"])
     return f"{better} is better than {worse} by {100 * size:.1f} points; the difference is unlikely to be chance."

@@ -1,4 +1,4 @@
-"""The questions a run got most wrong, with a strip of frames to look at."""
+"""The questions a run got most wrong and those it was surest of, with a strip of frames to look at."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class OptionView:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A wrongly answered question as the report shows it; ``excess`` is how far the choice is ahead, in nats."""
+class Example:
+    """An answered question as the report shows it; ``excess`` is how far a wrong choice is ahead, in nats."""
 
     question: Question
     prediction: Prediction
@@ -79,7 +79,18 @@ def worst(pairs: Sequence[tuple[Question, Prediction]], count: int) -> list[tupl
     return sorted(wrong, key=order)[:count]
 
 
-def view(question: Question, prediction: Prediction, strip: Strip) -> Failure:
+def surest(pairs: Sequence[tuple[Question, Prediction]], count: int) -> list[tuple[Question, Prediction]]:
+    """Right choices to hold beside the failures, the surest first; those without scores by the hash of their id."""
+    right = [pair for pair in pairs if pair[1].correct]
+
+    def order(pair: tuple[Question, Prediction]) -> tuple[float, int]:
+        margin = pair[1].margin
+        return (1.0 if margin is None else -margin, hashed_seed("success", pair[0].question_id))
+
+    return sorted(right, key=order)[:count]
+
+
+def view(question: Question, prediction: Prediction, strip: Strip) -> Example:
     """What the report shows of a question."""
     shares = probabilities(prediction)
     options = [
@@ -88,7 +99,7 @@ def view(question: Question, prediction: Prediction, strip: Strip) -> Failure:
         )
         for i, option in enumerate(question.options)
     ]
-    return Failure(question, prediction, options, excess(prediction), strip)
+    return Example(question, prediction, options, excess(prediction), strip)
 
 
 def film_strip(library: Library | None, question: Question, count: int) -> Strip:

@@ -18,11 +18,11 @@ from llavaction.base.records import read_json, write_text
 from llavaction.base.statistics import paired_comparison
 from llavaction.base.text import shown
 from llavaction.evaluation.comparison import p_value
-from llavaction.evaluation.failures import Failure, Strip, film_strip, view, worst
+from llavaction.evaluation.failures import Example, Strip, film_strip, surest, view, worst
 from llavaction.evaluation.metrics import Pairs, confusion, match, names_for
 from llavaction.evaluation.names import ActionNames
 from llavaction.evaluation.predictions import Prediction
-from llavaction.evaluation.runs import FinishedRun
+from llavaction.evaluation.runs import FinishedRun, labels
 from llavaction.questions.schema import Benchmark, Question
 
 HEAT_MAP_CLASSES = 12
@@ -53,11 +53,18 @@ class RunView:
     anchor: str
     run: FinishedRun
     heat_map: HeatMap | None
-    failures: Sequence[Failure]
+    failures: Sequence[Example]
+    successes: Sequence[Example]
     failed: Sequence[Prediction]
     unparsed: Sequence[Prediction]
     noted: Sequence[Prediction]
     environment: Any
+
+    @property
+    def of_answered(self) -> Mapping[str, Any] | None:
+        """The accuracy over answered questions; None where no question was, or the run is from before it was kept."""
+        found: Mapping[str, Any] | None = self.run.metrics.get("accuracy_of_answered")
+        return found
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -74,19 +81,23 @@ def write_report(
     *,
     vocabulary: ActionNames | None = None,
     failures: int = 12,
+    successes: int = 4,
     frames: int = 6,
+    figures: str | Path | None = None,
 ) -> Path:
     """Write ``report.html``: no other file, no network and no account is needed to read it.
 
     Args:
         path: the file to write.
-        runs: run folders, in the order they are shown.
+        runs: run folders, in the order they are shown; baselines come behind the models.
         benchmark: what the runs were made on.
         library: where the frames of the worst failures come from; without it they are shown without frames.
         audit: the benchmark's audit; the ``audit.json`` of its folder by default, if there is one.
         vocabulary: names of classes; the benchmark's own by default.
         failures: how many wrong answers to show of each run.
+        successes: how many right ones.
         frames: how many frames of each.
+        figures: folder for figures and tables as files, see :func:`llavaction.evaluation.figures.write_figures`.
 
     Returns:
         The path written.
@@ -95,6 +106,10 @@ def write_report(
         InputError: there are no runs, one is not finished, or one was made on another benchmark.
     """
     finished = [run if isinstance(run, FinishedRun) else FinishedRun.load(run) for run in runs]
+    for run in finished:
+        if run.recognitions:
+            raise InputError("is a recognition, not an evaluation", file=run.folder, hint="report it by itself")
+    finished.sort(key=lambda run: run.is_baseline)  # the models first, in the order given
     if not finished:
         raise InputError("a report needs at least one run", hint="make one with: llavaction eval ...")
     if audit is None and benchmark.folder is not None and (benchmark.folder / "audit.json").is_file():
@@ -115,14 +130,15 @@ def write_report(
             run=run,
             heat_map=heat_map(run_pairs, names),
             failures=[view(question, found, strip(question)) for question, found in worst(run_pairs, failures)],
+            successes=[view(question, found, strip(question)) for question, found in surest(run_pairs, successes)],
             failed=[found for _, found in run_pairs if found.parse_status == "failed"],
             unparsed=[found for _, found in run_pairs if found.parse_status == "unparsed"],
             noted=[found for _, found in run_pairs if found.note is not None],
-            environment=_environment(run.folder),
+            environment=environment_of(run.folder),
         )
-        for number, (label, run, run_pairs) in enumerate(zip(_labels(finished), finished, pairs, strict=True), start=1)
+        for number, (label, run, run_pairs) in enumerate(zip(labels(finished), finished, pairs, strict=True), start=1)
     ]
-    text = _template().render(
+    text = template("report.html.j2").render(
         benchmark=benchmark,
         videos=len({question.clip.video_id for question in benchmark.questions}),
         views=views,
@@ -133,6 +149,10 @@ def write_report(
         table_rows=TABLE_ROWS,
     )
     write_text(path, text)
+    if figures is not None:
+        from llavaction.evaluation.figures import write_figures
+
+        write_figures(figures, finished, pairs, names)
     return Path(path)
 
 
@@ -143,13 +163,8 @@ def _pairs(benchmark: Benchmark, run: FinishedRun) -> Pairs:
         raise InputError(error.problem, file=run.folder, hint=error.hint) from None
 
 
-def _labels(runs: Sequence[FinishedRun]) -> list[str]:
-    """Names of the runs; where two have the same, their folders' names stand behind."""
-    often = Counter(run.name for run in runs)
-    return [run.name if often[run.name] == 1 else f"{run.name} ({run.folder.name})" for run in runs]
-
-
-def _environment(folder: Path) -> Any:
+def environment_of(folder: Path) -> Any:
+    """The last environment a run was made in; None where that is not on record."""
     path = folder / "environment.json"
     return read_json(path)["environments"][-1] if path.is_file() else None
 
@@ -211,7 +226,8 @@ def plain(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _template() -> Any:
+def template(name: str) -> Any:
+    """One of our templates, with the filters they use."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
         autoescape=True,
@@ -227,4 +243,4 @@ def _template() -> Any:
         "p_value": p_value,
         "plain": plain,
     }
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)

@@ -1,16 +1,22 @@
-"""The folder of a finished evaluation, read back."""
+"""The folder of a finished evaluation or recognition, read back."""
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llavaction.base.errors import InputError
-from llavaction.base.records import read_json
+from llavaction.base.records import read_json, read_records
 from llavaction.base.run_folder import METRICS, read_config
 from llavaction.evaluation.predictions import Prediction, read_predictions
+from llavaction.recognition.records import RECOGNITIONS, Recognition
+
+BASELINES = ("prior", "chance", "oracle")
+"""Backends that are there to compare with; they are shown behind the others."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +26,16 @@ class FinishedRun:
     Attributes:
         folder: where it is.
         config: ``config.yaml``.
-        predictions: in the benchmark's order.
+        predictions: in the benchmark's order; of a recognition one per segment with known classes.
         metrics: ``metrics.json``.
+        recognitions: of a recognition, in the order of the segments; empty for an evaluation.
     """
 
     folder: Path
     config: Mapping[str, Any]
     predictions: Sequence[Prediction]
     metrics: Mapping[str, Any]
+    recognitions: Sequence[Recognition] = ()
 
     @property
     def name(self) -> str:
@@ -35,8 +43,19 @@ class FinishedRun:
         return str(self.config.get("resolved", {}).get("backend", self.config.get("backend", self.folder.name)))
 
     @property
+    def is_baseline(self) -> bool:
+        """Whether the backend is there to compare with."""
+        return self.name.partition(":")[0] in BASELINES
+
+    @property
     def questions_sha256(self) -> str:
-        """Hash of the questions asked, options and answers included."""
+        """Hash of the questions asked, options and answers included; of a recognition that of segments and classes.
+
+        Recognitions are comparable whatever candidates each was offered: the question is which of all actions is seen.
+        """
+        if self.recognitions:
+            asked = "".join(f"{found.segment_id} {found.clip} {found.truth}\n" for found in self.recognitions)
+            return hashlib.sha256(asked.encode()).hexdigest()
         return str(self.config.get("resolved", {}).get("questions_sha256", ""))
 
     @classmethod
@@ -49,7 +68,9 @@ class FinishedRun:
         folder = Path(folder)
         if not (folder / "config.yaml").is_file():
             raise InputError(
-                "not a run folder: it has no config.yaml", file=folder, hint="make one with: llavaction eval ..."
+                "not a run folder: it has no config.yaml",
+                file=folder,
+                hint="make one with: llavaction eval ... or llavaction recognise ...",
             )
         if not (folder / METRICS).is_file():
             raise InputError(
@@ -57,4 +78,49 @@ class FinishedRun:
                 file=folder,
                 hint="start it again with the same command; it does the rest",
             )
-        return cls(folder, read_config(folder), read_predictions(folder), read_json(folder / METRICS))
+        config, metrics = read_config(folder), read_json(folder / METRICS)
+        if not isinstance(metrics, dict):
+            raise InputError("expected the metrics of a run", file=folder / METRICS)
+        if (folder / RECOGNITIONS).is_file():
+            recognitions = tuple(read_records(folder / RECOGNITIONS, Recognition, journal=True))
+            predictions = [as_prediction(found) for found in recognitions if found.truth is not None]
+            return cls(folder, config, predictions, metrics, recognitions)
+        return cls(folder, config, read_predictions(folder), metrics)
+
+
+def as_prediction(found: Recognition) -> Prediction:
+    """A recognition as an answer to "which of all actions?", for comparisons.
+
+    The options are the candidates and, behind them, the right action where it is none of them.
+
+    Raises:
+        InputError: the right action is not known.
+    """
+    if found.truth is None:
+        raise InputError(f"the action of segment '{found.segment_id}' is not known, so nothing can be compared")
+    known = found.truth in found.candidates
+    return Prediction(
+        question_id=found.segment_id,
+        video_id=found.clip.video_id,
+        answer=found.candidates.index(found.truth) if known else len(found.candidates),
+        choice=None if found.action is None else found.candidates.index(found.action),
+        parse_status="failed" if found.action is None else "scored",
+        decision_rule=found.decision_rule,
+        error=found.error,
+        note=found.note,
+        stand_ins=found.stand_ins,
+    )
+
+
+def labels(runs: Sequence[FinishedRun]) -> list[str]:
+    """Names of runs that tell them apart: the backend's, with the folder's name, or its whole path, where needed."""
+    often = Counter(run.name for run in runs)
+    folders = Counter((run.name, run.folder.name) for run in runs)
+
+    def label(run: FinishedRun) -> str:
+        if often[run.name] == 1:
+            return run.name
+        place = run.folder.name if folders[run.name, run.folder.name] == 1 else run.folder
+        return f"{run.name} ({place})"
+
+    return [label(run) for run in runs]

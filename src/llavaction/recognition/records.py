@@ -8,6 +8,9 @@ from llavaction.actions.segments import Clip
 from llavaction.actions.vocabulary import Action
 from llavaction.base.records import Record
 
+RECOGNITIONS = "recognitions.jsonl"
+"""The file of a run's recognitions."""
+
 
 class Recognition(Record):
     """What one segment was recognised as; candidates and scores are listed as the specialist ranked them."""

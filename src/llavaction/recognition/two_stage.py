@@ -27,10 +27,9 @@ from llavaction.questions.builder import QUESTION
 from llavaction.questions.prompts import Perspective, PromptStyle
 from llavaction.questions.schema import LETTERS, Option, Provenance, Question
 from llavaction.recognition.accuracy import summary
-from llavaction.recognition.records import Recognition
+from llavaction.recognition.records import RECOGNITIONS, Recognition
 from llavaction.specialists.predictions import Predictions, SpecialistPrediction, check_classes
 
-RECOGNITIONS = "recognitions.jsonl"
 DECIMALS = 6
 FLOOR = -1e6
 """Stands for a log-probability of minus infinity, which JSON cannot hold."""

@@ -16,3 +16,6 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+/* On paper nothing can be opened: everything is. */
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));

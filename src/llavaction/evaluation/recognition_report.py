@@ -1,0 +1,97 @@
+"""One self-contained HTML file about one or several recognitions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import llavaction
+from llavaction.base.errors import InputError
+from llavaction.base.records import write_text
+from llavaction.evaluation.report import environment_of, template
+from llavaction.evaluation.runs import FinishedRun, labels
+from llavaction.recognition.accuracy import PARTS
+from llavaction.recognition.records import Recognition
+
+LISTED = 100
+"""Segments named one by one; the others are counted."""
+
+
+@dataclass(frozen=True)
+class RecognitionView:
+    """One run as the template sees it."""
+
+    label: str
+    anchor: str
+    run: FinishedRun
+    confusions: Sequence[tuple[str, str, int]]
+    wrong: Sequence[Recognition]
+    failed: Sequence[Recognition]
+    noted: Sequence[Recognition]
+    environment: Any
+
+    @property
+    def groups(self) -> dict[str, Any]:
+        """Accuracies by name of the group, all segments first; groups that cannot be measured are left out."""
+        metrics = self.run.metrics
+        found = {"all segments": metrics.get("overall"), **metrics.get("groups", {})}
+        return {name: values for name, values in found.items() if values}
+
+
+def write_recognition_report(path: str | Path, runs: Sequence[FinishedRun]) -> Path:
+    """Write one HTML file about recognitions; no other file and no network is needed to read it.
+
+    Args:
+        path: the file to write.
+        runs: recognitions, in the order they are shown.
+
+    Raises:
+        InputError: there are none, or one of the runs is none.
+    """
+    for run in runs:
+        if not run.recognitions:
+            raise InputError("is no recognition", file=run.folder, hint="report evaluations by themselves")
+    views = [
+        RecognitionView(
+            label=label,
+            anchor=f"run-{number}",
+            run=run,
+            confusions=confusions(run.recognitions),
+            wrong=surest_mistakes(run.recognitions),
+            failed=[found for found in run.recognitions if found.error is not None],
+            noted=[found for found in run.recognitions if found.note is not None],
+            environment=environment_of(run.folder),
+        )
+        for number, (label, run) in enumerate(zip(labels(runs), runs, strict=True), start=1)
+    ]
+    if not views:
+        raise InputError("a report needs at least one run", hint="make one with: llavaction recognise ...")
+    page = template("recognition.html.j2")
+    write_text(path, page.render(views=views, parts_of=PARTS, listed=LISTED, version=llavaction.__version__))
+    return Path(path)
+
+
+def confusions(recognitions: Sequence[Recognition], most: int = 20) -> list[tuple[str, str, int]]:
+    """(right action, chosen action, how often), the most frequent first."""
+    counts = Counter(
+        (name_of_truth(found), found.name or str(found.action))
+        for found in recognitions
+        if found.action is not None and found.truth is not None and found.action != found.truth
+    )
+    return [(*pair, count) for pair, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]]
+
+
+def surest_mistakes(recognitions: Sequence[Recognition], most: int = 20) -> list[Recognition]:
+    """Wrong choices, the surest first."""
+    wrong = [found for found in recognitions if found.action is not None and found.truth not in (None, found.action)]
+    return sorted(wrong, key=lambda found: (-(found.confidence or 0.0), found.segment_id))[:most]
+
+
+def name_of_truth(found: Recognition) -> str:
+    """The right action in words where it is among the candidates, else by its classes."""
+    if found.truth in found.candidates and found.candidate_names:
+        return found.candidate_names[found.candidates.index(found.truth)]
+    return "none of the candidates" if found.truth is None else f"class {found.truth[0]}, {found.truth[1]}"
