@@ -84,9 +84,10 @@ class Look:
 
 
 def reason(error: Exception) -> str:
-    """An error as a record keeps it: with the file's name but not its folder, which differs between machines."""
+    """An error as a record keeps it: with its hint and the name of the file, but not its folder."""
     if isinstance(error, InputError):
-        return f"{Path(error.file).name}: {error.problem}" if error.file else error.problem
+        place = f"{Path(error.file).name}: " if error.file else ""
+        return f"{place}{error.problem}" + (f" ({error.hint})" if error.hint else "")
     return str(error) if isinstance(error, LlavactionError) else f"{type(error).__name__}: {error}"
 
 

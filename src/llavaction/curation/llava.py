@@ -117,7 +117,7 @@ def read_llava(path: str | Path, duration: Callable[[str], float] | None = None)
         try:
             record = from_llava(entry, place, duration, several)
         except InputError as error:
-            refused.append((place, error.problem))
+            refused.append((place, error.problem + (f" ({error.hint})" if error.hint else "")))
             continue
         while record.record_id in records:
             record = record.model_copy(update={"record_id": f"{record.record_id}:{place}"})

@@ -158,7 +158,7 @@ class BatchMaker:
                 if item.partial is not None:
                     partial.append(item.partial)
             except InputError as error:
-                skipped.append(Skipped(f"number {number} of its batch", error.problem))
+                skipped.append(Skipped(f"number {number} of its batch", str(error)))
         ids = torch.tensor([self._ids])
         empty = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.full_like(ids, IGNORED)}
         made: dict[str, Any] = self._rows.batch(rows) if rows else empty
