@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import IO
 
 from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.files import sweep
 
 PATIENCE = 15.0
-"""Seconds to wait for the folder of a training: decoders of one that was killed may still be about to end."""
+"""Seconds to wait for the folder of a training: decoders of one that was killed take a moment to end."""
 
 
 class RunLockedError(LlavactionError):
@@ -21,7 +22,7 @@ class RunLockedError(LlavactionError):
 
 @contextmanager
 def folder_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
-    """Have a folder for oneself within the block; it is made if need be.
+    """Have a folder for oneself within the block; it is made if need be, and rid of what killed writers left in it.
 
     The lock belongs to the process and those forked from it: it is gone when they are, however they ended.
 
@@ -47,6 +48,7 @@ def folder_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
                     "  hint: wait until it ends, or give this run another output folder"
                 )
             time.sleep(0.2)
+        sweep(folder)
         yield
 
 

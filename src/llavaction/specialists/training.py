@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from llavaction.base.bounded import parse_json
 from llavaction.base.errors import InputError
+from llavaction.base.files import sweep
 from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.locks import PATIENCE, folder_lock
 from llavaction.base.seeding import hashed_rng, hashed_seed
@@ -72,6 +73,8 @@ def train_specialist(
                 hint="give another folder",
             )
         log(f"already trained: {output}")
+        (output / STATE).unlink(missing_ok=True)  # of a call that was killed at its very end
+        sweep(output)
         return Specialist.load(output)
     with folder_lock(output, PATIENCE):
         run = _Run(Specialist.untrained(config, labels), len(places))
