@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.files import sweep
+from llavaction.base.errors import LlavactionError
+from llavaction.base.files import sweep, unwritable
 
 PATIENCE = 15.0
 """Seconds to wait for the folder of a training: decoders of one that was killed take a moment to end."""
@@ -38,7 +38,7 @@ def folder_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         stream = os.fdopen(os.open(folder / ".lock", os.O_CREAT | os.O_APPEND | os.O_RDWR | os.O_NOFOLLOW, 0o666), "ab")
     except OSError as error:
-        raise InputError(f"cannot be made: {error.strerror or error}", file=folder) from None
+        raise unwritable(folder, error, "cannot be made") from None
     with stream:
         begun = time.monotonic()
         while not _locked(stream):
