@@ -1,24 +1,27 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from llavaction.base.errors import InputError
-from llavaction.base.files import clear_away, temporary, temporary_folder, whole
+from llavaction.base.files import Part, clear_away, sweep, whole
 from llavaction.base.locks import folder_lock
 from llavaction.base.records import write_text
 
 
 def test_temporary_names_cannot_be_foreseen(tmp_path: Path) -> None:
-    names = {temporary(tmp_path / "a.json").name for _ in range(20)}
+    names = {Part(tmp_path / "a.json").path.name for _ in range(20)}
     assert len(names) == 20
     assert all(name.startswith(".a.json.") and name.endswith(".part") for name in names)
     assert not any(str(os.getpid()) == name.split(".")[3] for name in names)
-    assert len({temporary_folder(tmp_path / "new" / "b") for _ in range(5)}) == 5
-    assert len(temporary(tmp_path / ("x" * 255)).name) <= 255
+    assert len({Part(tmp_path / "new" / "b", folder=True).path for _ in range(5)}) == 5
+    assert len(Part(tmp_path / ("x" * 255)).path.name) <= 255
 
 
 def test_a_link_in_the_way_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,3 +73,59 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot be written"), whole(tmp_path / "file" / "a"):
         pass
+
+
+_LEAVES_PARTS = """
+import os, signal, sys
+from pathlib import Path
+from llavaction.base.files import Part
+parts = [Part(Path(sys.argv[1]) / "a.json"), Part(Path(sys.argv[1]) / "b.MP4", suffix=".part.MP4")]
+parts.append(Part(Path(sys.argv[1]) / "model", folder=True))
+parts[0].path.write_text("half")
+(parts[2].path / "weights").write_text("half")
+print("ready", flush=True)
+if sys.argv[2] == "dies":
+    os.kill(os.getpid(), signal.SIGKILL)
+sys.stdin.read()
+"""
+
+
+def test_parts_of_killed_writers_are_swept_up_and_nothing_else(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _LEAVES_PARTS, str(tmp_path)]
+    subprocess.run([*command, "dies"], check=False, stdout=subprocess.DEVNULL)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert len(left) == 3
+    kept = (".thesis.part", ".a.json.1234.part", "a.json.0123456789ab.part", ".a.json.0123456789ab.part.d.e")
+    for name in kept:
+        (tmp_path / name).write_text("a user's")
+    (tmp_path / ".link.0123456789ab.part").symlink_to(tmp_path / ".thesis.part")
+    with subprocess.Popen([*command, "waits"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as at_work:
+        assert at_work.stdout is not None
+        at_work.stdout.readline()
+        mine = Part(tmp_path / "a.json")  # a process sweeps a folder when it first writes into it
+        now = {path.name for path in tmp_path.iterdir()}
+        assert not now & left
+        assert now >= {*kept, mine.path.name, ".link.0123456789ab.part"}
+        assert len(now) == len(kept) + 2 + 3  # those of the process at work
+        at_work.kill()
+    assert sweep(tmp_path) == 3
+    mine.drop()
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, ".link.0123456789ab.part"}
+
+
+def test_taking_a_run_s_folder_sweeps_it(tmp_path: Path) -> None:
+    write_text(tmp_path / "first", "this process has written here")
+    subprocess.run([sys.executable, "-c", _LEAVES_PARTS, str(tmp_path), "dies"], check=False, capture_output=True)
+    with folder_lock(tmp_path):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "first"]
+
+
+def test_a_full_disk_is_told_from_other_errors(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(InputError, match=r"a: cannot be written: No space left.*\n.*make room"), whole(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(InputError) as other, whole(tmp_path / "a"):
+        raise PermissionError(errno.EACCES, "Permission denied")
+    assert "make room" not in str(other.value)
+    assert (tmp_path / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -127,12 +127,14 @@ def test_killed_generation_is_completed(tmp_path: Path) -> None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    (broken / "videos" / "P01" / ".P01_99.1.part.MP4").write_bytes(b"half a video")
+    half = broken / "videos" / "P01" / ".P01_99.MP4.0123456789ab.part.MP4"
+    half.write_bytes(b"half a video")
     kept = len([path for path in broken.rglob("*.MP4") if not path.name.startswith(".")])
     assert 3 <= kept < 16
     assert json.loads((broken / "dataset.json").read_text())["complete"] is False
     summary = generate(broken, settings=settings, workers=1)
     assert summary.rendered_videos == 16 - kept
+    assert not half.exists()
     generate(tmp_path / "unbroken", settings=settings, workers=1)
     assert digest(broken) == digest(tmp_path / "unbroken")
 

@@ -355,7 +355,7 @@ def test_one_training_at_a_time(home: Path, tmp_path: Path, monkeypatch: pytest.
 
 def test_a_start_is_there_whole_or_not_at_all(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(folder: Path, *unused: Any) -> None:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text("{}")
         raise RuntimeError("No space left on device")
 

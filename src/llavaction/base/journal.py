@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Generic, Self
+from typing import Generic, Self
 
+from llavaction.base.files import unwritable
 from llavaction.base.locks import folder_lock
 from llavaction.base.records import AnyRecord, read_records, to_line, write_records
 
@@ -36,7 +38,7 @@ class Journal(Generic[AnyRecord]):
         self.path, self._cls, self._key = Path(path), cls, key
         self.done: dict[str, AnyRecord] = {}
         self._lock = ExitStack()
-        self._stream: IO[bytes] | None = None
+        self._stream: FileIO | None = None
 
     def id_of(self, record: AnyRecord) -> str:
         """What a record is filed under."""
@@ -60,23 +62,40 @@ class Journal(Generic[AnyRecord]):
         self._lock.close()
 
     def _open(self) -> None:
-        stream = self._stream = self.path.open("ab+")
-        stream.seek(0)
-        content = stream.read()
-        stream.truncate(content.rfind(b"\n") + 1)
+        try:
+            stream = self._stream = self.path.open("ab+", buffering=0)
+            stream.seek(0)
+            stream.truncate(stream.readall().rfind(b"\n") + 1)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
         self.done = {self.id_of(record): record for record in read_records(self.path, self._cls)}
 
     def append(self, records: Sequence[AnyRecord]) -> None:
-        """Add records and return once they are on disk."""
+        """Add records and return once they are on disk.
+
+        Raises:
+            InputError: the disk does not take them; then none of them is in the file.
+        """
         if self._stream is None:
             raise RuntimeError("the journal is not open; use it as a context manager")
-        self._stream.write("".join(map(to_line, records)).encode())
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        before = self._stream.seek(0, os.SEEK_END)
+        try:
+            rest = memoryview("".join(map(to_line, records)).encode())
+            while rest:
+                rest = rest[self._stream.write(rest) :]
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            with suppress(OSError):
+                self._stream.truncate(before)
+            raise unwritable(self.path, error) from error
         self.done.update({self.id_of(record): record for record in records})
 
     def rewrite(self, records: Iterable[AnyRecord]) -> None:
-        """Replace the whole file by the given records, at once."""
+        """Replace the whole file by the given records, at once.
+
+        Raises:
+            InputError: the disk does not take them; the file then stays as it is.
+        """
         kept = list(records)
         if self._stream is not None:
             self._stream.close()

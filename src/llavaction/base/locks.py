@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.errors import LlavactionError
+from llavaction.base.files import sweep, unwritable
 
 PATIENCE = 15.0
-"""Seconds to wait for the folder of a training: decoders of one that was killed may still be about to end."""
+"""Seconds to wait for the folder of a training: decoders of one that was killed take a moment to end."""
 
 
 class RunLockedError(LlavactionError):
@@ -21,7 +22,7 @@ class RunLockedError(LlavactionError):
 
 @contextmanager
 def folder_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
-    """Have a folder for oneself within the block; it is made if need be.
+    """Have a folder for oneself within the block; it is made if need be, and rid of what killed writers left in it.
 
     The lock belongs to the process and those forked from it: it is gone when they are, however they ended.
 
@@ -37,7 +38,7 @@ def folder_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         stream = os.fdopen(os.open(folder / ".lock", os.O_CREAT | os.O_APPEND | os.O_RDWR | os.O_NOFOLLOW, 0o666), "ab")
     except OSError as error:
-        raise InputError(f"cannot be made: {error.strerror or error}", file=folder) from None
+        raise unwritable(folder, error, "cannot be made") from None
     with stream:
         begun = time.monotonic()
         while not _locked(stream):
@@ -47,6 +48,7 @@ def folder_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
                     "  hint: wait until it ends, or give this run another output folder"
                 )
             time.sleep(0.2)
+        sweep(folder)
         yield
 
 

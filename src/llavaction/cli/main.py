@@ -9,6 +9,7 @@ import click
 
 from llavaction import __version__
 from llavaction.base.errors import LlavactionError
+from llavaction.base.files import is_full, unwritable
 from llavaction.base.registry import resolve, suggestion
 from llavaction.base.text import safe_output, shown
 
@@ -91,6 +92,12 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
+    except Exception as error:
+        if not is_full(error):
+            raise
+        place = getattr(error, "filename", None) or "standard output or a temporary file"
+        click.echo(shown(f"error: {unwritable(place, error)}", lines=True), err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

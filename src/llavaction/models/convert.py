@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, Qwen2Config
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from llavaction.base.errors import InputError
-from llavaction.base.files import temporary_folder
+from llavaction.base.files import Part, unwritable
 from llavaction.base.records import read_json, write_json
 from llavaction.models.llava_video import LlavaVideoConfig
 from llavaction.models.processor import LlavaVideoProcessor, add_visual_tokens
@@ -307,19 +307,19 @@ def _put_together(destination: Path, total_bytes: int) -> Iterator[Path]:
     """A folder that becomes ``destination`` when all went well, and vanishes otherwise."""
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise InputError("exists already", file=destination, hint="give a new folder")
-    folder = None
+    part = None
     try:
-        folder = temporary_folder(destination)
-        free = shutil.disk_usage(folder).free
+        part = Part(destination, folder=True)
+        free = shutil.disk_usage(part.path).free
         if free < total_bytes:
             raise InputError(f"{total_bytes:,} bytes are needed, {free:,} are free", file=destination)
-        yield folder
-        folder.replace(destination)
+        yield part.path
+        part.take_place()
     except OSError as error:
-        raise InputError(f"cannot be written: {error}", file=destination) from error
+        raise unwritable(destination, error) from error
     finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        if part is not None:
+            part.drop()
 
 
 def _write_files(plan: _Plan, folder: Path) -> None:

@@ -20,6 +20,7 @@ from tokenizers.models import BPE
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from llavaction.base.errors import InputError
+from llavaction.base.files import unwritable
 from llavaction.base.records import write_json
 from llavaction.models.action_model import initialise_action_parts
 from llavaction.models.action_token import TOKENS, ActionTokenConfig
@@ -85,7 +86,7 @@ def write_mini(folder: str | Path, texts: Iterable[str], config: MiniConfig | No
             made, tokenizer, image_settings=image_settings, chat_template=CHAT_TEMPLATE
         ).save_pretrained(folder)
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror or error}", file=folder) from error
+        raise unwritable(folder, error) from error
     return folder
 
 

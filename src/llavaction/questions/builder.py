@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.progress import progress
 from llavaction.base.records import Strict, file_sha256
 from llavaction.base.seeding import hashed_rng
+from llavaction.base.workers import process_pool
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.questions.filters import REASONS, TruthFilter
 from llavaction.questions.miners import Mined, Miner, MiningTask, make_miner
@@ -126,8 +125,7 @@ def _mine(miner: Miner, workers: int) -> Iterator[Mined]:
             yield from miner.mine(block)
         return
     largest_first = sorted(blocks, key=len, reverse=True)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(miner,)) as pool:
+    with process_pool(workers, _start_worker, miner) as pool:
         for results in progress(pool.map(_mine_block, largest_first), "mining distractors", total=len(blocks)):
             yield from results
 

@@ -78,7 +78,9 @@ def write_challenge(path: str | Path, scores: SpecialistScores, levels: Supervis
             part.write_text(text, encoding="utf-8")
         else:
             with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-                archive.writestr(MEMBER, text)
+                member = zipfile.ZipInfo(MEMBER)  # without the time of day: the same scores give the same bytes
+                member.external_attr = 0o644 << 16
+                archive.writestr(member, text, zipfile.ZIP_DEFLATED)
 
 
 def _named(names: Sequence[ClassName], scores: Floats) -> dict[str, float]:

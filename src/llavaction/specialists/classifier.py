@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from llavaction.base.bounded import parse_json
 from llavaction.base.errors import InputError
 from llavaction.base.files import whole
 from llavaction.base.records import file_sha256, read_json, write_json
@@ -21,6 +23,8 @@ from llavaction.specialists.networks import FrameDifferenceCnn, VideoMae, build_
 
 FORMAT = "llavaction specialist 1"
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "model.safetensors"
+NOTES = "notes"
+"""Name of the notes in a file of tensors."""
 
 
 class Specialist(nn.Module):
@@ -147,14 +151,20 @@ def fingerprint(folder: str | Path) -> str:
     return f"{hashed_seed(settings, file_sha256(folder / VOCABULARY), file_sha256(folder / WEIGHTS)):032x}"
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], notes: dict[str, str] | None = None) -> None:
+def write_tensors(path: Path, tensors: dict[str, Tensor], notes: Mapping[str, Any] | None = None) -> None:
     """Write safetensors, whole or not at all.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        notes: what :func:`read_notes` gives back, JSON values by name.
 
     Raises:
         InputError: the file cannot be written (the old one, if any, stays).
     """
     with whole(path, SafetensorError) as part:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata=notes)
+        stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(stored, part, metadata=None if notes is None else {NOTES: json.dumps(notes)})
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -169,3 +179,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise InputError("no such file", file=path) from None
     except (OSError, SafetensorError) as error:
         raise InputError(f"is damaged or no safetensors file ({error})", file=path) from None
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """What was noted in a file of tensors; nothing where it has no notes.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as opened:
+            written = (opened.metadata() or {}).get(NOTES, "{}")
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"is damaged or no safetensors file ({error})", file=path) from None
+    notes = parse_json(written, file=path)
+    return notes if isinstance(notes, dict) else {}

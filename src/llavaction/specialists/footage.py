@@ -15,6 +15,7 @@ from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import FileFacts
 from llavaction.base.progress import progress
+from llavaction.base.workers import end_with_parent
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.video.library import VideoLibrary
 from llavaction.video.rates import Rates
@@ -125,6 +126,7 @@ class Footage:
             batch_sampler=[list(batch) for batch in plan],
             num_workers=min(self._workers, len(plan)),
             collate_fn=list,
+            worker_init_fn=end_with_parent,
             generator=torch.Generator(),  # the global one is left alone
         )
         for batch in loader:

@@ -20,6 +20,7 @@ from llavaction.specialists.folds import FoldPlan, predict_folds
 from llavaction.specialists.footage import Footage
 from llavaction.specialists.labels import SpecialistLabels
 from llavaction.specialists.networks import with_checkpoint
+from llavaction.specialists.score_parts import score_parts
 from llavaction.specialists.scores import score_segments
 from llavaction.specialists.training import train_specialist
 from llavaction.video.rates import Rates
@@ -128,7 +129,7 @@ def predict_split(
     levels: SupervisionLevels | None = None,
     log: Log,
 ) -> dict[str, Any]:
-    """Predict a split, write what is asked for and measure it.
+    """Predict a split, write what is asked for and measure it; a call that was killed is continued by the next.
 
     Args:
         folder: of the specialist.
@@ -142,21 +143,26 @@ def predict_split(
         log: is given a line now and then.
 
     Raises:
-        InputError: the folder is no specialist's, or the dataset's classes are not its own.
+        InputError: the folder is no specialist's, the dataset's classes are not its own, or the output was made
+            otherwise (see :func:`score_parts`).
     """
     specialist = Specialist.load(folder)
     refused = source.report(log)
     specialist.labels.check(source.dataset.vocabulary, str(source.annotations))
-    footage = source.footage(specialist.config)
-    found = score_segments(specialist, footage)
-    candidates = specialist.labels.pairs if all_pairs else specialist.labels.actions
-    predictions = list(found.rankings(candidates, top_k))
-    write_records(output, predictions)
+    footage = source.footage(specialist.config.model_copy(update={"cache_gb": 0.0}))  # every clip is seen once
+    made_by: dict[str, Any] = {"fingerprint": {"specialist": fingerprint(folder)}, "split": source.split}
+    made_by |= {"top_k": top_k, "all_pairs": all_pairs, "fps": source.fps}
+    with score_parts(output, footage, made_by) as parts:
+        found = score_segments(specialist, footage, parts=parts)
+        candidates = specialist.labels.pairs if all_pairs else specialist.labels.actions
+        predictions = list(found.rankings(candidates, top_k))
+        write_records(output, predictions)
+        if scores is not None:
+            found.save(scores)
+        if challenge is not None:
+            write_challenge(challenge, found, levels)
     measured = predictions if top_k >= max(KS) else list(found.rankings(candidates, max(KS)))
-    if scores is not None:
-        found.save(scores)
     if challenge is not None:
-        write_challenge(challenge, found, levels)
         lacking = len(source.segments) - len(predictions) + refused
         if lacking:
             log(f"the submission lacks {lacking} segments and will be refused")

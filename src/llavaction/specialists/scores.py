@@ -19,6 +19,7 @@ from llavaction.specialists.classifier import Specialist
 from llavaction.specialists.footage import Footage
 from llavaction.specialists.labels import SpecialistLabels
 from llavaction.specialists.predictions import SpecialistPrediction
+from llavaction.specialists.score_parts import ScoreParts
 from llavaction.specialists.training import device
 
 Floats = NDArray[np.float32]
@@ -136,7 +137,11 @@ class SpecialistScores:
 
 
 def score_segments(
-    specialist: Specialist, footage: Footage, places: Sequence[int] | None = None, batch_size: int = 32
+    specialist: Specialist,
+    footage: Footage,
+    places: Sequence[int] | None = None,
+    batch_size: int = 32,
+    parts: ScoreParts | None = None,
 ) -> SpecialistScores:
     """Run a specialist on segments; those that cannot be decoded are left out (``footage.faults`` names them).
 
@@ -145,20 +150,26 @@ def score_segments(
         footage: the segments' frames, of the specialist's own frames and size.
         places: which segments; all by default.
         batch_size: segments at once; changes memory and speed, and scores in their last digits only.
+        parts: where every batch is kept; those that are there are not made again. The batches are the same as without
+            an interruption, and so are the scores.
 
     Raises:
         InputError: nothing could be decoded, or scores are NaN or infinite.
     """
     places = list(range(len(footage.segments))) if places is None else list(places)
     plan = [places[i : i + batch_size] for i in range(0, len(places), batch_size)]
-    names: list[str] = []
-    columns: list[list[Floats]] = []
+    there = {n: part for n in range(len(plan)) if parts is not None and (part := parts.load(n, footage)) is not None}
+    todo = [n for n in range(len(plan)) if n not in there]
     specialist.eval().to(device())
     with torch.inference_mode():
-        for found, frames in footage.batches(plan, "specialist"):
-            if found:
-                names += [footage.segments[place].segment_id for place in found]
-                columns.append([head.log_softmax(-1).cpu().numpy() for head in specialist(frames.to(device()))])
+        for n, (found, frames) in zip(todo, footage.batches([plan[n] for n in todo], "specialist"), strict=True):
+            heads = specialist(frames.to(device())) if found else ()
+            scores = [head.log_softmax(-1).cpu().numpy() for head in heads]
+            there[n] = [footage.segments[place].segment_id for place in found], scores
+            if parts is not None and len(found) == len(plan[n]):
+                parts.save(n, *there[n], footage)
+    names = [name for n in range(len(plan)) for name in there[n][0]]
+    columns = [there[n][1] for n in range(len(plan)) if there[n][0]]
     if not names:
         raise InputError("no segment could be decoded", hint=footage.faults.summary(len(places)))
     verbs, nouns, *actions = (np.concatenate(parts) for parts in zip(*columns, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -14,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from llavaction.base.bounded import parse_json
 from llavaction.base.errors import InputError
+from llavaction.base.files import sweep
 from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.locks import PATIENCE, folder_lock
 from llavaction.base.seeding import hashed_rng, hashed_seed
-from llavaction.specialists.classifier import CONFIG, Specialist, read_config, read_tensors, write_tensors
+from llavaction.specialists.classifier import CONFIG, Specialist, read_config, read_notes, read_tensors, write_tensors
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.specialists.footage import Footage
 from llavaction.specialists.labels import SpecialistLabels
@@ -27,7 +26,6 @@ from llavaction.specialists.labels import SpecialistLabels
 STATE = "training.safetensors"
 """Weights, the optimiser's moments and the history after the last whole epoch; gone once training is complete."""
 LARGEST_GRADIENT = 1.0
-NOTES = "notes"
 
 
 def train_specialist(
@@ -72,6 +70,8 @@ def train_specialist(
                 hint="give another folder",
             )
         log(f"already trained: {output}")
+        (output / STATE).unlink(missing_ok=True)  # of a call that was killed at its very end
+        sweep(output)
         return Specialist.load(output)
     with folder_lock(output, PATIENCE):
         run = _Run(Specialist.untrained(config, labels), len(places))
@@ -166,7 +166,7 @@ class _Run:
         for index, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{name}": value for name, value in moments.items()}
         notes = {"identity": identity, "history": self.history}
-        write_tensors(path, tensors, {NOTES: json.dumps(notes)})
+        write_tensors(path, tensors, notes)
 
     def resume(self, path: Path, identity: str) -> None:
         """Go on from a stored state.
@@ -174,7 +174,7 @@ class _Run:
         Raises:
             InputError: it is damaged, or of a training on other data or with other settings.
         """
-        tensors, notes = read_tensors(path), _notes(path)
+        tensors, notes = read_tensors(path), read_notes(path)
         if notes.get("identity") != identity:
             raise InputError(
                 "is of a training on other data or with other settings",
@@ -230,15 +230,3 @@ def _identity(footage: Footage, labels: SpecialistLabels, places: Sequence[int])
 
 
 _USED = {"segment_id", "video_id", "start", "stop", "verb_class", "noun_class"}
-
-
-def _notes(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as opened:
-            written = (opened.metadata() or {}).get(NOTES, "{}")
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"is damaged or no safetensors file ({error})", file=path) from None
-    notes = parse_json(written, file=path)
-    return notes if isinstance(notes, dict) else {}

@@ -15,6 +15,7 @@ import torch
 from transformers import TrainerCallback
 
 from llavaction.base.errors import InputError, LlavactionError
+from llavaction.base.files import unwritable
 from llavaction.base.records import read_lines, write_text
 from llavaction.training.inputs import Skipped
 from llavaction.training.losses import PIECES
@@ -126,7 +127,8 @@ class MetricsWriter(TrainerCallback):
         lines = read_metrics(self._path)
         kept = [line for line in lines if line["stage"] != self._stage or line["step"] <= state.global_step]
         write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._board = SummaryWriter(str(self._board_folder), purge_step=state.global_step + 1)
+        with self._board_is_written():
+            self._board = SummaryWriter(str(self._board_folder), purge_step=state.global_step + 1)
         if not state.global_step:
             self._write({"step": 0, **self._facts})
 
@@ -139,7 +141,7 @@ class MetricsWriter(TrainerCallback):
             values["train_loss"] = mean_loss(line for line in read_metrics(self._path) if line["stage"] == self._stage)
         self._write({"step": state.global_step, **values})
         for name, value in values.items():
-            if self._board is not None:
+            with self._board_is_written():
                 self._board.add_scalar(name, value, state.global_step)
         if "loss" in values:
             pieces = " ".join(f"{name.removesuffix('_loss')} {values[name]:.3f}" for name in PIECES if values.get(name))
@@ -162,14 +164,22 @@ class MetricsWriter(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """Close the board."""
         if self._board is not None:
-            self._board.close()
+            with self._board_is_written():
+                self._board.close()
+
+    @contextmanager
+    def _board_is_written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:  # of the thread that writes it
+            raise unwritable(self._board_folder, error) from error
 
     def _write(self, values: Mapping[str, Any]) -> None:
         try:
             with self._path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps({"stage": self._stage, **values}) + "\n")
         except OSError as error:
-            raise InputError(f"cannot be written: {error.strerror or error}", file=self._path) from error
+            raise unwritable(self._path, error) from error
 
 
 def mean_loss(lines: Iterable[Mapping[str, Any]]) -> float:

@@ -17,6 +17,7 @@ from llavaction.base.fingerprints import FileFacts
 from llavaction.base.progress import progress
 from llavaction.base.records import read_records
 from llavaction.base.seeding import hashed_rng
+from llavaction.base.workers import end_with_parent
 from llavaction.datasets.boxes import HAND, FrameBoxes
 from llavaction.models.processor import LlavaVideoProcessor
 from llavaction.training.config import BoxesConfig
@@ -226,7 +227,11 @@ def load_frames(config: BoxesConfig, library: VideoLibrary, scaler: FrameScaler,
     wanted = _capped(wanted, config.cap, seed)
     files = _VideoFrames([(_file_of(library, video), moments) for video, moments in wanted.items()], scaler)
     loader: DataLoader[Any] = DataLoader(
-        files, batch_size=None, num_workers=min(workers, len(files)), collate_fn=_as_it_is
+        files,
+        batch_size=None,
+        num_workers=min(workers, len(files)),
+        collate_fn=_as_it_is,
+        worker_init_fn=end_with_parent,
     )
     frames: dict[str, tuple[NDArray[np.uint8], list[Rows]]] = {}
     for video, (images, kept) in zip(wanted, progress(loader, "boxed videos", total=len(files)), strict=True):

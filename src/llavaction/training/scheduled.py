@@ -15,6 +15,7 @@ from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.files import clear_away
+from llavaction.base.workers import end_with_parent
 from llavaction.models.checkpoint import quiet
 from llavaction.training.checkpoints import UNFINISHED, checkpoints, kept_intact, publish
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
@@ -77,6 +78,7 @@ class ScheduledTrainer(Trainer):
             batch_sampler=MicroBatches(self._schedule, args.process_index, args.world_size),
             collate_fn=self.data_collator,
             num_workers=args.dataloader_num_workers,
+            worker_init_fn=end_with_parent,
             pin_memory=args.dataloader_pin_memory and args.device.type == "cuda",
             prefetch_factor=2 if args.dataloader_num_workers else None,
         )

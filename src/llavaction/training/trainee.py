@@ -6,6 +6,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from llavaction.base.errors import InputError
-from llavaction.base.files import clear_away
+from llavaction.base.files import Part, clear_away, unwritable
 from llavaction.base.records import read_records
 from llavaction.bundled import BUNDLED, model_folder
 from llavaction.curation.records import TrainingRecord
@@ -82,21 +83,11 @@ def start_folder(config: TrainConfig) -> Path:
         return named
     if (folder / "config.json").is_file():
         return folder
-    unfinished = folder.with_name(".start.unfinished")
-    clear_away(unfinished)
-    try:
+    with _whole_folder(folder, "the model to start from cannot be written") as unfinished:
         if spec == MINI:
             write_mini(unfinished, _texts(config), config.mini, config.seed)
         else:
             write_tiny(unfinished, spec.removeprefix(TINY), config.seed)
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
-    except InputError:
-        raise
-    except Exception as error:  # what a full disk raises depends on the library that writes
-        raise InputError(f"the model to start from cannot be written: {error}", file=folder) from error
-    finally:
-        clear_away(unfinished)
     return folder
 
 
@@ -184,16 +175,32 @@ def save_trainee(trainee: Trainee, folder: Path) -> None:
     """
     merged = merge_adapters(trainee.model)
     merged.config.use_cache = True  # trainers turn it off
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    try:
-        clear_away(unfinished)
+    with _whole_folder(folder, "the model cannot be written") as unfinished:
         with quiet():
             merged.to(trainee.dtype).save_pretrained(unfinished)
         _save_surroundings(trainee.checkpoint, unfinished)
-        unfinished.rename(folder)
+
+
+@contextmanager
+def _whole_folder(folder: Path, problem: str) -> Iterator[Path]:
+    """A folder that takes the place of ``folder`` when the block has ended without an error.
+
+    Raises:
+        InputError: ``problem``, and why.
+    """
+    part = None
+    try:
+        part = Part(folder, folder=True)
+        yield part.path
+        clear_away(folder)
+        part.take_place()
+    except InputError:
+        raise
     except Exception as error:  # what a full disk raises depends on the library that writes
-        clear_away(unfinished)
-        raise InputError(f"the model cannot be written: {error}", file=folder) from error
+        raise unwritable(folder, error, problem) from error
+    finally:
+        if part is not None:
+            part.drop()
 
 
 def _save_surroundings(checkpoint: Checkpoint, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from llavaction.base.errors import InputError
-from llavaction.base.files import temporary
+from llavaction.base.files import Part, unwritable
 from llavaction.video.opening import file_url, reason
 
 FINE_CLOCK = Fraction(1, 90_000)
@@ -85,15 +86,14 @@ class VideoWriter:
         if preset and codec in {"libx264", "libx265"}:
             settings["preset"] = preset
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._part = temporary(self.path, suffix=f".part{self.path.suffix}")
+            self._part = Part(self.path, suffix=f".part{self.path.suffix}")
         except OSError as error:  # the folder may be none
-            raise InputError(f"cannot be written: {error.strerror or error}", file=self.path) from None
+            raise unwritable(self.path, error) from None
         try:
-            self._container = av.open(file_url(self._part), "w", container_options={"fflags": "+bitexact"})
+            self._container = av.open(file_url(self._part.path), "w", container_options={"fflags": "+bitexact"})
             stream: Any = self._container.add_stream(codec, rate=rate, options={**settings, **(options or {})})
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            self._part.unlink(missing_ok=True)
+            self._part.drop()
             raise InputError(f"cannot be written with {codec}: {reason(error)}", file=self.path) from None
         self._container.metadata.update(metadata or {})
         self._stream = stream
@@ -147,7 +147,7 @@ class VideoWriter:
         try:
             self._container.mux(self._stream.encode(frame))
         except (av.error.FFmpegError, OSError) as error:
-            raise InputError(f"cannot be written: {reason(error)}", file=self.path) from None
+            raise unwritable(self.path, error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -161,11 +161,13 @@ class VideoWriter:
                     raise InputError("no frame was given to write", file=self.path)
                 self._mux(None)
                 self._container.close()
-                self._part.replace(self.path)
+                self._part.take_place()
+        except (av.error.FFmpegError, OSError) as problem:
+            raise unwritable(self.path, problem) from None
         finally:
-            if self._part.exists():
+            with contextlib.suppress(av.error.FFmpegError, OSError):  # a full disk does not take the end either
                 self._container.close()
-                self._part.unlink(missing_ok=True)
+            self._part.drop()
 
 
 def write_video(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +11,10 @@ from typing import Any
 from pydantic import Field
 
 from llavaction.base.errors import InputError
+from llavaction.base.files import sweep
 from llavaction.base.progress import progress
 from llavaction.base.records import Strict, file_sha256, read_json, write_json, write_records
+from llavaction.base.workers import process_pool
 from llavaction.datasets.kitchen_mini.annotations import write_annotations
 from llavaction.datasets.kitchen_mini.boxes import BoxTracer
 from llavaction.datasets.kitchen_mini.config import SPLITS, KitchenMiniConfig
@@ -70,8 +69,8 @@ def generate(
     card = _claim(folder, seed, settings)
     planned = scripts(settings, seed)
     missing = [script for script in planned if not all(path.is_file() for path in _files(folder, script, settings))]
-    for leftover in folder.glob("videos/*/.*.part.MP4"):
-        leftover.unlink()
+    for place in {folder, *(path.parent for script in planned for path in _files(folder, script, settings))}:
+        sweep(place)
     began = time.perf_counter()
     for _ in progress(_drawn(folder, missing, seed, settings, workers), "kitchen_mini videos", total=len(missing)):
         pass
@@ -165,18 +164,8 @@ def _drawn(
     if workers == 1 or len(missing) < 2:
         yield from map(draw, missing)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(missing)), mp_context=context)
-    try:
+    with process_pool(min(workers, len(missing))) as pool:
         yield from pool.map(draw, missing, chunksize=max(1, min(4, len(missing) // workers)))
-    except BrokenProcessPool:
-        raise InputError(
-            "a process that draws videos ended unexpectedly",
-            hint="a script that calls generate() with several workers needs 'if __name__ == \"__main__\":'; "
-            "otherwise memory may be short: try workers=1",
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _draw_video(script: Script, *, folder: Path, seed: int, settings: KitchenMiniConfig) -> str:

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
+from llavaction.base.files import whole
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.video.library import VideoLibrary
 
@@ -71,9 +72,9 @@ def contact_sheet(
         draw.multiline_text((_LABEL_WIDTH - 8, top + height / 2), label, (40, 40, 40), font, anchor="rm", align="right")
         for column, image in enumerate(images):
             sheet.paste(Image.fromarray(image), (_LABEL_WIDTH + column * (width + _GAP), top))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    palette = Image.Quantize.MAXCOVERAGE
-    sheet.quantize(colours, palette, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
+    made = sheet.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
+    with whole(path) as part:
+        made.save(part, format=Image.registered_extensions().get(path.suffix.lower(), "PNG"), optimize=True)
     return path
 
 
