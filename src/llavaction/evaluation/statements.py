@@ -1,4 +1,4 @@
-"""Statements in a written answer: "the answer is B", "I choose B", "B is correct"; their words are in `answer_words`."""
+"""Statements in a written answer, "the answer is B", "I choose B", "B is correct"; their words are in answer_words."""
 
 from __future__ import annotations
 
