@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from llavaction.questions.schema import LETTERS
+from llavaction.evaluation.answer_markup import contained_answers
+from llavaction.evaluation.answer_text import BEYOND, DENIED, LETTERED, AnswerText, answer_lines, words_of
+from llavaction.evaluation.answer_words import UNSURE, UNSURE_UNSPACED
+from llavaction.evaluation.statements import CLOSED, LETTER_END, LISTED, REASON, RIGHT_AWAY_DENIED, statements
+from llavaction.evaluation.thoughts import without_thoughts
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class ParsedAnswer:
         choice: index of the option, or None.
         status: "parsed" or "unparsed".
         rule: what the choice rests on ("letter", "letter and text", "stated letter", "option text", "exact text"), or
-            why there is none ("empty", "no option named", "several options named", "letter and text disagree").
+            why there is none ("empty", "thought without an answer", "no option named", "several options named",
+            "letter and text disagree", "says what it is not", "is not sure").
     """
 
     choice: int | None
@@ -34,95 +40,190 @@ def _unparsed(reason: str) -> ParsedAnswer:
     return ParsedAnswer(None, "unparsed", reason)
 
 
+_MOST_CONTAINERS = 50
+"""A text with more different answers in tags, boxes or fields than this is none."""
+_NONE, _SEVERAL, _DISAGREE = "no option named", "several options named", "letter and text disagree"
+
+
 def parse_answer(text: str, options: Sequence[str]) -> ParsedAnswer:
     """Read the chosen option from generated text.
 
-    In this order, the first that applies decides:
-    the text is an option, with or without its letter; the text is a letter; it states "the answer is B" with one letter
-    only; it marks one letter ("option B", "(B)", "B." at the start of a sentence); it contains exactly one option's
-    text as whole words. A letter beside the text of another option, several options with nothing that says which is
-    meant, or a mark in a text that denies something is not a choice. The article "a" is never taken for option A.
+    Thoughts (``<think>...</think>`` and their like) are left out; a text that ends within one holds no answer. Of the
+    rest the first of :data:`_RULES` that applies decides. The article "a" is never taken for option A, and nothing is
+    read where several options are named without a word on which is meant, a letter stands beside another option's
+    text, or the text only says what the answer is not.
 
     Args:
         text: what the model wrote.
         options: the options' texts without letters, in the order shown.
     """
-    text = re.sub(r"<[^<>]*>", " ", text)
-    bare = [_words(option) for option in options]
-    return _whole(_words(text), bare) or _within(text, bare)
+    answer = without_thoughts(unicodedata.normalize("NFKC", text))
+    return _unparsed("thought without an answer") if answer is None else _read(answer, options)
 
 
-def _whole(whole: str, bare: Sequence[str]) -> ParsedAnswer | None:
-    """Read a text that is nothing but an answer."""
-    letters = LETTERS[: len(bare)]
+def _read(text: str, options: Sequence[str]) -> ParsedAnswer:
+    written = AnswerText(text, options)
+    for rule in _RULES:
+        if (found := rule(written)) is not None:
+            return found
+    return _unparsed(_NONE)
+
+
+def _contained(written: AnswerText) -> ParsedAnswer | None:
+    r"""An answer in a container of its own: ``<answer>``, ``\boxed{}``, or a field of a JSON object."""
+    contents = contained_answers(written.raw)
+    if len(contents) > _MOST_CONTAINERS:
+        return _unparsed(_SEVERAL)
+    readings = [_read(content, written.texts) for content in contents]
+    parsed = [reading for reading in readings if reading.choice is not None]
+    if len({reading.choice for reading in parsed}) > 1:
+        return _unparsed(_SEVERAL)
+    return parsed[0] if parsed else readings[0] if readings else None
+
+
+def _whole(written: AnswerText) -> ParsedAnswer | None:
+    """The text is nothing but an answer."""
+    whole = words_of(written.text)
     if not whole:
         return _unparsed("empty")
-    exact = [i for i, option in enumerate(bare) if whole == option]
-    if len(exact) == 1:
-        return _parsed(exact[0], "exact text")
-    with_letter = [i for i, option in enumerate(bare) if whole == f"{letters[i].lower()} {option}"]
-    if len(with_letter) == 1:
-        return _parsed(with_letter[0], "letter and text")
-    if len(whole) == 1 and whole.upper() in letters:
-        return _parsed(letters.index(whole.upper()), "letter")
+    choice = written.line(written.text)
+    if choice is None:
+        return None
+    if choice == BEYOND:
+        return _unparsed(_NONE if len(whole) == 1 else _DISAGREE)
+    return _parsed(
+        choice, "exact text" if whole == written.options[choice] else "letter" if len(whole) == 1 else "letter and text"
+    )
+
+
+def _stated(written: AnswerText) -> ParsedAnswer | None:
+    """The text says "the answer is B", or that the final answer is."""
+    found = list(statements(written, written.kept))
+    final = [statement for statement in found if statement.final]
+    found = final or found
+    choices = {choice for statement in found for choice in statement.choices}
+    if not choices:
+        return None
+    if len(choices) > 1:
+        return _unparsed(_SEVERAL)
+    choice = choices.pop()
+    if choice == BEYOND:
+        return _unparsed(_NONE)
+    for statement in found:
+        rest = statement.rest
+        if (meant := written.meant(rest)) and choice not in meant and not DENIED.search(written.without_options(rest)):
+            return _unparsed(_DISAGREE)
+    if not final and len(lines := set(answer_lines(written))) == 1 and lines != {choice}:
+        return _unparsed(_SEVERAL)
+    return _parsed(choice, "stated letter")
+
+
+def _alone_on_a_line(written: AnswerText) -> ParsedAnswer | None:
+    """A line is nothing but an answer, and no other line is another; a list of all options does not count."""
+    choices = set(answer_lines(written))
+    if not choices:
+        return None
+    if len(choices) > 1 or choices == {BEYOND}:
+        return _unparsed(_SEVERAL if len(choices) > 1 else _NONE)
+    return _parsed(choices.pop(), "letter")
+
+
+def _begins(written: AnswerText) -> ParsedAnswer | None:
+    """The text begins with a letter or an option's text, set off from what follows: "B, because ...", "B. The hand"."""
+    first = written.kept.strip()
+    letter = _LEADING.match(first)
+    line = first.partition("\n")[0]
+    if letter is None:
+        return _begins_with_text(written, line)
+    rest = line[letter.end() :]
+    if re.match(r"\W*\d", rest) and not rest.startswith(" ("):
+        return None  # a number for each letter
+    if RIGHT_AWAY_DENIED.match(first, letter.end()) or LISTED.match(first, letter.end("letter")):
+        return None
+    choice = written.index(letter["letter"])
+    because = REASON.match(rest) is not None
+    said = rest if because else written.kept[letter.end() :]
+    refused = _NONE if choice == BEYOND else _contradicted(written, choice, line, said)
+    if not because and not refused:
+        if {written.index(found) for found in _letters(_MARKED, written.kept)} - {choice}:
+            refused = _SEVERAL
+        elif _UNSURE.search(written.without_options(written.kept)):
+            refused = "is not sure"
+    return _unparsed(refused) if refused else _parsed(choice, "letter")
+
+
+def _contradicted(written: AnswerText, choice: int, line: str, said: str) -> str | None:
+    """Why an option is not chosen though ``line`` begins with its letter and goes on with ``said``, or None."""
+    text = written.texts[choice]
+    named = line.casefold().find(text.casefold())
+    if named >= 0 and RIGHT_AWAY_DENIED.match(line, named + len(text)):
+        return "says what it is not"
+    meant = written.meant(said)
+    if meant and choice not in meant and not DENIED.search(written.without_options(said)):
+        return _DISAGREE
     return None
 
 
-def _within(text: str, bare: Sequence[str]) -> ParsedAnswer:
-    """Read a text that says more than the answer."""
-    letters = LETTERS[: len(bare)]
-    named = _texts_within(_words(text), bare)
-    stated = _letters(_STATED, text, letters)
-    found = stated or _letters(_MARKED, text, letters)
-    choices = {letters.index(letter) for letter in found} or named
-    if len(choices) != 1:
-        return _unparsed("several options named" if choices else "no option named")
-    if not stated and _DENIED.search(text):
+def _begins_with_text(written: AnswerText, line: str) -> ParsedAnswer | None:
+    head = re.split(r"[,.;:!]", line, maxsplit=1)[0]
+    choice = written.line(head)
+    if choice is None or choice == BEYOND or written.meant(line) != {choice} or head == line:
+        return None
+    return None if RIGHT_AWAY_DENIED.match(line, len(head)) else _parsed(choice, "option text")
+
+
+def _marked(written: AnswerText) -> ParsedAnswer | None:
+    """The text marks one letter ("option B", "(B)"), or contains one option's words."""
+    text = written.kept
+    letters = {written.index(letter) for letter in _letters(_MARKED, text)} - {BEYOND}
+    letters |= {written.index(found[1]) for found in LETTERED.finditer(text) if written.follows(text, found.end())}
+    marked, named, meant = bool(letters), written.named(text), written.meant(text)
+    choices = letters or named
+    if len(choices) > 1 or (choices and not letters and meant - named):
+        return _unparsed(_SEVERAL)
+    if not choices or choices == {BEYOND}:
+        return None
+    around = written.without_options(text)
+    if DENIED.search(around):
         return _unparsed("says what it is not")
+    if _UNSURE.search(around) or text.rstrip().endswith("?"):
+        return _unparsed("is not sure")
     if named and not choices <= named:
-        return _unparsed("letter and text disagree")
-    return _parsed(choices.pop(), "stated letter" if stated else "letter" if found else "option text")
+        return _unparsed(_DISAGREE)
+    return _parsed(choices.pop(), "letter" if marked else "option text")
 
 
-def _words(text: str) -> str:
-    """Lower-case words separated by single blanks; punctuation, hyphens and mark-up are gone."""
-    return " ".join(re.findall(r"[^\W_]+(?:['’][^\W_]+|\.\d+)*", text.casefold()))
-
-
-_OPEN, _CLOSE = r"[*_\"'(\[]*", r"[*_\"')\]]*"
-_STATED = re.compile(
-    r"(?i:\b(?:answer|choice|choose|select|pick|option(?=\s+(?:is|was)\b))"
-    r"(?:\s+(?:is|was|would\s+be|must\s+be|option|letter))*)"
-    rf"\s*[:=]?\s*{_OPEN}([B-HJ-Z]|[AI](?!\s+(?!because\b|since\b|as\b)[a-z])|[b-z](?=\W*$))(?![\w'’-])"
-    rf"|(?:\b[Ii]t\s+is|\b[Ii]t['’]s)\s+{_OPEN}([A-Z])(?=\W*$)"
+_RULES: tuple[Callable[[AnswerText], ParsedAnswer | None], ...] = (
+    _contained,
+    _whole,
+    _stated,
+    _alone_on_a_line,
+    _begins,
+    _marked,
 )
+"""How an answer can be read, the surest way first."""
+
+_LEADING = re.compile(
+    rf"[*_\"'`(\[{{#>\s-]*(?P<letter>[A-Za-z]){CLOSED}"
+    rf"(?:[.):,;]{CLOSED}(?=\s|$)|\s+[-–—]+\s"
+    r"|(?=\s+(?i:because|since|as|weil|parce|car|porque|perché|rather\s+than|instead\s+of|over)\b|\s+\((?:confidence|\d))"
+    r"|(?=[,，、]?\s*(?:因为|因為|，)))"
+)
+"""A letter set off from what follows."""
 _MARKED = re.compile(
-    rf"(?i:\boption)\s+{_OPEN}([A-Z])(?![\w'’-])"
+    r"(?:(?i:(?<!\w)(?:option|letter|opción|opzione|opção|вариант|letra|lettre|lettera|buchstabe|буква)(?!\w))"
+    r"|选项|選項|選択肢|선택지)\s*"
+    rf"[*_\"'(\[]{{0,6}}([A-Z]|[b-z]|a(?=[^\w\n]{{0,12}}$)){LETTER_END}"
     r"|(?<!\w)[(\[]([A-Z])[)\]]"
-    rf"|(?:^|[.:;!?]\s)\s*{_OPEN}([A-Z]){_CLOSE}(?:[.):]{_CLOSE}(?=\s|$)|\s*$)",
+    rf"|(?:^|(?<=[.:;!?。：]\s))[*_\"'`(\[]{{0,6}}([A-Z]){CLOSED}(?:[.):]{CLOSED}(?=\s|$)(?!\s?\d)|\s?$)",
     re.MULTILINE,
 )
-_DENIED = re.compile(r"(?i)\b(?:not|no|neither|nor|none|cannot|wrong|incorrect|unsure)\b|n['’]t\b")
+"""A letter called an option, in brackets, or in a sentence of its own."""
+_UNSURE = re.compile(rf"(?i)(?<!\w)(?:{UNSURE})(?!\w)|{UNSURE_UNSPACED}")
 
 
-def _letters(pattern: re.Pattern[str], text: str, letters: str) -> set[str]:
-    """The options' letters that the groups of ``pattern`` find."""
-    found = {group.upper() for match in pattern.finditer(text) for group in match.groups() if group}
-    return found & set(letters)
-
-
-def _texts_within(whole: str, options: Sequence[str]) -> set[int]:
-    """Options whose words occur in the text, leaving out those that only occur inside a longer option that does."""
-    spans: list[tuple[int, int, int]] = []
-    for i, option in enumerate(options):
-        if option:
-            pattern = rf"(?<!\S){re.escape(option)}(?!\S)"
-            spans.extend((match.start(), match.end(), i) for match in re.finditer(pattern, whole))
-    return {
-        i
-        for start, stop, i in spans
-        if not any(s <= start and stop <= e and e - s > stop - start for s, e, other in spans if other != i)
-    }
+def _letters(pattern: re.Pattern[str], text: str) -> set[str]:
+    return {group.upper() for match in pattern.finditer(text) for group in match.groups() if group}
 
 
 def process_raw_pred(raw: str) -> str:
