@@ -190,6 +190,15 @@ def test_logits_that_are_changed_behind_the_output_layer_are_noticed(make: Make)
         PrefixScorer(backend.model, capped, backend._inference).score([prompt], [[(1, 2)]])
 
 
+def test_states_that_the_output_layer_cannot_read_are_noticed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = make()
+    wide = torch.nn.Linear(4 * backend.model.get_output_embeddings().weight.shape[1], 8, bias=False)
+    monkeypatch.setattr(backend.model, "get_output_embeddings", lambda: wide)
+    prompt = backend.prepare(make_query(0, frames=make_frames(0, 4)))
+    with pytest.raises(LlavactionError, match="gives 64 values a token, its output layer reads 256"):
+        PrefixScorer(backend.model, backend._forward, backend._inference).score([prompt], [[(1, 2)]])
+
+
 def test_a_model_without_cache_is_noticed(make: Make) -> None:
     backend = make()
     prompt = backend.prepare(make_query(0, frames=make_frames(0, 4)))

@@ -7,22 +7,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
+from llavaction.models.action_token import TOKENS
+from llavaction.models.collator import Collator, CollatorConfig, LaidOut
 from llavaction.models.llava_video import LlavaVideoConfig
+from llavaction.models.processor import LlavaVideoProcessor, Row
+from llavaction.models.tokenisation import IMAGE, VIDEO
 
-IGNORED = -100
 
+class StoredPixels(LlavaVideoProcessor):
+    """The project's processor, but for the pixels: frames are marked with a number and stand for stored values."""
 
-@dataclass(frozen=True)
-class Row:
-    """One row before padding: ids and labels, and which videos and images of the case it still holds."""
+    stored: dict[int, torch.Tensor]
 
-    ids: list[int]
-    labels: list[int]
-    videos: list[int]
-    images: list[int]
+    @classmethod
+    def of(cls, config: LlavaVideoConfig, stored: dict[int, torch.Tensor], pad: int) -> StoredPixels:
+        """For a converted model, with a tokenizer of as many words as it knows."""
+        action = () if config.action is None else TOKENS[config.action["supervision"]]
+        ids = [] if config.action is None else config.action["token_ids"]
+        special = {VIDEO: config.video_token_id, IMAGE: config.image_token_id, **dict(zip(action, ids, strict=True))}
+        words = {f"word{index}": index for index in range(max(config.text_config.vocab_size, *special.values()) + 1)}
+        for index in special.values():
+            del words[f"word{index}"]
+        core = Tokenizer(WordLevel(words | special, unk_token=f"word{pad}"))
+        made = cls.for_config(config, PreTrainedTokenizerFast(tokenizer_object=core, pad_token=f"word{pad}"))
+        made.stored = stored
+        return made
+
+    def mark(self, number: int) -> np.ndarray:
+        """Frames uint8 [frames, height, width, 3] that stand for those stored under a number."""
+        count, _, height, width = self.stored[number].shape
+        return np.full((count, height, width, 3), number, np.uint8)
+
+    def pixels(self, frames: np.ndarray) -> torch.Tensor:
+        """What is stored under the number the frames are marked with, as many of them."""
+        values = self.stored[int(frames.flat[0])]
+        assert len(frames) <= len(values)
+        return values[: len(frames)]
 
 
 @dataclass(frozen=True)
@@ -56,85 +83,71 @@ class GoldenCase:
         ids, mask = self.inputs["input_ids"], self.inputs["attention_mask"]
         return [row[keep].tolist() for row, keep in zip(ids, mask, strict=True)]
 
+    def pictures(self, number: int) -> torch.Tensor:
+        """Pixel values [frames, 3, height, width] of a video or an image; a still one may be stored without frames."""
+        values = self.inputs[f"images.{number}"]
+        return values if values.dim() == 4 else values[None]
+
+    @property
+    def left(self) -> bool:
+        """Whether rows are filled up on the left."""
+        return self.settings.get("tokenizer_padding_side", "right") == "left"
+
     def batch(self, config: LlavaVideoConfig) -> dict[str, torch.Tensor]:
-        """Model inputs of the whole case, with labels."""
+        """Model inputs of the whole case, with labels, as the project's processor and collator make them."""
         mask = self.inputs["attention_mask"]
         labels = [row[keep].tolist() for row, keep in zip(self.inputs["labels"], mask, strict=True)]
+        classes = self.inputs["actions"].tolist() if "actions" in self.inputs else [[-1] * 3] * len(labels)
         available = list(range(len(self.notes["modalities"])))
         placeholders = sum(row.count(self.notes["image_token_index"]) for row in self.rows)
         spare = len(available) > placeholders  # the published batches hold an unused image for a row of text
-        laid: list[Row] = []
-        for ids, targets in zip(self.rows, labels, strict=True):
+        processor = self.processor(config)
+        collator = Collator(processor, CollatorConfig.from_mapping({"padding_side": "left" if self.left else "right"}))
+        laid = []
+        for ids, targets, own_classes in zip(self.rows, labels, classes, strict=True):
             number = ids.count(self.notes["image_token_index"])
             own, available = available[:number], available[number:]
             if number == 0 and spare:
                 available = available[1:]
-            laid.append(self.lay_out(config, ids, targets, own))
-        inputs = self.collate(laid)
-        if "actions" in self.inputs:
-            inputs["action_labels"] = self.inputs["actions"]
-        return inputs
+            row = processor.laid_out(self.row(processor, ids, targets, own), self.limit)
+            laid.append(LaidOut(row, own_classes))
+        made = collator.batch(laid)
+        if self.left:  # the published loss counts each row's first token, predicted from the padding; ours does not
+            for row, item in zip(made["labels"], laid, strict=True):
+                row[len(row) - len(item.row.ids)] = item.row.labels[0]
+        return made
 
     def prompt(self, config: LlavaVideoConfig, number: int) -> dict[str, torch.Tensor]:
         """Inputs of one of the case's generations, without labels."""
         ids = self.inputs[f"gen_input_ids.{number}"][0].tolist()
-        row = self.lay_out(config, ids, ids, self.notes["generate"][number]["images"])
-        inputs = self.collate([row])
-        del inputs["labels"]
-        return inputs
+        processor = self.processor(config)
+        row = self.row(processor, ids, None, self.notes["generate"][number]["images"])
+        made = processor.batch([processor.laid_out(row, self.limit)])
+        return {name: torch.as_tensor(value) for name, value in made.items()}
 
-    def lay_out(self, config: LlavaVideoConfig, ids: list[int], labels: list[int], visuals: list[int]) -> Row:
-        """Expand the placeholders of one row, add the action tokens, and cut it to the published length."""
-        new_ids: list[int] = []
-        new_labels: list[int] = []
-        starts: dict[int, int] = {}
-        waiting = list(visuals)
-        actions = () if config.action is None else tuple(config.action["token_ids"])
-        for token, label in zip(ids, labels, strict=True):
-            if token != self.notes["image_token_index"]:
-                new_ids.append(token)
-                new_labels.append(label)
-                continue
-            visual = waiting.pop(0)
-            starts[visual] = len(new_ids)
-            if self.notes["modalities"][visual] == "video":
-                frames = len(self.inputs[f"images.{visual}"])
-                tokens = [config.video_token_id] * config.visual_tokens(frames) + list(actions)
-            else:
-                tokens = [config.image_token_id] * config.image_tokens
-            new_ids += tokens
-            new_labels += [IGNORED] * len(tokens)
-        limit = self.settings.get("tokenizer_model_max_length") or len(new_ids)
-        kept = [visual for visual, start in starts.items() if start < limit]
+    @property
+    def limit(self) -> int | None:
+        """Tokens to which rows are cut."""
+        return self.settings.get("tokenizer_model_max_length")
+
+    def processor(self, config: LlavaVideoConfig) -> StoredPixels:
+        """The processor of the case's converted model."""
+        stored = {number: self.pictures(number) for number in range(len(self.notes["modalities"]))}
+        return StoredPixels.of(config, stored, self.notes["pad_token_id"])
+
+    def row(self, processor: StoredPixels, ids: list[int], labels: list[int] | None, visuals: list[int]) -> Row:
+        """A row as the project writes it: the ids of its own placeholders, pictures to be read beside them."""
+        waiting, kinds = iter(visuals), self.notes["modalities"]
+        own = {True: processor.video_token_id, False: processor.image_token_id}
+        written = [
+            own[kinds[next(waiting)] == "video"] if token == self.notes["image_token_index"] else token for token in ids
+        ]
         return Row(
-            new_ids[:limit],
-            new_labels[:limit],
-            [visual for visual in kept if self.notes["modalities"][visual] == "video"],
-            [visual for visual in kept if self.notes["modalities"][visual] != "video"],
+            written,
+            labels,
+            [processor.mark(number) for number in visuals if kinds[number] == "video"],
+            [processor.mark(number)[0] for number in visuals if kinds[number] != "video"],
         )
-
-    def collate(self, rows: list[Row]) -> dict[str, torch.Tensor]:
-        """Pad on the published side and stack."""
-        length = max(len(row.ids) for row in rows)
-        left = self.settings.get("tokenizer_padding_side", "right") == "left"
-
-        def padded(values: list[int], filler: int) -> list[int]:
-            padding = [filler] * (length - len(values))
-            return padding + values if left else values + padding
-
-        inputs = {
-            "input_ids": torch.tensor([padded(row.ids, self.notes["pad_token_id"]) for row in rows]),
-            "labels": torch.tensor([padded(row.labels, IGNORED) for row in rows]),
-            "attention_mask": torch.tensor([padded([1] * len(row.ids), 0) for row in rows]),
-        }
-        videos = [self.inputs[f"images.{number}"] for row in rows for number in row.videos]
-        images = [self.inputs[f"images.{number}"] for row in rows for number in row.images]
-        if videos:
-            inputs["pixel_values_videos"] = torch.nn.utils.rnn.pad_sequence(videos, batch_first=True)
-            inputs["video_frame_counts"] = torch.tensor([len(video) for video in videos])
-        if images:
-            inputs["pixel_values"] = torch.cat([image[:1] for image in images])
-        return inputs
 
     def action_places_hold(self, config: LlavaVideoConfig) -> bool:
         """Whether the published positions of the action token are right in this case.
@@ -146,7 +159,7 @@ class GoldenCase:
         videos = all(kind == "video" for kind in self.notes["modalities"])
         longest = int(self.expected["attention_mask"].sum(1).max())
         whole = longest < (self.settings.get("tokenizer_model_max_length") or longest + 1)
-        return one_each and videos and whole and self.settings.get("tokenizer_padding_side", "right") == "right"
+        return one_each and videos and whole and not self.left
 
 
 def golden_cases(folder: Path) -> list[Path]:

@@ -49,11 +49,11 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
 def test_visual_features(run: Run) -> None:
     model, expected = run.model.model, run.case.expected
     videos = run.case.notes["modalities"]
-    frames = torch.cat([run.case.inputs[f"images.{number}"] for number in range(len(videos))])
+    frames = torch.cat([run.case.pictures(number) for number in range(len(videos))])
     tower = model.vision_tower
     close(tower.encoder(inputs_embeds=tower.embeddings(frames)).last_hidden_state, expected["vision_tower_out"])
     close(model.project(frames), expected["projector_out"])
-    moving = [run.case.inputs[f"images.{number}"] for number, kind in enumerate(videos) if kind == "video"]
+    moving = [run.case.pictures(number) for number, kind in enumerate(videos) if kind == "video"]
     if moving:
         close(model.pool(model.project(torch.cat(moving))).flatten(1, 2), expected["pooled_out"])
 

@@ -134,6 +134,12 @@ class PrefixScorer:
         """Make sure, once, that the model's logits are its output layer's: some scale or cap them afterwards."""
         if self._head_checked:
             return
+        given, wanted = state.shape[-1], self._head.weight.shape[1]
+        if given != wanted:
+            raise LlavactionError(
+                f"the text model of {self._kind} gives {given} values a token, its output layer reads {wanted}: "
+                "scoring behind a prefix cannot follow what lies between"
+            )
         own, logits = self._head(state).float(), logits.float()
         if not torch.allclose(own, logits, rtol=1e-2, atol=1e-2 * float(logits.abs().max())):
             raise LlavactionError(

@@ -56,11 +56,22 @@ class ActionTokenMixin:
         self.post_init()  # type: ignore[attr-defined]
 
     def add_action_parts(self: Any) -> None:
-        """Put the token embedding and the heads in their places, with weights yet to be drawn or loaded."""
+        """Put the token embedding and the heads in their places, with weights yet to be drawn or loaded.
+
+        Raises:
+            InputError: the backbone does more to its word vectors than looking them up, as Gemma, which scales them.
+        """
         self.action = action_settings(self.config)
         table = self.get_input_embeddings()
+        if type(table).forward not in (nn.Embedding.forward, TokenEmbedding.forward):
+            raise InputError(
+                f"{type(table).__name__} of models of type '{self.config.model_type}' is no plain table of word "
+                "vectors, so an action token beside it would change what the model reads",
+                hint="take a backbone with a plain embedding, such as Qwen2.5-VL or LLaVA-OneVision",
+            )
         ids = () if self.action is None else self.action.token_ids
-        self.set_input_embeddings(TokenEmbedding(table, ids, (self.config.image_token_id, self.config.video_token_id)))
+        found = (getattr(self.config, name, None) for name in ("image_token_id", "video_token_id"))
+        self.set_input_embeddings(TokenEmbedding(table, ids, [index for index in found if index is not None]))
         if self.action is not None:
             like = {"device": table.weight.device, "dtype": table.weight.dtype, "bias": False}
             for name, classes in zip(HEADS, self.action.sizes, strict=True):
