@@ -75,7 +75,8 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
         backends[name] = make_backend(spec, **options)
         result = run(config, benchmark, backends[name], library, output / "runs" / name)
         metrics[name] = dict(result.metrics)
-        rows.append((f"1 of {benchmark.card.options}: {label}", result.metrics["accuracy"]))
+        answered = result.metrics["counts"]["answered"]
+        rows.append((f"1 of {benchmark.card.options}: {label}", result.metrics["accuracy"], answered))
         say(f"asked {name}")
     recognition = RecognitionConfig(
         annotations=str(annotations), split=SPLIT, predictions=str(file), backend=str(model), limit=limit,
@@ -86,16 +87,20 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
         recognition, segments, ranked, dataset.vocabulary, backends["model"], library, output / "runs" / "two-stage"
     )
     say("the model has chosen among the specialist's best")
-    overall = found.metrics["overall"]
+    overall, answered = found.metrics["overall"], found.metrics["counts"]["recognised"]
     rows += (
-        ("all actions: specialist's best", overall["specialist"]["action"]),
-        (f"all actions: two-stage, both among its best {recognition.candidates}", overall["two_stage"]["action"]),
-        (f"all actions: any of its best {recognition.candidates} is right", overall["specialist_top_k"]),
+        ("all actions: specialist's best", overall["specialist"]["action"], answered),
+        (
+            f"all actions: two-stage, both among its best {recognition.candidates}",
+            overall["two_stage"]["action"],
+            answered,
+        ),
+        (f"all actions: any of its best {recognition.candidates} is right", overall["specialist_top_k"], answered),
     )
     write_json(output / "metrics.json", {"audit": audit, "runs": metrics, "two_stage": found.metrics})
     write_report(output / "report.html", [output / "runs" / name for name in asked], benchmark, library, audit)
-    cells = [(n, f"{a['value']:.1%}", f"{a['low']:.1%} to {a['high']:.1%}", str(a["n"])) for n, a in rows]
-    click.echo("\n" + table(cells, ["task: who", "accuracy", "95 % interval", "n"]))
+    cells = [(n, f"{a['value']:.1%}", f"{a['low']:.1%} to {a['high']:.1%}", str(k), str(a["n"])) for n, a, k in rows]
+    click.echo("\n" + table(cells, ["task: who", "accuracy", "95 % interval", "answered", "n"]))
     gain = overall["difference"]["action"]
     click.echo(
         f"\nchance is {audit['chance']:.1%} among {benchmark.card.options} options. Two-stage minus specialist: "

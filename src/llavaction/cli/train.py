@@ -40,7 +40,7 @@ def train(config: Path, settings: tuple[str, ...], json_out: bool) -> None:
     result = run(recipe)
     if result.is_main:
         report = {"model": str(result.model), "final_loss": result.final_loss, "accuracy": result.accuracy}
-        accuracy = "" if result.accuracy is None else f", accuracy {result.accuracy:.1%}"
+        accuracy = f", {result.accuracy_text}" if result.accuracy_text else ""
         loss = "" if result.final_loss is None else f", last loss {result.final_loss:.4f}"
         emit(report, f"trained: {result.model}{loss}{accuracy}", json_out)
         if result.losses_of_data:

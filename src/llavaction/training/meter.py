@@ -156,7 +156,7 @@ class MetricsWriter(TrainerCallback):
             place = f"{self._stage} {state.global_step}/{state.max_steps}"
             print(f"{place}: loss {values['loss']:.4f} {said}", file=sys.stderr)
         elif "eval_accuracy" in values:
-            print(f"{self._stage} {state.global_step}: accuracy {values['eval_accuracy']:.1%}", file=sys.stderr)
+            print(f"{self._stage} {state.global_step}: {accuracy_text(values)}", file=sys.stderr)
         elif any(name.startswith(F1) for name in values):
             found = ", ".join(f"{name.removeprefix(F1)} {values[name]:.2f}" for name in values if name.startswith(F1))
             print(f"{self._stage} {state.global_step}: F1 of {found}", file=sys.stderr)
@@ -180,6 +180,13 @@ class MetricsWriter(TrainerCallback):
                 stream.write(json.dumps({"stage": self._stage, **values}) + "\n")
         except OSError as error:
             raise unwritable(self._path, error) from error
+
+
+def accuracy_text(values: Mapping[str, Any]) -> str:
+    """An accuracy of the log with what it is of."""
+    failed, asked = values.get("eval_failed", 0), values["eval_questions"]
+    missing = f", {failed:.0f} could not be asked and count as wrong" if failed else ""
+    return f"accuracy {values['eval_accuracy']:.1%} of {asked:.0f} questions{missing}"
 
 
 def mean_loss(lines: Iterable[Mapping[str, Any]]) -> float:

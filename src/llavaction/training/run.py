@@ -28,7 +28,7 @@ from llavaction.training.config import StageConfig, TrainConfig, accumulation
 from llavaction.training.flops import FlopCounter, peak
 from llavaction.training.inputs import BatchMaker, ClipDataset, FrameStore, lengths_of, rows_for
 from llavaction.training.losses import pieces_of
-from llavaction.training.meter import METRICS, Meter, MetricsWriter, read_metrics
+from llavaction.training.meter import METRICS, Meter, MetricsWriter, accuracy_text, read_metrics
 from llavaction.training.mixture import files_of_records, load_mixture
 from llavaction.training.probe import Probe, spread
 from llavaction.training.schedule import Schedule, steps_of
@@ -70,6 +70,12 @@ class TrainResult:
     def accuracy(self) -> float | None:
         """The last accuracy in the log."""
         return self._last("eval_accuracy")
+
+    @property
+    def accuracy_text(self) -> str:
+        """The last accuracy with what it is of; empty where none was measured."""
+        lines = [line for line in self.metrics if "eval_accuracy" in line]
+        return accuracy_text(lines[-1]) if lines else ""
 
     @property
     def losses_of_data(self) -> str:
