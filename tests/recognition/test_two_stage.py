@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
-from llavaction.backends.base import Query
+from llavaction.backends.base import Query, QuestionError
 from llavaction.backends.baselines import OracleBackend, SpecialistBackend
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import read_json, read_records
@@ -365,3 +365,20 @@ if __name__ == "__main__":
     recognise(
         CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(delay=0.1), FakeLibrary(), Path(sys.argv[1])
     )  # fmt: skip
+
+
+class Refuses(FirstOption):
+    """Cannot ask about one segment."""
+
+    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+        for query in queries:
+            if query.question.question_id == SEGMENTS[1].segment_id:
+                raise QuestionError("the prompt is too long", question_id=query.question.question_id)
+        return super().score_options(queries)
+
+
+def test_a_segment_that_cannot_be_asked_fails_alone(tmp_path: Path) -> None:
+    result = recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, Refuses(), FakeLibrary(), tmp_path)
+    assert [found.segment_id for found in result.recognitions if found.error] == [SEGMENTS[1].segment_id]
+    assert result.recognitions[1].error == "the prompt is too long"
+    assert result.metrics["counts"]["failed"] == 1 and result.metrics["counts"]["recognised"] == 23

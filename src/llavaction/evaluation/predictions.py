@@ -36,6 +36,9 @@ class Prediction(Record):
     )
     decision_rule: str = Field(description="how the choice was made, e.g. 'option letters' or 'generation'")
     scores: tuple[float, ...] = Field(default=(), description="log-probability per option, nats; empty for text")
+    letter_mass: float | None = Field(
+        default=None, description="probability that the answer begins with one of the letters, mean over orders"
+    )
     margin: float | None = Field(default=None, description="score of the choice minus the next best, nats")
     text: str | None = Field(default=None, description="what was generated, unchanged")
     parse_rule: str | None = Field(default=None, description="which rule read the text, or why none could")
@@ -56,7 +59,13 @@ class Prediction(Record):
         return self.choice == self.answer
 
 
-def scored(question: Question, scores: NDArray[np.float64], rule: str, note: str | None = None) -> Prediction:
+def scored(
+    question: Question,
+    scores: NDArray[np.float64],
+    rule: str,
+    note: str | None = None,
+    letter_mass: float | None = None,
+) -> Prediction:
     """The prediction for one question's option scores: the largest wins, the first of several equal ones.
 
     Scores are rounded to six decimals before the choice is made, so that the record alone tells the choice. Minus
@@ -67,6 +76,7 @@ def scored(question: Question, scores: NDArray[np.float64], rule: str, note: str
         scores: log-probability of each option, [options].
         rule: the backend's decision rule.
         note: kept with the prediction.
+        letter_mass: probability that the answer begins with one of the letters, if it is known.
 
     Raises:
         LlavactionError: the backend gave a different number of scores than there are options.
@@ -90,6 +100,7 @@ def scored(question: Question, scores: NDArray[np.float64], rule: str, note: str
         parse_status="scored",
         decision_rule=rule,
         scores=tuple(rounded),
+        letter_mass=None if letter_mass is None else round(letter_mass, SCORE_DECIMALS),
         margin=round(rounded[choice] - runner_up, SCORE_DECIMALS),
         note=note,
     )

@@ -233,7 +233,7 @@ def _choose(
     backend: Backend,
 ) -> list[Recognition]:
     """One recognition per question of a batch."""
-    scores = option_scores(backend, batch, looks, config.prompt, config.perspective, config.option_orders)
+    answers = option_scores(backend, batch, looks, config.prompt, config.perspective, config.option_orders)
     found = []
     for i, (question, seen) in enumerate(zip(batch, looks, strict=True)):
         segment, prediction = stage_one[question.question_id]
@@ -248,7 +248,12 @@ def _choose(
         }
         own = np.array(known["specialist_scores"])
         weighed = config.specialist_weight * _as_logs(own) if config.specialist_weight else np.zeros(len(own))
-        made = _choice(question, scores[i], weighed) if i in scores else {"error": seen.error}
+        if i in answers.found:
+            made = _choice(question, answers.found[i].log_probabilities, weighed)
+            if (mass := answers.found[i].letter_mass) is not None:
+                made["letter_mass"] = round(mass, DECIMALS)
+        else:
+            made = {"error": answers.error(i, seen)}
         found.append(Recognition(**known, **made))
     return found
 
