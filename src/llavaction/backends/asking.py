@@ -328,15 +328,19 @@ def option_scores(
     """
     turns = [order_turns(len(question.options), orders) for question in batch]
     asked = [[turned(question, turn) for turn in own] for question, own in zip(batch, turns, strict=True)]
-    ask = getattr(backend, "score_options_with_mass", backend.score_options)
-    answers = _ask_each(backend, asked, looks, style, perspective, ask)
+    answers = _ask_each(backend, asked, looks, style, perspective, lambda queries: option_answers(backend, queries))
     found = {}
-    for i, own in answers.found.items():
-        given = [one if isinstance(one, OptionScores) else OptionScores(np.asarray(one)) for one in own]
+    for i, given in answers.found.items():
         masses = [one.letter_mass for one in given if one.letter_mass is not None]
         mass = float(np.mean(masses)) if len(masses) == len(given) else None
         found[i] = OptionScores(mean_over_orders([one.log_probabilities for one in given], turns[i]), mass)
     return Answers(found, answers.refused)
+
+
+def option_answers(backend: Backend, queries: Sequence[Query]) -> list[OptionScores]:
+    """What a backend says of the options of each query, with the mass on the letters if it tells."""
+    ask = getattr(backend, "score_options_with_mass", backend.score_options)
+    return [one if isinstance(one, OptionScores) else OptionScores(np.asarray(one)) for one in ask(queries)]
 
 
 def written_answers(

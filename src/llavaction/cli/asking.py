@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import click
@@ -37,3 +38,11 @@ def asking_options(command: Any) -> Any:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def warn_of_letter_mass(metrics: Mapping[str, Any]) -> None:
+    """Say on standard error where the model would hardly answer by a letter."""
+    from llavaction.backends.letter_mass import letter_mass_warning
+
+    if (warning := letter_mass_warning(metrics["letter_mass"])) is not None:
+        click.echo(warning, err=True)

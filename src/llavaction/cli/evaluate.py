@@ -9,7 +9,7 @@ import click
 
 from llavaction.backends.registry import make_backend, parse_spec
 from llavaction.base.errors import InputError
-from llavaction.cli.asking import asking_options
+from llavaction.cli.asking import asking_options, warn_of_letter_mass
 from llavaction.cli.options import FOLDER, as_json, emit, mapping
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.evaluation.runner import RunConfig, RunResult, run
@@ -67,6 +67,7 @@ def evaluate(
     library = VideoLibrary(videos, fps=fps) if videos and made.needs_frames else None
     result = run(config, loaded, made, library, output, retry_failed=retry_failed)
     emit(dict(result.metrics), summary(result), json_out)
+    warn_of_letter_mass(result.metrics)
     failed = [prediction for prediction in result.predictions if prediction.parse_status == "failed"]
     if failed:
         click.echo(f"{len(failed)} questions could not be asked; the first: {failed[0].error}", err=True)

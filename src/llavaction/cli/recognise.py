@@ -10,7 +10,7 @@ import click
 
 from llavaction.backends.registry import make_backend, parse_spec
 from llavaction.base.errors import InputError
-from llavaction.cli.asking import asking_options
+from llavaction.cli.asking import asking_options, warn_of_letter_mass
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, table
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.recognition.accuracy import PARTS, SEEN, UNSEEN
@@ -61,6 +61,7 @@ def recognise(
         groups=dataset.groups(config.split), retry_failed=retry_failed,
     )  # fmt: skip
     emit(dict(result.metrics), f"{summary(result.metrics)}\nwritten to {output} ({result.seconds:.1f} s)", json_out)
+    warn_of_letter_mass(result.metrics)
     failed = [found for found in result.recognitions if found.error]
     if failed:
         click.echo(f"{len(failed)} segments could not be recognised; the first: {failed[0].error}", err=True)

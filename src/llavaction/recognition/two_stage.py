@@ -17,6 +17,7 @@ from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.backends.asking import Batch, Library, Look, ask_all, backend_settings, frames_wanted, option_scores
 from llavaction.backends.base import Backend
+from llavaction.backends.letter_mass import letter_mass_summary
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.journal import Journal
 from llavaction.base.records import Strict, to_line, write_json
@@ -170,7 +171,8 @@ def recognise(
             "without_prediction": len(drawn) - len(known),
             "failed": sum(found.error is not None for found in recognitions),
         }
-        metrics = {"schema_version": 1, "candidates": config.candidates, "counts": counts}
+        metrics: dict[str, Any] = {"schema_version": 1, "candidates": config.candidates, "counts": counts}
+        metrics["letter_mass"] = letter_mass_summary(found.letter_mass for found in recognitions)
         metrics |= summary(recognitions, groups or {}, seed=config.seed)
         write_json(folder / METRICS, metrics)
     return RecognitionResult(folder, recognitions, metrics, asked_now, time.perf_counter() - begun)
