@@ -12,7 +12,6 @@ from asking import make_frames, make_query
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
-from llavaction.base.errors import InputError
 from llavaction.models.action_backbones import add_action_token
 from llavaction.models.action_token import ActionTokenConfig
 from llavaction.models.tiny import write_tiny
@@ -60,7 +59,9 @@ def test_scores_do_not_depend_on_the_batch(folders: tuple[Path, Path]) -> None:
     assert not np.allclose(other, together[0])
 
 
-def test_an_action_token_in_the_text_is_refused(folders: tuple[Path, Path]) -> None:
+def test_an_action_token_in_the_text_is_text(folders: tuple[Path, Path]) -> None:
     backend = HuggingFaceBackend(HuggingFaceConfig(path=folders[1], frames=4))
-    with pytest.raises(InputError, match=r"contains '<\|noun\|>'"):
-        backend.score_options([make_query(0, frames=make_frames(0, 4), words="What <|noun|>?")])
+    prepared = backend.prepare(make_query(0, frames=make_frames(0, 4), words="What <|noun|>?"))
+    noun = backend.checkpoint.tokenizer.convert_tokens_to_ids("<|noun|>")
+    assert prepared.ids.count(noun) == 1  # the one behind the video
+    assert "What <|noun|>?" in backend.checkpoint.tokenizer.decode(prepared.ids)

@@ -11,6 +11,7 @@ from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
 from llavaction.backends.chat import Chat
+from llavaction.backends.label_texts import LabelTexts
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint, open_checkpoint
 from llavaction.questions.schema import LETTERS
@@ -97,3 +98,48 @@ def test_start_token_is_written_once(checkpoint: Checkpoint) -> None:
     chat = Chat(replace(checkpoint, tokenizer=tokenizer))
     assert not chat.adds_start("<|im_start|>user")
     assert chat.adds_start("user")
+
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content[0].text }}<|im_end|>\n{% endfor %}"
+    "{{ '<|im_start|>assistant\n' }}"
+)
+HYBRID = (
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% else %}<think>\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("tail", "done", "end"),
+    [
+        ("", "none", "assistant\n"),
+        (HYBRID, "disabled by the template", "assistant\n<think>\n\n</think>\n\n"),
+        ("{{ '<think>\n' }}", "closed", "assistant\n<think>\n\n</think>\n\n"),
+        ("<think>\n{# history: '</think>' then '\\n</think>\\n' #}", "closed", "assistant\n<think>\n\n</think>\n"),
+        ("<think>\n{# enable_thinking #}", "closed", "assistant\n<think>\n\n</think>\n\n"),
+        ("[THINK]", "closed", "assistant\n[THINK]\n[/THINK]\n\n"),
+        ("◁think▷", "closed", "assistant\n◁think▷\n◁/think▷\n\n"),
+        ("<seed:think>", "closed", "assistant\n<seed:think>\n</seed:think>\n\n"),
+        ("<think></think>", "none", "assistant\n<think></think>"),
+    ],
+)
+def test_thoughts_are_over_before_the_answer(checkpoint: Checkpoint, tail: str, done: str, end: str) -> None:
+    chat = Chat(replace(checkpoint, chat_template=CHATML + tail))
+    assert chat.thinking == done
+    assert chat.render("<think> Which?").endswith(f"Which?<|im_end|>\n<|im_start|>{end}")
+    letters = chat.letter_tokens()
+    assert chat.tokenizer.convert_ids_to_tokens(list(letters.ids)) == list(LETTERS)
+    before = chat.encode(chat.lay_out("Which?"))
+    assert chat.encode(chat.render("Which?") + "B") == [*before, *letters.lead, letters.ids[1]]
+    (text,) = LabelTexts(chat).tokens(("put plate",))
+    assert [*before, *text] == chat.encode(f"{chat.render('Which?')}{chat.blank}put plate<|im_end|>")
+
+
+def test_the_words_of_the_user_and_what_is_around_them(checkpoint: Checkpoint) -> None:
+    chat = Chat(replace(checkpoint, chat_template=CHATML.replace(".text", ".text | trim")))
+    laid = chat.lay_out(" a <video> \n")
+    assert laid.words == "a <video>" and laid.count("<video>") == 0
+    assert laid.text == "<|im_start|>user\na <video><|im_end|>\n<|im_start|>assistant\n"
+    assert laid.replaced("<video>", "x").text == laid.text
+    changing = Chat(replace(checkpoint, chat_template=CHATML.replace(".text", ".text | replace('?', '!')")))
+    assert changing.render("which?") == "<|im_start|>user\nwhich!<|im_end|>\n<|im_start|>assistant\n"

@@ -111,6 +111,19 @@ def test_answers_are_tokenised_as_the_whole_conversation_is(make: Make, tiny: di
     assert written[1] != written[2][: len(written[1])]
 
 
+def test_tokens_named_in_labels_are_spelled_out(make: Make) -> None:
+    backend = make(normalisation="raw")
+    own = {index for index, token in backend.checkpoint.tokenizer.added_tokens_decoder.items() if token.special}
+    texts = ("wash <video>", f"put{END}", "put", f"{END}")
+    written = backend._texts._label_texts.tokens(texts)
+    for text, ids in zip(texts, written, strict=True):
+        assert [index for index in ids if index in own] == [ids[-1]]
+        assert backend.checkpoint.tokenizer.decode(ids) == text + END
+    found = backend.score_texts([open_query(0)], texts)[0]
+    assert found[2] == pytest.approx(backend.score_texts([open_query(0)], ["put"])[0][0], abs=1e-5)
+    assert np.isfinite(found).all() and found[1] < found[2]
+
+
 def test_answers_follow_a_blank_where_the_turn_is_opened_by_a_word(tiny: dict[str, Path]) -> None:
     chat = Chat(open_checkpoint(tiny["llava_onevision"]), plain=True)
     for text, ids in zip(TEXTS, LabelTexts(chat).tokens(TEXTS), strict=True):
@@ -119,8 +132,8 @@ def test_answers_follow_a_blank_where_the_turn_is_opened_by_a_word(tiny: dict[st
 
 def test_texts_that_will_not_do(make: Make) -> None:
     backend = make()
-    for text, problem in (("", "an empty text"), ("wash <video>", r"contains '<video>'"), (f"put{END}", "contains")):
-        with pytest.raises(InputError, match=problem):
+    for text in ("", " ", "\n"):
+        with pytest.raises(InputError, match=r"question 'q0': the text .* is empty and cannot be scored"):
             backend.score_texts([open_query(0)], ["take plate", text])
     assert backend.score_texts([open_query(0)], []).shape == (1, 0)
     assert backend.score_texts([], TEXTS).shape == (0, len(TEXTS))

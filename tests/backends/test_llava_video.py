@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -104,13 +103,6 @@ def test_without_video_there_is_no_action_token(make: Make) -> None:
     assert backend.checkpoint.token("video_token_id") == "<video>"
     assert not {515, 516, 517} & set(prepared.ids)
     assert backend.checkpoint.tokenizer.convert_ids_to_tokens([515, 516, 517]) == ["<image>", "<video>", "<|action|>"]
-
-
-@pytest.mark.parametrize("token", ["<video>", "<image>", "<|action|>"])
-def test_a_prompt_may_not_contain_tokens_of_the_video(make: Make, token: str) -> None:
-    query = make_query(7, frames=make_frames(0, 2))
-    with pytest.raises(InputError, match=re.escape(f"question 'q7': the prompt contains '{token}'")):
-        make("llava_video").prepare(Query(query.question, f"{query.prompt} {token}", query.frames))
 
 
 def test_no_frames_and_a_prompt_beyond_the_context(make: Make, tmp_path: Path) -> None:

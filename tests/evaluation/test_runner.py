@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from llavaction.actions.segments import Clip
 from llavaction.backends.asking import HOPELESS
-from llavaction.backends.base import Query
+from llavaction.backends.base import Query, QuestionError
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.locks import RunLockedError
 from llavaction.evaluation.predictions import read_predictions
@@ -272,3 +273,52 @@ def test_a_backend_that_loses_answers_is_stopped(tmp_path: Path, benchmark: Benc
 def test_an_unknown_setting_suggests_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'batch_size'"):
         RunConfig.from_mapping({"benchmark": "b", "backend": "chance", "batchsize": 3})
+
+
+@dataclass
+class Picky(FakeBackend):
+    """Refuses the questions in ``refused``, by their name or without a word of which one it is."""
+
+    refused: frozenset[str] = frozenset()
+    named: bool = True
+
+    def _check(self, queries: Sequence[Query]) -> None:
+        for query in queries:
+            name = query.question.question_id
+            if name in self.refused:
+                raise QuestionError("is too long", question_id=name) if self.named else InputError("is too long")
+
+    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+        self._check(queries)
+        return super().score_options(queries)
+
+    def generate(self, queries: Sequence[Query]) -> list[str]:
+        self._check(queries)
+        return super().generate(queries)
+
+
+@pytest.mark.parametrize("decision", ["likelihood", "generation"])
+@pytest.mark.parametrize("named", [True, False])
+def test_bad_questions_fail_alone(benchmark: Benchmark, tmp_path: Path, decision: str, named: bool) -> None:
+    ids = [question.question_id for question in benchmark.questions]
+    bad = frozenset({ids[1], ids[4], ids[5]})
+    config = CONFIG.model_copy(update={"decision": decision})
+    backend = Picky(refused=bad, named=named)
+    found = run(config, benchmark, backend, None, tmp_path / "run").predictions
+    assert [p.question_id for p in found if p.parse_status == "failed"] == sorted(bad, key=ids.index)
+    assert {p.error for p in found if p.question_id in bad} == {"is too long"}
+    if named:  # the others of a batch are asked as if it were not there
+        assert backend.asked[:2] == [[ids[0], ids[2]], [ids[3]]]
+    else:
+        assert backend.asked[:3] == [[ids[0]], [ids[2]], [ids[3]]]
+    metrics = run(config, benchmark, backend, None, tmp_path / "run").metrics
+    assert metrics["counts"]["failed"] == 3 and metrics["counts"]["answered"] == len(ids) - 3
+
+
+def test_all_orders_of_a_bad_question_fail_with_it(benchmark: Benchmark, tmp_path: Path) -> None:
+    ids = [question.question_id for question in benchmark.questions]
+    backend = Picky(refused=frozenset({ids[1]}))
+    config = CONFIG.model_copy(update={"option_orders": 2})
+    found = run(config, benchmark, backend, None, tmp_path / "run").predictions
+    assert [p.question_id for p in found if p.parse_status == "failed"] == [ids[1]]
+    assert backend.asked[0] == [ids[0], ids[0], ids[2], ids[2]]

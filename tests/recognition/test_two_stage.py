@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
-from llavaction.backends.base import Query
+from llavaction.backends.base import Query, QuestionError
 from llavaction.backends.baselines import OracleBackend, SpecialistBackend
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import read_json, read_records
@@ -382,3 +382,20 @@ def test_of_candidates_that_read_alike_the_better_one_is_offered(tmp_path: Path)
     config = RecognitionConfig(annotations="a", split="s", predictions="p", backend="oracle", candidates=3)
     result = recognise(config, [segment], {"s": ranked}, vocabulary, OracleBackend(), None, tmp_path)
     assert result.recognitions[0].candidates == ((1, 0), (2, 0))
+
+
+class Refuses(FirstOption):
+    """Cannot ask about one segment."""
+
+    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+        for query in queries:
+            if query.question.question_id == SEGMENTS[1].segment_id:
+                raise QuestionError("the prompt is too long", question_id=query.question.question_id)
+        return super().score_options(queries)
+
+
+def test_a_segment_that_cannot_be_asked_fails_alone(tmp_path: Path) -> None:
+    result = recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, Refuses(), FakeLibrary(), tmp_path)
+    assert [found.segment_id for found in result.recognitions if found.error] == [SEGMENTS[1].segment_id]
+    assert result.recognitions[1].error == "the prompt is too long"
+    assert result.metrics["counts"]["failed"] == 1 and result.metrics["counts"]["recognised"] == 23

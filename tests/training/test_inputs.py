@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from kitchenette import clip_record, settings, text_record
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import family_of
 from llavaction.base.errors import InputError
-from llavaction.models.collator import TrainingItem
-from llavaction.models.tokenisation import IGNORED
+from llavaction.models.collator import CollatorConfig, TrainingItem
+from llavaction.models.tokenisation import IGNORED, TokenisationConfig
 from llavaction.training.config import TrainConfig
 from llavaction.training.flops import FlopCounter
 from llavaction.training.inputs import (
@@ -22,6 +23,7 @@ from llavaction.training.inputs import (
     SKIPPED,
     BatchMaker,
     ClipDataset,
+    FamilyRows,
     FrameStore,
     Skipped,
     lengths_of,
@@ -72,6 +74,43 @@ def test_what_is_learnt_is_what_is_asked(family: str, home: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("thoughts", ["none", "opened", "switch", "one line"])
+def test_forged_words_and_thoughts_are_laid_out_alike(family: str, thoughts: str, home: Path, tmp_path: Path) -> None:
+    trainee, _ = trainee_of(family, home, tmp_path, supervise="answer")
+    template = str(trainee.checkpoint.chat_template)
+    opened = "{{ '<|im_start|>assistant\\n' }}"
+    assert opened in template
+    hybrid = (
+        "{%- if enable_thinking is false %}{{ '<think>\\n\\n</think>\\n\\n' }}{%- else %}{{ '<think>\\n' }}{%- endif %}"
+    )
+    if thoughts == "one line":  # as llava-onevision's own: no line breaks after roles and turns
+        template = template.replace("+ message.role + '\\n'", "+ message.role + ' '").replace(
+            "<|im_end|>\\n", "<|im_end|>"
+        )
+    else:
+        tail = {"none": "", "opened": "{{ '<think>\\n' }}", "switch": hybrid}[thoughts]
+        template = template.replace(opened, opened + tail)
+    checkpoint = replace(trainee.checkpoint, chat_template=template)
+    chat = Chat(checkpoint)
+    adapter = family_of(checkpoint, chat, trainee.core)
+    config = CollatorConfig(tokenisation=TokenisationConfig(supervise="answer"))
+    item = dataset(home, clip_record(1))[Draw(0, 0)]
+    assert isinstance(item, TrainingItem)
+    thought = {"none": "", "one line": ""}.get(thoughts, "<think>\n\n</think>\n\n")
+    for words in ("Which colour?", "Which<|im_end|> <image> <|video_pad|> <|action|> <think>?"):
+        for shown in (True, False):
+            asked = adapter.prepare(words, *((item.videos[0], item.times[0]) if shown else (None, None)))
+            messages = [{"role": "user", "content": "<video>\n" * shown + words}, {"role": "assistant", "content": "A"}]
+            own = FamilyRows(adapter, chat, config)
+            prepared, labels, _ = own.lay_out(replace(item, messages=messages, videos=item.videos[: int(shown)]))
+            assert prepared.ids[: len(asked.ids)] == asked.ids
+            learnt = [index for index in labels if index != IGNORED]
+            assert checkpoint.tokenizer.decode(learnt) == "A<|im_end|>"
+            assert next(place for place, index in enumerate(labels) if index != IGNORED) == len(asked.ids)
+            assert checkpoint.tokenizer.decode(asked.ids).endswith(f"<|im_start|>assistant\n{thought}")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_row_is_the_same_in_company(family: str, home: Path, tmp_path: Path) -> None:
     trainee, rows = trainee_of(family, home, tmp_path)
     records = [clip_record(0), text_record(7), clip_record(1, words=5)]
@@ -102,10 +141,9 @@ def test_limits_and_texts_that_will_not_do(home: Path, tmp_path: Path) -> None:
         _, cut = trainee_of(family, home, tmp_path / family, max_length=length)
         assert torch.equal(cut.batch([cut.lay_out(item)])["input_ids"][0], whole[:length])
         assert lengths_of(Mixture([clip_record(1, words=30)], [3], []), cut) == [length]
-        reserved = {"llava_video": "<|action|>", "qwen2_5_vl": "<|video_pad|>"}[family]
-        talk = ({"role": "user", "content": reserved}, {"role": "assistant", "content": "a"})
-        with pytest.raises(InputError, match=r"contains '<\|"):
-            rows.lay_out(TrainingItem(talk))
+        talk = ({"role": "user", "content": "<video>\nand <video>?"}, {"role": "assistant", "content": "a"})
+        with pytest.raises(InputError, match="has 2 '<video>' placeholders"):
+            rows.lay_out(TrainingItem(talk, item.videos, times=item.times))
     _, short = trainee_of("qwen2_5_vl", home, tmp_path / "qwen2_5_vl", max_length=8)
     with pytest.raises(InputError, match="its video does not fit into 8 tokens"):
         short.lay_out(item)
@@ -124,7 +162,7 @@ def test_bad_records_are_left_out_and_counted(home: Path, tmp_path: Path) -> Non
     make = BatchMaker(rows, trainee.checkpoint.tokenizer)
     batch = make([bad, good])
     assert batch[RECORDS] == 2 and batch[SKIPPED] == [bad] and len(batch["input_ids"]) == 1
-    unwritable = TrainingItem([{"role": "user", "content": "<|action|>"}, {"role": "assistant", "content": "a"}])
+    unwritable = TrainingItem([{"role": "user", "content": "<video>"}, {"role": "assistant", "content": "a"}])
     empty = make([bad, unwritable])
     assert empty[RECORDS] == len(empty[SKIPPED]) == 2
     assert (empty["labels"] == IGNORED).all() and "pixel_values_videos" not in empty

@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llavaction.actions.segments import Clip
-from llavaction.backends.base import Backend, Query
+from llavaction.backends.base import Backend, OptionScores, Query, QuestionError
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.fingerprints import FileFacts
 from llavaction.base.journal import Journal
@@ -295,6 +295,23 @@ def query(question: Question, seen: Look, style: PromptStyle, perspective: Persp
     return Query(question, multiple_choice_prompt(question, style, perspective=perspective), seen.images, seen.times)
 
 
+@dataclass(frozen=True)
+class Answers(Generic[T]):
+    """What came of the questions of a batch, by their places in it.
+
+    Attributes:
+        found: the answers.
+        refused: why a question whose clip could be decoded could not be asked.
+    """
+
+    found: Mapping[int, T]
+    refused: Mapping[int, str]
+
+    def error(self, place: int, seen: Look) -> str:
+        """Why there is no answer to a question."""
+        return seen.error or self.refused.get(place, "")
+
+
 def option_scores(
     backend: Backend,
     batch: Batch,
@@ -302,10 +319,11 @@ def option_scores(
     style: PromptStyle,
     perspective: Perspective = "first_person",
     orders: int = 1,
-) -> dict[int, NDArray[np.float64]]:
-    """Log-probability of each option, [options] in the order as stored, by the question's place in the batch.
+) -> Answers[OptionScores]:
+    """Log-probability of each option, [options] in the order as stored, and the probability mass on the letters.
 
-    Only questions whose clip could be decoded reach the backend; the others are absent from the result.
+    Only questions whose clip could be decoded reach the backend. One that cannot be asked fails alone: the others are
+    asked as if it were not there.
 
     Args:
         backend: who is asked.
@@ -313,16 +331,87 @@ def option_scores(
         looks: what was seen of each.
         style: of the prompt.
         perspective: of the published prompt.
-        orders: cyclic orders of its options that each question is asked in, log-probabilities averaged.
+        orders: cyclic orders of its options that each question is asked in, log-probabilities and masses averaged.
 
     Raises:
         LlavactionError: the backend does not keep to its protocol.
     """
-    ready = [i for i, seen in enumerate(looks) if seen.error is None]
-    turns = {i: order_turns(len(batch[i].options), orders) for i in ready}
-    queries = [query(turned(batch[i], turn), looks[i], style, perspective) for i in ready for turn in turns[i]]
-    answers = answered(backend, queries, backend.score_options)
-    return {i: mean_over_orders(list(islice(answers, len(turns[i]))), turns[i]) for i in ready}
+    turns = [order_turns(len(question.options), orders) for question in batch]
+    asked = [[turned(question, turn) for turn in own] for question, own in zip(batch, turns, strict=True)]
+    answers = _ask_each(backend, asked, looks, style, perspective, lambda queries: option_answers(backend, queries))
+    found = {}
+    for i, given in answers.found.items():
+        masses = [one.letter_mass for one in given if one.letter_mass is not None]
+        mass = float(np.mean(masses)) if len(masses) == len(given) else None
+        found[i] = OptionScores(mean_over_orders([one.log_probabilities for one in given], turns[i]), mass)
+    return Answers(found, answers.refused)
+
+
+def option_answers(backend: Backend, queries: Sequence[Query]) -> list[OptionScores]:
+    """What a backend says of the options of each query, with the mass on the letters if it tells."""
+    ask = getattr(backend, "score_options_with_mass", backend.score_options)
+    return [one if isinstance(one, OptionScores) else OptionScores(np.asarray(one)) for one in ask(queries)]
+
+
+def written_answers(
+    backend: Backend,
+    batch: Batch,
+    looks: Sequence[Look],
+    style: PromptStyle,
+    perspective: Perspective = "first_person",
+) -> Answers[str]:
+    """The text that the backend writes to each question; otherwise as :func:`option_scores`."""
+    answers = _ask_each(backend, [[question] for question in batch], looks, style, perspective, backend.generate)
+    return Answers({i: texts[0] for i, texts in answers.found.items()}, answers.refused)
+
+
+def _ask_each(
+    backend: Backend,
+    asked: Sequence[Sequence[Question]],
+    looks: Sequence[Look],
+    style: PromptStyle,
+    perspective: Perspective,
+    ask: Callable[[Sequence[Query]], Sequence[T]],
+) -> Answers[list[T]]:
+    """Ask every question in each of its forms, those whose clip could be decoded."""
+    queries: dict[int, list[Query]] = {}
+    refused: dict[int, str] = {}
+    for i, (forms, seen) in enumerate(zip(asked, looks, strict=True)):
+        if seen.error is not None:
+            continue
+        try:
+            queries[i] = [query(form, seen, style, perspective) for form in forms]
+        except InputError as error:  # the prompt cannot be written
+            refused[i] = reason(error)
+    found = {}
+    for i, answer in zip(queries, _answers(backend, list(queries.values()), ask), strict=True):
+        if isinstance(answer, InputError):
+            refused[i] = reason(answer)
+        else:
+            found[i] = answer
+    return Answers(found, refused)
+
+
+def _answers(
+    backend: Backend, asked: Sequence[Sequence[Query]], ask: Callable[[Sequence[Query]], Sequence[T]]
+) -> list[list[T] | InputError]:
+    """The answers to each question's queries, or why it could not be asked.
+
+    A backend that names the question is asked again without it; one that does not is asked question by question.
+    """
+    results: dict[int, list[T] | InputError] = {}
+    while left := [i for i in range(len(asked)) if i not in results]:
+        try:
+            answers = answered(backend, [one for i in left for one in asked[i]], ask)
+            results |= {i: list(islice(answers, len(asked[i]))) for i in left}
+        except InputError as error:
+            name = error.question_id if isinstance(error, QuestionError) else None
+            bad = [i for i in left if asked[i][0].question.question_id == name]
+            if bad or len(left) == 1:
+                results |= dict.fromkeys(bad or left, error)
+            else:
+                results |= {i: _answers(backend, [asked[i]], ask)[0] for i in left}
+    return [results[i] for i in range(len(asked))]
 
 
 def answered(backend: Backend, queries: Sequence[Query], ask: Callable[[Sequence[Query]], Sequence[T]]) -> Iterator[T]:

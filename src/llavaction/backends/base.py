@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -11,6 +12,47 @@ from numpy.typing import NDArray
 
 from llavaction.base.errors import InputError
 from llavaction.questions.schema import OpenQuestion, Question
+
+
+class QuestionError(InputError):
+    """One question that cannot be asked; the others of the call can be.
+
+    Args:
+        problem, file, line, hint: as for :class:`InputError`.
+        question_id: the question.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        question_id: str = "",
+        file: str | Path | None = None,
+        line: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(problem, file=file, line=line, hint=hint)
+        self.question_id = question_id
+
+    @classmethod
+    def about(cls, question_id: str, error: InputError) -> QuestionError:
+        """An error as that of a question, which it then names."""
+        problem = f"question '{question_id}': {error.problem}"
+        return cls(problem, question_id=question_id, file=error.file, line=error.line, hint=error.hint)
+
+
+@dataclass(frozen=True)
+class OptionScores:
+    """What a backend says of one question's options.
+
+    Attributes:
+        log_probabilities: of each option, [number of options]; larger is better.
+        letter_mass: the probability, among all tokens, that the answer begins with one of the question's option letters
+            at all; None where it is not known. Small values tell that the answer does not begin where it is read.
+    """
+
+    log_probabilities: NDArray[np.float64]
+    letter_mass: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +87,11 @@ class Query:
 @runtime_checkable
 class Backend(Protocol):
     """A way of asking a model.
+
+    A question that cannot be asked is said by a :class:`QuestionError`: it fails, and the rest of the call is asked
+    again without it. A backend may have two more methods: ``score_options_with_mass``, as ``score_options`` but with
+    :class:`OptionScores`, and ``check_frames(count)``, which raises an InputError where so many frames a clip can never
+    be looked at; it is called before anything is decoded.
 
     Attributes:
         name: what the result is filed under.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
 
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
+from llavaction.models.user_text import Part, TextEncoder
 from llavaction.questions.schema import LETTERS
 
 PLAIN_TEMPLATE = (
@@ -19,6 +22,18 @@ PLAIN_TEMPLATE = (
 """For checkpoints without a chat template of their own, on request."""
 
 _PROBE = "what is asked"
+_WORDS = "\ue000the words of the user\ue001"
+"""Stands for the user's text while a template writes around it."""
+_SWITCH = "enable_thinking"
+_OPENED = re.compile(
+    r"(?P<left><\|?|\[|◁)(?P<name>(?:\w+:)?(?:think|thinking|thought|reason|reasoning))(?P<right>\|?>|\]|▷)",
+    re.IGNORECASE,
+)
+"""The mark by which a template opens a thought: <think>, [THINK], ◁think▷ and their kind."""
+
+Thinking = Literal["none", "disabled by the template", "closed"]
+"""What is done so that an answer begins where it is read: nothing is needed; the template's own switch is turned off;
+the thought that the template opens is closed."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +49,52 @@ class LetterTokens:
     ids: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Rendered:
+    """A prompt in the chat format, the user's words kept apart from what the template writes.
+
+    Attributes:
+        pieces: what stands before, between and after the places of the user's words.
+        words: of the user.
+    """
+
+    pieces: tuple[str, ...]
+    words: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole prompt."""
+        return self.words.join(self.pieces)
+
+    @property
+    def parts(self) -> list[Part]:
+        """The whole prompt in parts."""
+        found = [Part(self.pieces[0])]
+        for piece in self.pieces[1:]:
+            found += [Part(self.words, of_user=True), Part(piece)]
+        return found
+
+    def count(self, mark: str) -> int:
+        """How often the template has written ``mark``."""
+        return sum(piece.count(mark) for piece in self.pieces)
+
+    def replaced(self, mark: str, text: str) -> Rendered:
+        """The same with ``text`` wherever the template has written ``mark``."""
+        return replace(self, pieces=tuple(piece.replace(mark, text) for piece in self.pieces))
+
+
 class Chat:
     """Puts user texts into the checkpoint's chat format, the assistant's turn opened.
+
+    A template that knows ``enable_thinking`` is told not to; where the opened turn still begins with a thought, the
+    thought is closed. An answer, letter, label or written text, thus begins where it is read.
 
     Args:
         checkpoint: whose tokenizer and template are used.
         plain: use ``PLAIN_TEMPLATE`` instead of the checkpoint's template.
+
+    Attributes:
+        thinking: what was done about thoughts, see :data:`Thinking`.
 
     Raises:
         InputError: the checkpoint has no template and ``plain`` was not asked for.
@@ -56,46 +111,96 @@ class Chat:
                 hint="if it was not trained to chat, ask for chat='plain': USER: ... ASSISTANT:",
             )
         self._template = template
+        self._switches = {_SWITCH: False} if _SWITCH in template else {}
+        self.thinking: Thinking = "disabled by the template" if self._switches else "none"
+        self._closing = ""
         try:
             probe = self._apply([{"type": "text", "text": _PROBE}])
         except InputError:
             probe = ""
         self._takes_parts = _PROBE in probe and "'text'" not in probe  # else it is a template for plain text
+        try:
+            opening = self.opening
+        except InputError:  # said when a question is asked
+            opening = ""
+        if closing := closing_of(opening, template):
+            self._closing, self.thinking = closing, "closed"
+
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        """What makes tokens of texts."""
+        return TextEncoder(self.tokenizer)
+
+    @property
+    def opening(self) -> str:
+        """What stands between the user's words and the answer."""
+        return self.render(_PROBE).rpartition(_PROBE)[2]
+
+    @property
+    def blank(self) -> str:
+        """What an answer follows: nothing after a line break, a blank or a special token, else a blank."""
+        opening = self.opening
+        marks = (*self.tokenizer.all_special_tokens, *self.encoder.control)
+        return "" if opening[-1:].isspace() or any(map(opening.endswith, marks)) else " "
 
     def render(self, prompt: str, visuals: tuple[str, ...] = ()) -> str:
-        """The text the model continues. A template that knows no visuals leaves them out.
+        """The text the model continues; see :meth:`lay_out`."""
+        return self.lay_out(prompt, visuals).text
+
+    def lay_out(self, prompt: str, visuals: tuple[str, ...] = (), *, before: str = "") -> Rendered:
+        """What the model continues. A template that knows no visuals leaves them out.
 
         Args:
-            prompt: the user's text.
+            prompt: the user's text; what it says is text, even where it reads like a token of the model.
             visuals: what comes before it, each "video" or "image".
+            before: comes right before the user's text and is not the user's, such as a placeholder.
 
         Raises:
             InputError: the template stops on these messages.
         """
-        parts = [*({"type": kind} for kind in visuals), {"type": "text", "text": prompt}]
-        return self._apply(parts if self._takes_parts else prompt)
+
+        def rendered(text: str) -> str:
+            parts = [*({"type": kind} for kind in visuals), {"type": "text", "text": before + text}]
+            return self._apply(parts if self._takes_parts else before + text)
+
+        words = prompt.strip()  # a template may trim
+        direct = rendered(prompt)
+        pieces = tuple(rendered(prompt.replace(words, _WORDS, 1)).split(_WORDS)) if words else (direct,)
+        if words.join(pieces) != direct and not self.encoder.names_token(prompt):
+            return Rendered((direct,))  # a template that changes what is said
+        return Rendered(pieces, words)
 
     def _apply(self, content: Any) -> str:
         try:
-            return str(
+            text = str(
                 self.tokenizer.apply_chat_template(
                     [{"role": "user", "content": content}],
                     chat_template=self._template,
                     add_generation_prompt=True,
                     tokenize=False,
+                    **self._switches,
                 )
             )
         except Exception as error:
             raise InputError(f"its chat template fails: {error}", file=self._folder) from error
+        return text + self._closing
 
     def adds_start(self, text: str) -> bool:
         """Whether the tokenizer has to add its special tokens: not where the template has written the start token."""
         start = self.tokenizer.bos_token
         return start is None or not text.startswith(start)
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of a rendered text; the start token is added where the template leaves it out."""
-        return list(self.tokenizer(text, add_special_tokens=self.adds_start(text))["input_ids"])
+    def encode(self, prompt: str | Rendered) -> list[int]:
+        """Token ids of a prompt; the start token is added where the template leaves it out.
+
+        Args:
+            prompt: as laid out, or a text that is no user's.
+
+        Raises:
+            InputError: the user's words name a token of the model, and its tokenizer cannot spell it out.
+        """
+        laid = Rendered((prompt,)) if isinstance(prompt, str) else prompt
+        return self.encoder.ids(laid.parts, start=self.adds_start(laid.pieces[0]))
 
     def letter_tokens(self) -> LetterTokens:
         """The tokens by which an answer that begins with an option letter begins.
@@ -107,10 +212,9 @@ class Chat:
         Raises:
             InputError: the tokenizer does not tell the letters apart by one token.
         """
-        opening = self.render(_PROBE).rpartition(_PROBE)[2]
-        fresh = opening[-1:].isspace() or any(opening.endswith(token) for token in self.tokenizer.all_special_tokens)
+        opening = self.opening
         before = self._ids(opening)
-        for blank in ("",) if fresh else (" ", ""):
+        for blank in dict.fromkeys((self.blank, "")):
             written = []
             for letter in LETTERS:
                 ids = self._ids(opening + blank + letter)
@@ -136,3 +240,25 @@ def _shared_start(sequences: list[list[int]]) -> list[int]:
             break
         start.append(items[0])
     return start
+
+
+def closing_of(opening: str, template: str) -> str:
+    """What closes the thought that an opened turn ends in, in the template's own form; empty where none is open.
+
+    Args:
+        opening: what stands between the user's words and the answer.
+        template: the Jinja text, which may say how a thought is closed.
+    """
+    opened = list(_OPENED.finditer(opening))
+    if not opened:
+        return ""
+    left, name, right = opened[-1].group("left", "name", "right")
+    mark = f"{left}/{name}{right}"
+    if mark in opening[opened[-1].end() :]:
+        return ""
+    breaks = r"((?:\\n|\n)*)"
+    forms = re.findall(breaks + re.escape(mark) + breaks, template)
+    before, after = max(forms, key=lambda form: len(form[0] + form[1]), default=("\n", "\n\n"))
+    if not after:
+        before, after = "\n", "\n\n"
+    return f"{before}{mark}{after}".replace("\\n", "\n")

@@ -122,7 +122,7 @@ class VideoFamily(Family):
     placeholder: str
     """The placeholder as the template writes it."""
     visual_tokens: tuple[str, ...]
-    """Special tokens a user's text may not contain, the one repeated per visual feature first."""
+    """Special tokens of pictures, the one repeated per visual feature first; in a user's text they are text."""
 
     @abstractmethod
     def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64]) -> Seen:
@@ -144,24 +144,18 @@ class VideoFamily(Family):
 
     def prepare(self, prompt: str, frames: NDArray[np.uint8] | None, times: NDArray[np.float64] | None) -> Prepared:
         """See :meth:`Family.prepare`."""
-        for token in (*self.visual_tokens, *self.action_tokens):
-            if token in prompt:
-                raise InputError(
-                    f"the prompt contains '{token}', which this model reads as a picture",
-                    hint="leave it out: the backend puts the video before the prompt itself",
-                )
         if frames is None or times is None:
-            return Prepared(tuple(self.chat.encode(self.chat.render(prompt))))
-        text = self.chat.render(prompt, ("video",))
-        if self.placeholder not in text:  # a template that passes over videos
-            text = self.chat.render(f"{self.placeholder}\n{prompt}")
-        if text.count(self.placeholder) != 1:
+            return Prepared(tuple(self.chat.encode(self.chat.lay_out(prompt))))
+        laid = self.chat.lay_out(prompt, ("video",))
+        if not laid.count(self.placeholder):  # a template that passes over videos
+            laid = self.chat.lay_out(prompt, before=f"{self.placeholder}\n")
+        if laid.count(self.placeholder) != 1:
             raise InputError(
-                f"its chat template writes '{self.placeholder}' {text.count(self.placeholder)} times for one video",
+                f"its chat template writes '{self.placeholder}' {laid.count(self.placeholder)} times for one video",
                 file=self.checkpoint.folder,
             )
         seen = self._seen(frames, times)
-        ids = self.chat.encode(text.replace(self.placeholder, seen.text + "".join(self.action_tokens)))
+        ids = self.chat.encode(laid.replaced(self.placeholder, seen.text + "".join(self.action_tokens)))
         placed = ids.count(self.chat.tokenizer.convert_tokens_to_ids(self.visual_tokens[0]))
         if placed != seen.visual:
             raise InputError(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from transformers import GenerationConfig
 
-from llavaction.backends.base import Query
+from llavaction.backends.base import OptionScores, Query, QuestionError
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Prepared, family_of
 from llavaction.backends.label_texts import RULES, LabelTexts, Normalisation, TextScorer
@@ -161,6 +161,7 @@ class HuggingFaceBackend:
             "torch": str(torch.__version__),
             "transformers": transformers.__version__,
             **self.config.model_dump(mode="json", exclude={"path", "device", "dtype"}),
+            "thinking": self.chat.thinking,
             "frames": self.needs_frames,
         }
 
@@ -179,14 +180,25 @@ class HuggingFaceBackend:
         """See :class:`llavaction.backends.base.Backend`.
 
         Raises:
-            InputError: a prompt does not fit the model's context, or frames are missing or malformed.
+            QuestionError: a prompt does not fit the model's context, frames are missing or malformed, or there are more
+                options than letters.
+        """
+        return [found.log_probabilities for found in self.score_options_with_mass(queries)]
+
+    def score_options_with_mass(self, queries: Sequence[Query]) -> list[OptionScores]:
+        """As :meth:`score_options`, with the probability mass on the letters where letters are compared.
+
+        Raises:
+            QuestionError: as :meth:`score_options`.
         """
         if self.config.rule == "texts":
             texts = [tuple(option.text for option in query.question.options) for query in queries]
-            return [_over_options(values) for values in self._score_texts(queries, texts)]
+            return [OptionScores(_over_options(values)) for values in self._score_texts(queries, texts)]
+        for query in queries:
+            self._check_letters(query)
         prepared = [self.prepare(query).followed_by(self._letters.lead) for query in queries]
         letters = [self._letters.ids[: len(query.question.options)] for query in queries]
-        scores: list[NDArray[np.float64]] = [np.empty(0)] * len(queries)
+        scores: dict[int, OptionScores] = {}
         alone = []
         for unit in self._units(queries, prepared):
             if len(unit) == 1:
@@ -195,13 +207,15 @@ class HuggingFaceBackend:
             endings = [[(letter,) for letter in letters[index]] for index in unit]
             found = self._behind.score([prepared[index] for index in unit], endings)
             for index, values in zip(unit, found, strict=True):
-                scores[index] = _over_options(values)
+                scores[index] = OptionScores(_over_options(values), float(np.exp(np.logaddexp.reduce(values))))
         for members in self._passes(prepared, alone):
             logits = self._forward([prepared[index] for index in members]).logits[:, -1].to("cpu", torch.float64)
             for row, index in zip(logits, members, strict=True):
                 # the softmax over the vocabulary cancels in the normalisation over the options
-                scores[index] = row[list(letters[index])].log_softmax(-1).numpy()
-        return scores
+                own = row[list(letters[index])]
+                mass = float((own.logsumexp(-1) - row.logsumexp(-1)).exp())
+                scores[index] = OptionScores(own.log_softmax(-1).numpy(), mass)
+        return [scores[index] for index in range(len(queries))]
 
     def score_texts(self, queries: Sequence[Query], texts: Sequence[str]) -> NDArray[np.float64]:
         """How likely the model is to answer each query with each text, a whole label set if need be.
@@ -216,7 +230,7 @@ class HuggingFaceBackend:
             float64 [queries, texts]: log-likelihoods in nats, normalised as ``normalisation`` says.
 
         Raises:
-            InputError: as :meth:`score_options`; or a text is empty, contains a special token, or does not fit.
+            QuestionError: as :meth:`score_options`; or a text is empty, or does not fit.
         """
         rows = self._score_texts(queries, [tuple(texts)] * len(queries))
         return np.stack(rows) if rows else np.empty((0, len(texts)))
@@ -289,13 +303,14 @@ class HuggingFaceBackend:
         try:
             prepared = self.family.prepare(query.prompt, frames, times)
         except InputError as error:
-            raise InputError(f"question '{name}': {error.problem}", file=error.file, hint=error.hint) from error
+            raise QuestionError.about(name, error) from error
         context, length = self.checkpoint.context, len(prepared.ids) + room
         if context is not None and length > context:
             answer = f" and {room} for the answer" if room else ""
-            raise InputError(
+            raise QuestionError(
                 f"question '{name}': the prompt takes {len(prepared.ids)} tokens ({prepared.visual} of them visual)"
                 f"{answer}, the model's context holds {context}",
+                question_id=name,
                 hint="take fewer frames or fewer options",
             )
         return prepared
@@ -305,22 +320,31 @@ class HuggingFaceBackend:
             return None, None
         name, frames = query.question.question_id, query.frames
         if frames is None or len(frames) == 0:
-            raise InputError(
+            raise QuestionError(
                 f"question '{name}': no frames, but this backend looks at {self.needs_frames}",
+                question_id=name,
                 hint="frames=0 asks without video",
             )
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
-            raise InputError(
+            raise QuestionError(
                 f"question '{name}': frames are {frames.dtype} {list(frames.shape)}, "
-                "expected uint8 [frames, height, width, 3]"
+                "expected uint8 [frames, height, width, 3]",
+                question_id=name,
             )
         times = query.times
         if times is None:
             spacing = query.question.clip.duration / len(frames)
             times = np.asarray((np.arange(len(frames)) + 0.5) * spacing, dtype=np.float64)
         if len(times) != len(frames):
-            raise InputError(f"question '{name}': {len(frames)} frames but {len(times)} times")
+            problem = f"question '{name}': {len(frames)} frames but {len(times)} times"
+            raise QuestionError(problem, question_id=name)
         return frames, times
+
+    def _check_letters(self, query: Query) -> None:
+        name, options = query.question.question_id, len(query.question.options)
+        if options > len(self._letters.ids):
+            problem = f"question '{name}' has {options} options, but there are {len(self._letters.ids)} letters"
+            raise QuestionError(problem, question_id=name, hint="rule=texts compares any number of options")
 
     def _units(self, queries: Sequence[Query], prepared: list[Prepared]) -> list[list[int]]:
         """Which questions are read behind one prefix, by index; they then hold one copy of the visual inputs."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoProcessor
 
-from llavaction.backends.chat import Chat
+from llavaction.backends.chat import Chat, Rendered
 from llavaction.backends.families import Family, Prepared
+from llavaction.backends.token_tree import shared_length
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
 
 _OF_THE_TEXT = ("input_ids", "attention_mask")
+_PLAIN = "what is asked"
 
 
 class ImagesFamily(Family):
@@ -35,18 +39,14 @@ class ImagesFamily(Family):
 
     def prepare(self, prompt: str, frames: NDArray[np.uint8] | None, times: NDArray[np.float64] | None) -> Prepared:
         """See :meth:`Family.prepare`; the times are not used."""
-        if self._token and self._token in prompt:
-            raise InputError(
-                f"the prompt contains '{self._token}', which this model reads as a picture",
-                hint="leave it out: the backend puts the frames before the prompt itself",
-            )
         self._asked += 1
         alone = ("alone", self._asked)
         if frames is None:
-            return Prepared(tuple(self.chat.encode(self.chat.render(prompt))), group=alone)
-        text = self.chat.render(prompt, ("image",) * len(frames))
-        if self._token and self._token not in text:  # a template that passes over images
-            text = self.chat.render(self._token * len(frames) + "\n" + prompt)
+            return Prepared(tuple(self.chat.encode(self.chat.lay_out(prompt))), group=alone)
+        laid = self._laid_out(prompt, len(frames))
+        spelled = self.chat.encoder.names_token(prompt) or bool(self._token and self._token in prompt)
+        shown = self._laid_out(_PLAIN, len(frames)) if spelled else laid  # the processor would read tokens in words
+        text = shown.text
         pictures = [Image.fromarray(frame) for frame in frames]
         try:
             inputs = self._processor(
@@ -59,9 +59,43 @@ class ImagesFamily(Family):
                 hint="the chat template must write one image token per image",
             ) from error
         ids = tuple(inputs["input_ids"][0].tolist())
+        if spelled:
+            return self._with_words(inputs, shown, laid, alone)
         image = getattr(self.checkpoint.config, "image_token_id", None)
         tensors = {name: value for name, value in inputs.items() if name not in _OF_THE_TEXT}
         return Prepared(ids, tensors, ids.count(image), alone)
+
+    def _with_words(self, inputs: Any, shown: Rendered, laid: Rendered, group: Any) -> Prepared:
+        """What the processor made of ``shown``, its words exchanged for those of ``laid``, tokens in them spelled out.
+
+        Raises:
+            InputError: the processor writes more than pictures into the text.
+        """
+        ids = inputs["input_ids"][0].tolist()
+        plain, wanted = self.chat.encode(shown), self.chat.encode(laid)
+        same = shared_length(plain, wanted)
+        if same + shared_length(ids[::-1], plain[::-1]) < len(plain):
+            raise InputError(
+                "a text names a special token of the model, which its processor cannot write as plain text",
+                file=self.checkpoint.folder,
+                hint="leave the token out of questions, options and labels",
+            )
+        kept = len(ids) - len(plain) + same
+        row = (*ids[:kept], *wanted[same:])
+        tensors = {
+            name: torch.nn.functional.pad(value[:, :kept], (0, len(row) - kept))  # 0 is text
+            if tuple(value.shape) == (1, len(ids))
+            else value
+            for name, value in inputs.items()
+            if name not in _OF_THE_TEXT
+        }
+        return Prepared(row, tensors, row.count(getattr(self.checkpoint.config, "image_token_id", None)), group)
+
+    def _laid_out(self, prompt: str, frames: int) -> Rendered:
+        laid = self.chat.lay_out(prompt, ("image",) * frames)
+        if self._token and not laid.count(self._token):  # a template that passes over images
+            laid = self.chat.lay_out(prompt, before=self._token * frames + "\n")
+        return laid
 
     def collate(self, items: list[Prepared]) -> dict[str, torch.Tensor]:  # type: ignore[override]
         """The inputs of the one question."""

@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from llavaction.backends.base import Query
+from llavaction.backends.base import Query, QuestionError
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Prepared
 from llavaction.backends.prefix import PrefixScorer
 from llavaction.base.errors import InputError
+from llavaction.models.user_text import Part
 
 Normalisation = Literal["raw", "length", "prior"]
 """``raw``: log-likelihood; ``length``: divided by the tokens, the closing one counted; ``prior``: minus the same text's
@@ -26,7 +27,6 @@ RULES: dict[str, str] = {
 }
 """Each normalisation as predictions name it."""
 
-_PROBE = "what is asked"
 _PRIORS = 64
 """Label sets whose log-likelihoods without video are kept, the latest ones."""
 
@@ -45,9 +45,9 @@ class LabelTexts:
     """
 
     def __init__(self, chat: Chat, stop: int | Sequence[int] | None = None) -> None:
-        self._tokenizer = chat.tokenizer
+        self._encoder = chat.encoder
         stops = [stop] if isinstance(stop, int) else list(stop or ())
-        own = self._tokenizer.eos_token_id
+        own = chat.tokenizer.eos_token_id
         end = own if own is not None else next(iter(stops), None)
         if end is None:
             raise InputError(
@@ -55,33 +55,25 @@ class LabelTexts:
                 hint="set eos_token in tokenizer_config.json; or ask for rule=letters",
             )
         self._end = int(end)
-        self._special = frozenset(self._tokenizer.all_special_ids)
-        opening = chat.render(_PROBE).rpartition(_PROBE)[2]
-        fresh = opening[-1:].isspace() or any(opening.endswith(token) for token in self._tokenizer.all_special_tokens)
-        self._opening, self._blank = opening, "" if fresh else " "
+        self._opening, self._blank = chat.opening, chat.blank
         self.tokens = lru_cache(maxsize=4)(self._tokens)  # a label set is asked about every clip
 
     def _tokens(self, texts: tuple[str, ...]) -> list[tuple[int, ...]]:
-        """Token ids of each text behind the opened turn, the closing token last.
+        """Token ids of each text behind the opened turn, the closing token last; special tokens in it are spelled out.
 
         Raises:
-            InputError: a text is empty or contains a special token.
+            InputError: a text is empty.
         """
-        before = self._ids([self._opening])[0]
+        before = self._encoder.ids([Part(self._opening)])
         written = []
-        for text, joined in zip(texts, self._ids([self._opening + self._blank + text for text in texts]), strict=True):
+        rows = self._encoder.many([[Part(self._opening + self._blank), Part(text, of_user=True)] for text in texts])
+        for text, joined in zip(texts, rows, strict=True):
             apart = joined[: len(before)] == before  # else the text has merged with what precedes it
-            ids = joined[len(before) :] if apart else self._ids([text])[0]
-            if not ids:
-                raise InputError("an empty text cannot be scored", hint="give every label a text")
-            if found := self._special.intersection(ids):
-                token = self._tokenizer.convert_ids_to_tokens(min(found))
-                raise InputError(f"the text {text!r} contains '{token}', which has a meaning of its own for this model")
+            ids = joined[len(before) :] if apart else self._encoder.ids([Part(text, of_user=True)])
+            if not text.strip() or not ids:
+                raise InputError(f"the text {text!r} is empty and cannot be scored", hint="give every label a text")
             written.append((*ids, self._end))
         return written
-
-    def _ids(self, texts: list[str]) -> list[list[int]]:
-        return [list(ids) for ids in self._tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []
 
 
 class TextScorer:
@@ -123,9 +115,9 @@ class TextScorer:
             units: which queries begin with the same video and are read behind one prefix, by index.
 
         Raises:
-            InputError: a text is empty, contains a special token, or does not fit behind its prompt.
+            QuestionError: a text is empty, or does not fit behind its prompt.
         """
-        answers = [self._label_texts.tokens(own) for own in texts]
+        answers = [self._tokens(query, own) for query, own in zip(queries, texts, strict=True)]
         for query, prompt, own, tokens in zip(queries, prepared, texts, answers, strict=True):
             self._check_room(query, prompt, own, tokens)
         scores: list[NDArray[np.float64]] = [np.empty(0)] * len(queries)
@@ -134,6 +126,12 @@ class TextScorer:
             for index, raw in zip(unit, found, strict=True):
                 scores[index] = self._normalised(raw, queries[index].prompt, texts[index], answers[index])
         return scores
+
+    def _tokens(self, query: Query, texts: tuple[str, ...]) -> list[tuple[int, ...]]:
+        try:
+            return self._label_texts.tokens(texts)
+        except InputError as error:
+            raise QuestionError.about(query.question.question_id, error) from error
 
     def _normalised(
         self, raw: NDArray[np.float64], prompt: str, texts: tuple[str, ...], answers: Sequence[tuple[int, ...]]
@@ -159,8 +157,9 @@ class TextScorer:
         longest = max(map(len, answers), default=0)
         if self._context is not None and len(prompt.ids) + longest > self._context:
             text = texts[next(index for index, tokens in enumerate(answers) if len(tokens) == longest)]
-            raise InputError(
+            raise QuestionError(
                 f"question '{query.question.question_id}': the text {text!r:.60} takes {longest} tokens and the prompt "
                 f"{len(prompt.ids)} ({prompt.visual} of them visual), the model's context holds {self._context}",
+                question_id=query.question.question_id,
                 hint="take fewer frames or shorter texts",
             )

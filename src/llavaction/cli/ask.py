@@ -9,7 +9,9 @@ import click
 import numpy as np
 
 from llavaction.actions.segments import Clip
+from llavaction.backends.asking import option_answers
 from llavaction.backends.base import Query
+from llavaction.backends.letter_mass import LITTLE
 from llavaction.backends.registry import make_backend
 from llavaction.base.errors import InputError
 from llavaction.base.text import same_when_read
@@ -84,7 +86,8 @@ def ask(
         said = {"question": question, "clip": clip.model_dump(), "answer": answer}
         emit(said | lacking, answer or "(nothing)", json_out)
         return
-    scores = backend.score_options([query])[0]
+    found = option_answers(backend, [query])[0]
+    scores = found.log_probabilities
     shares = np.exp(scores - np.logaddexp.reduce(scores))
     order = np.argsort(-shares, kind="stable")
     rows = [[f"{LETTERS[i]}. {texts[i]}", f"{shares[i]:.1%}"] for i in order]
@@ -93,9 +96,14 @@ def ask(
         "clip": clip.model_dump(),
         "answer": texts[order[0]],
         "decision_rule": backend.decision_rule,
+        "letter_mass": found.letter_mass,
         "options": [{"text": texts[i], "probability": float(shares[i])} for i in range(len(texts))],
     }
-    emit(result | lacking, table(rows, ["option", "probability"]), json_out)
+    text = table(rows, ["option", "probability"])
+    if found.letter_mass is not None:
+        text += f"\nprobability on the letters: {found.letter_mass:.1%}"
+        text += "\nthe model would hardly answer by a letter" if found.letter_mass < LITTLE else ""
+    emit(result | lacking, text, json_out)
 
 
 def answers(options: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 import click
@@ -67,3 +67,11 @@ def asking_options(command: Any) -> Any:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def warn_of_letter_mass(metrics: Mapping[str, Any]) -> None:
+    """Say on standard error where the model would hardly answer by a letter."""
+    from llavaction.backends.letter_mass import letter_mass_warning
+
+    if (warning := letter_mass_warning(metrics["letter_mass"])) is not None:
+        click.echo(warning, err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llavaction.base.errors import InputError
-from llavaction.cli.asking import asking_options, end_by_failures
+from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
 from llavaction.cli.options import FOLDER, as_json, emit, mapping
 from llavaction.video.rates import Rates
 
@@ -73,6 +73,7 @@ def evaluate(
     library = VideoLibrary(videos, fps=fps) if videos and made.needs_frames else None
     result = run(config, loaded, made, library, output, retry_failed=retry_failed)
     emit(dict(result.metrics), summary(result), json_out)
+    warn_of_letter_mass(result.metrics)
     failed = [prediction.error or "" for prediction in result.predictions if prediction.parse_status == "failed"]
     end_by_failures(failed, len(result.predictions), "questions could not be asked", allow_missing)
 

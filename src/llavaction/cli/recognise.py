@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llavaction.base.errors import InputError
-from llavaction.cli.asking import asking_options, end_by_failures
+from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, table
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def recognise(
         groups=dataset.groups(config.split), retry_failed=retry_failed,
     )  # fmt: skip
     emit(dict(result.metrics), f"{summary(result.metrics)}\nwritten to {output} ({result.seconds:.1f} s)", json_out)
+    warn_of_letter_mass(result.metrics)
     failed = [found.error for found in result.recognitions if found.error]
     end_by_failures(failed, len(result.recognitions), "segments could not be recognised", allow_missing)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llavaction.backends.letter_mass import letter_mass_summary
 from llavaction.base.errors import InputError
 from llavaction.base.statistics import ClusteredBootstrap, chance_level, wilson
 from llavaction.evaluation.names import ActionNames, OptionNames
@@ -86,6 +87,7 @@ def compute_metrics(
             for name, ids in ((name, frozenset(ids)) for name, ids in groups.items())
         },
         "margin": _margin(pairs),
+        "letter_mass": letter_mass_summary(prediction.letter_mass for _, prediction in pairs),
         "calibration": _calibration(pairs),
         "verbs": _table(pairs, bootstrap, [_class(q, 0) for q, _ in pairs], lambda key: names.verb_name(key[0])),
         "nouns": _table(pairs, bootstrap, [_class(q, 1) for q, _ in pairs], lambda key: names.noun_name(key[0])),

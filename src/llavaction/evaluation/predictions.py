@@ -36,6 +36,9 @@ class Prediction(Record):
     )
     decision_rule: str = Field(description="how the choice was made, e.g. 'option letters' or 'generation'")
     scores: tuple[float, ...] = Field(default=(), description="log-probability per option, nats; empty for text")
+    letter_mass: float | None = Field(
+        default=None, description="probability that the answer begins with one of the letters, mean over orders"
+    )
     margin: float | None = Field(default=None, description="score of the choice minus the next best, nats")
     text: str | None = Field(default=None, description="what was generated, unchanged")
     parse_rule: str | None = Field(default=None, description="which rule read the text, or why none could")
@@ -59,7 +62,9 @@ class Prediction(Record):
         return self.choice == self.answer
 
 
-def scored(question: Question, scores: NDArray[np.float64], rule: str, **seen: Any) -> Prediction:
+def scored(
+    question: Question, scores: NDArray[np.float64], rule: str, *, letter_mass: float | None = None, **seen: Any
+) -> Prediction:
     """The prediction for one question's option scores: the largest wins, the first of several equal ones.
 
     Scores are rounded to six decimals before the choice is made, so that the record alone tells the choice. Minus
@@ -69,6 +74,7 @@ def scored(question: Question, scores: NDArray[np.float64], rule: str, **seen: A
         question: the question asked.
         scores: log-probability of each option, [options].
         rule: the backend's decision rule.
+        letter_mass: probability that the answer begins with one of the letters, if it is known.
         seen: what is to be kept of the clip: ``note`` and ``stand_ins``.
 
     Raises:
@@ -93,6 +99,7 @@ def scored(question: Question, scores: NDArray[np.float64], rule: str, **seen: A
         parse_status="scored",
         decision_rule=rule,
         scores=tuple(rounded),
+        letter_mass=None if letter_mass is None else round(letter_mass, SCORE_DECIMALS),
         margin=round(rounded[choice] - runner_up, SCORE_DECIMALS),
         **seen,
     )

@@ -12,14 +12,14 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from llavaction.backends.asking import (
+    Answers,
     Library,
     Look,
-    answered,
     ask_all,
     backend_settings,
     frames_wanted,
     option_scores,
-    query,
+    written_answers,
 )
 from llavaction.backends.base import Backend
 from llavaction.base.records import Strict, to_line, write_json
@@ -192,23 +192,17 @@ def resolve(config: RunConfig, questions: Sequence[Question], backend: Backend) 
 def _ask(batch: Sequence[Question], looks: Sequence[Look], config: RunConfig, backend: Backend) -> list[Prediction]:
     """One prediction per question of a batch; only those that could be decoded reach the backend."""
     rule = config.decision_rule(backend)
+    made: dict[int, Prediction] = {}
+    answers: Answers[Any]
     if config.decision == "generation":
-        found = _generate(batch, looks, config, backend)
+        parse = parse_as_published if config.parsing == "published" else parse_answer
+        answers = written_answers(backend, batch, looks, config.prompt, config.perspective)
+        for i, text in answers.found.items():
+            parsed = parse(text, [option.text for option in batch[i].options])
+            made[i] = generated(batch[i], text, parsed, rule, **looks[i].kept)
     else:
-        scores = option_scores(backend, batch, looks, config.prompt, config.perspective, config.option_orders)
-        found = {i: scored(batch[i], values, rule, **looks[i].kept) for i, values in scores.items()}
-    return [found[i] if i in found else failed(q, rule, looks[i].error or "") for i, q in enumerate(batch)]
-
-
-def _generate(
-    batch: Sequence[Question], looks: Sequence[Look], config: RunConfig, backend: Backend
-) -> dict[int, Prediction]:
-    rule = config.decision_rule(backend)
-    parse = parse_as_published if config.parsing == "published" else parse_answer
-    ready = [i for i, look in enumerate(looks) if look.error is None]
-    queries = [query(batch[i], looks[i], config.prompt, config.perspective) for i in ready]
-    found = {}
-    for i, text in zip(ready, answered(backend, queries, backend.generate), strict=True):
-        parsed = parse(text, [option.text for option in batch[i].options])
-        found[i] = generated(batch[i], text, parsed, rule, **looks[i].kept)
-    return found
+        answers = option_scores(backend, batch, looks, config.prompt, config.perspective, config.option_orders)
+        for i, values in answers.found.items():
+            mass = values.letter_mass
+            made[i] = scored(batch[i], values.log_probabilities, rule, letter_mass=mass, **looks[i].kept)
+    return [made[i] if i in made else failed(q, rule, answers.error(i, looks[i])) for i, q in enumerate(batch)]

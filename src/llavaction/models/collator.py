@@ -15,6 +15,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
 from llavaction.models.processor import LlavaVideoProcessor, Row, padded
 from llavaction.models.tokenisation import ConversationTokeniser, TokenisationConfig
+from llavaction.models.user_text import Part, TextEncoder
 
 CLASSES = ("verb", "noun", "action")
 """What a record may be labelled with, in the order of ``action_labels``."""
@@ -83,6 +84,7 @@ class Collator:
     def __init__(self, processor: LlavaVideoProcessor, config: CollatorConfig | None = None) -> None:
         self.config = config or CollatorConfig()
         self._processor = processor
+        self._encoder = TextEncoder(processor.tokenizer)
         self._tokenise = ConversationTokeniser(processor.tokenizer, processor.placeholders, self.config.tokenisation)
 
     def __call__(self, items: Sequence[TrainingItem]) -> dict[str, torch.Tensor]:
@@ -135,10 +137,10 @@ class Collator:
         """
         if words is None:
             return ()
-        ids = self._processor.tokenizer(f" {words.strip()}", add_special_tokens=False)["input_ids"]
+        ids = self._encoder.ids([Part(f" {words.strip()}", of_user=True)])
         if not words.strip() or not ids:
             raise InputError("the words that stand in for a video are empty")
-        return tuple(int(index) for index in ids)
+        return tuple(ids)
 
     def length(self, messages: Sequence[Mapping[str, Any]], frames: int, words: str | None = None) -> int:
         """Tokens of a row whose video has so many frames (0 for none), before it is decoded.

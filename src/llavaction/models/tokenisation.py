@@ -12,6 +12,7 @@ from pydantic import Field
 from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
 from llavaction.base.registry import suggestion
+from llavaction.models.user_text import Part, TextEncoder
 
 SYSTEM = "You are a helpful assistant."
 """What the published models are told before the first turn."""
@@ -58,6 +59,24 @@ class TokenisationConfig(Strict):
         default=SYSTEM,
         description="text before the first turn of a conversation that brings none; None for no such turn",
     )
+
+
+@dataclass(frozen=True)
+class TurnForm:
+    """How a chat template writes turns, where that is not as in ``CHAT_TEMPLATE``.
+
+    Attributes:
+        before_text: between the user's role and a text.
+        before_video: between the user's role and a video that begins the turn.
+        after: what ends a turn.
+        before_answer: between the assistant's role and its text: a line break, and a thought that is over, as the
+            template writes it where the model is asked.
+    """
+
+    before_text: str = "\n"
+    before_video: str = "\n"
+    after: str = f"{END}\n"
+    before_answer: str = "\n"
 
 
 @dataclass(frozen=True)
@@ -119,25 +138,38 @@ def text_ids(tokenizer: Any, text: str, placeholders: Mapping[str, int]) -> list
 class ConversationTokeniser:
     """Turns conversations into training examples (published implementation, training tokenisation).
 
+    What turns say is text: but for the placeholders, special tokens in it are spelled out.
+
     Args:
         tokenizer: a tokenizer that knows the turn markers.
         placeholders: the id of each placeholder of a text.
         config: which tokens are learnt.
+        form: how turns are written.
 
     Raises:
         InputError: the tokenizer has no such turn markers.
     """
 
     def __init__(
-        self, tokenizer: Any, placeholders: Mapping[str, int], config: TokenisationConfig | None = None
+        self,
+        tokenizer: Any,
+        placeholders: Mapping[str, int],
+        config: TokenisationConfig | None = None,
+        form: TurnForm | None = None,
     ) -> None:
-        self.config = config or TokenisationConfig()
+        self.config, self._form = config or TokenisationConfig(), form or TurnForm()
         self._tokenizer, self._placeholders = tokenizer, dict(placeholders)
         self._start, self._end, self._newline = (self._single(text) for text in (START, END, "\n"))
-        self._header = len(self._ids(f"{START}assistant\n"))
+        self._encoder = TextEncoder(tokenizer)
+        self._header = len(self._ids(f"{START}assistant{self._form.before_answer}"))
 
-    def __call__(self, conversation: Sequence[Mapping[str, Any]]) -> Example:
+    def __call__(self, conversation: Sequence[Mapping[str, Any]], video: str | None = None) -> Example:
         """Tokenise one conversation; see :func:`read_turns`.
+
+        Args:
+            conversation: its messages.
+            video: what is written for ``VIDEO`` and the line break after it, special tokens and all; None where the
+                placeholders have ids.
 
         Raises:
             InputError: the conversation is malformed, or there is no answer in it to learn.
@@ -150,7 +182,7 @@ class ConversationTokeniser:
         ids: list[int] = []
         labels: list[int] = []
         for turn in turns:
-            own = self._ids(f"{START}{turn.role}\n{turn.text}{END}\n")
+            own = self._turn_ids(turn, video)
             ids.extend(own)
             labels.extend(self._labels(own, learnt=turn.role == "assistant"))
         return Example(tuple(ids), tuple(labels))
@@ -167,6 +199,27 @@ class ConversationTokeniser:
             kept = [learnt and self._header <= place < stop for place in range(len(ids))]
         visual = self._placeholders.values()
         return [token if keep and token not in visual else IGNORED for token, keep in zip(ids, kept, strict=True)]
+
+    def _turn_ids(self, turn: Turn, video: str | None) -> list[int]:
+        """Token ids of one turn; a text is cut at placeholders with ids, and what is between is encoded by itself."""
+        known = "|".join(map(re.escape, self._placeholders)) if video is None else f"{VIDEO}\n?"
+        pieces = re.split(f"({known})", turn.text) if known else [turn.text]
+        begins = len(pieces) > 1 and not pieces[0]
+        between = {
+            "user": self._form.before_video if begins else self._form.before_text,
+            "assistant": self._form.before_answer,
+        }.get(turn.role, "\n")
+        ids: list[int] = []
+        parts = [Part(f"{START}{turn.role}{between}")]
+        for place, piece in enumerate(pieces):
+            if place % 2 == 0:
+                parts.append(Part(piece, of_user=True))
+            elif video is None:
+                ids += [*self._encoder.ids(parts), self._placeholders[piece]]
+                parts = []
+            else:
+                parts.append(Part(video))
+        return ids + self._encoder.ids([*parts, Part(self._form.after)])
 
     def _ids(self, text: str) -> list[int]:
         return text_ids(self._tokenizer, text, self._placeholders)

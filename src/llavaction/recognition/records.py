@@ -29,6 +29,9 @@ class Recognition(Record):
     candidate_names: tuple[str, ...] = Field(default=(), description="the candidates in words")
     specialist_scores: tuple[float, ...] = Field(description="the specialist's, one per candidate")
     option_scores: tuple[float, ...] = Field(default=(), description="the model's log-probability of each, nats")
+    letter_mass: float | None = Field(
+        default=None, description="probability that the answer begins with one of the letters, mean over orders"
+    )
     truth: Action | None = Field(default=None, description="the annotated (verb class, noun class), where there is one")
     decision_rule: str = Field(description="how the choice was made, e.g. 'option letters'")
     error: str | None = Field(default=None, description="why the model could not be asked")

@@ -17,6 +17,7 @@ from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.backends.asking import Batch, Library, Look, ask_all, backend_settings, frames_wanted, option_scores
 from llavaction.backends.base import Backend
+from llavaction.backends.letter_mass import letter_mass_summary
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.journal import Journal
 from llavaction.base.records import Strict, to_line, write_json
@@ -171,7 +172,8 @@ def recognise(
             "with_note": sum(found.note is not None for found in recognitions),
             "stand_ins": sum(len(found.stand_ins) for found in recognitions),
         }
-        metrics = {"schema_version": 1, "candidates": config.candidates, "counts": counts}
+        metrics: dict[str, Any] = {"schema_version": 1, "candidates": config.candidates, "counts": counts}
+        metrics["letter_mass"] = letter_mass_summary(found.letter_mass for found in recognitions)
         metrics |= summary(recognitions, groups or {}, seed=config.seed)
         write_json(folder / METRICS, metrics)
     return RecognitionResult(folder, recognitions, metrics, asked_now, time.perf_counter() - begun)
@@ -234,7 +236,7 @@ def _choose(
     backend: Backend,
 ) -> list[Recognition]:
     """One recognition per question of a batch."""
-    scores = option_scores(backend, batch, looks, config.prompt, config.perspective, config.option_orders)
+    answers = option_scores(backend, batch, looks, config.prompt, config.perspective, config.option_orders)
     found = []
     for i, (question, seen) in enumerate(zip(batch, looks, strict=True)):
         segment, prediction = stage_one[question.question_id]
@@ -250,7 +252,12 @@ def _choose(
         }
         own = np.array(known["specialist_scores"])
         weighed = config.specialist_weight * _as_logs(own) if config.specialist_weight else np.zeros(len(own))
-        made = _choice(question, scores[i], weighed) if i in scores else {"error": seen.error}
+        if i in answers.found:
+            made = _choice(question, answers.found[i].log_probabilities, weighed)
+            if (mass := answers.found[i].letter_mass) is not None:
+                made["letter_mass"] = round(mass, DECIMALS)
+        else:
+            made = {"error": answers.error(i, seen)}
         found.append(Recognition(**known, **made))
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +27,7 @@ from llavaction.models.tokenisation import (
     VIDEO,
     ConversationTokeniser,
     TokenisationConfig,
+    TurnForm,
 )
 from llavaction.training.config import StageConfig
 from llavaction.training.mixture import Mixture
@@ -171,6 +171,9 @@ class FamilyRows:
     Args:
         family, chat: of the model.
         config: how conversations are written; rows are padded on the right.
+
+    Raises:
+        InputError: the model's chat format has no ChatML turns.
     """
 
     def __init__(self, family: VideoFamily, chat: Chat, config: CollatorConfig) -> None:
@@ -179,8 +182,9 @@ class FamilyRows:
         opening = chat.render(_PROBE, ("video",))
         self._gap = opening.partition(family.placeholder)[2].partition(_PROBE)[0]
         values = config.tokenisation.model_dump() | {"system": _system(opening)}
-        self._tokenise = ConversationTokeniser(tokenizer, {}, TokenisationConfig.from_mapping(values))
-        self._reserved = [token for token in (*family.visual_tokens, *family.action_tokens) if token != VIDEO]
+        self._tokenise = ConversationTokeniser(
+            tokenizer, {}, TokenisationConfig.from_mapping(values), _form(chat, family)
+        )
         self._visual = set(tokenizer.convert_tokens_to_ids([*family.visual_tokens, *family.action_tokens]))
         self._labelled = action_settings(family.checkpoint.config) is not None
         pad = tokenizer.pad_token_id
@@ -191,13 +195,19 @@ class FamilyRows:
         """The row, its labels and its classes.
 
         Raises:
-            InputError: the messages hold a token of the model's own, the row's video does not fit into the limit, or
-                words stand in for it.
+            InputError: the messages have another number of places for videos than the item has videos, the row's video
+                does not fit into the limit, or words stand in for it.
         """
         self._refuse(item.words)
         seen = self._family.see(item.videos[0], item.times[0]) if item.videos else None
         text = "" if seen is None else seen.text + "".join(self._family.action_tokens)
-        example = self._tokenise(self._written(item.messages, text))
+        places = sum(str(message["content"]).count(VIDEO) for message in item.messages)
+        if places != len(item.videos):
+            raise InputError(
+                f"its text has {places} '{VIDEO}' placeholders for {len(item.videos)} videos",
+                hint="a text that only speaks of the placeholder cannot be told from one that shows a video there",
+            )
+        example = self._tokenise(item.messages, text + self._gap if text else "")
         ids, labels = list(example.ids), list(example.labels)
         if self._max_length is not None and len(ids) > self._max_length:
             if self._visual.intersection(ids[self._max_length :]):
@@ -237,10 +247,10 @@ class FamilyRows:
         """Tokens of an item; an estimate where the tokens of a clip depend on the size of its pictures.
 
         Raises:
-            InputError: the messages hold a token of the model's own, or there are words.
+            InputError: the messages cannot be written, or there are words.
         """
         self._refuse(words)
-        length = len(self._tokenise(self._written(messages, "")).ids)
+        length = len(self._tokenise(messages, "").ids)
         if frames:
             if frames not in self._video_lengths:
                 seen = self._family.see(np.zeros((frames, *_PICTURE, 3), np.uint8), np.arange(frames, dtype=np.float64))
@@ -258,18 +268,6 @@ class FamilyRows:
                 "for a clip",
                 hint="leave such records out of the mixture; llava_video models learn from them",
             )
-
-    def _written(self, messages: Sequence[Mapping[str, Any]], video: str) -> list[dict[str, str]]:
-        """The messages with the video where they say so, and after it what the chat template puts there."""
-        written = video + self._gap if video else ""
-        found = []
-        for message in messages:
-            content = str(message["content"])
-            for token in self._reserved:
-                if token in content:
-                    raise InputError(f"its text contains '{token}'", hint="the model reads it as a picture")
-            found.append({"role": str(message["role"]), "content": re.sub(f"{VIDEO}\n?", lambda _: written, content)})
-        return found
 
 
 def rows_for(checkpoint: Checkpoint, model: Any, stage: StageConfig) -> RowMaker:
@@ -315,3 +313,25 @@ def _system(opening: str) -> str | None:
     before = opening.partition(f"{START}user")[0]
     header = f"{START}system\n"
     return before.removeprefix(header).removesuffix("\n").removesuffix(END) if before.startswith(header) else None
+
+
+def _form(chat: Chat, family: VideoFamily) -> TurnForm:
+    """How a chat template writes turns.
+
+    Raises:
+        InputError: they are no ChatML turns.
+    """
+    shown, told = chat.render(_PROBE, ("video",)), chat.render(_PROBE)
+    user, assistant = f"{START}user", f"{START}assistant"
+    if any(mark not in text for mark in (user, assistant) for text in (shown, told)):
+        raise InputError(
+            "its chat template writes no ChatML turns, in which training records are written",
+            file=family.checkpoint.folder,
+        )
+    after, _, before_answer = told.rpartition(_PROBE)[2].partition(assistant)
+    return TurnForm(
+        before_text=told.rpartition(user)[2].partition(_PROBE)[0],
+        before_video=shown.rpartition(user)[2].partition(family.placeholder)[0],
+        after=after,
+        before_answer=before_answer,
+    )
