@@ -126,7 +126,7 @@ class PrefixScorer:
             )
         self._check_head(state, outputs.logits[:, -1])
         length = len(prompt.ids)
-        position = length if positions is None else int(positions.max()) + 1
+        position = length if positions is None else int(positions[..., -1].max()) + 1  # a video may reach further
         axes = len(positions) if positions is not None and positions.ndim == 3 else 0
         return Prefix(cache, length, position, axes, state)
 
