@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
+from llavaction.models.action_token import TOKENS
+from llavaction.models.collator import Collator, CollatorConfig, LaidOut
 from llavaction.models.llava_video import LlavaVideoConfig
+from llavaction.models.processor import LlavaVideoProcessor, Row
+from llavaction.models.tokenisation import IGNORED, IMAGE, VIDEO
 
-IGNORED = -100
 
+def golden_processor(case: GoldenCase, config: LlavaVideoConfig) -> LlavaVideoProcessor:
+    """The project's processor over bare token ids, with a case's stored pixels in the place of those it would make.
 
-@dataclass(frozen=True)
-class Row:
-    """One row before padding: ids and labels, and which videos and images of the case it still holds."""
-
-    ids: list[int]
-    labels: list[int]
-    videos: list[int]
-    images: list[int]
+    A case holds no pictures that could be scaled, only what the published code had made of some: a picture of which
+    every byte is ``number`` stands for ``images.{number}``.
+    """
+    actions = () if config.action is None else TOKENS[config.action["supervision"]]
+    ids = () if config.action is None else config.action["token_ids"]
+    named = {VIDEO: config.video_token_id, IMAGE: config.image_token_id, **dict(zip(actions, ids, strict=True))}
+    entries = max(config.text_config.vocab_size, *(index + 1 for index in named.values()))
+    words = {f"<{index}>": index for index in range(entries) if index not in named.values()}
+    pad = f"<{case.notes['pad_token_id']}>"
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel(words | named, pad)), pad_token=pad)
+    processor = LlavaVideoProcessor.for_config(config, tokenizer)
+    stored = [case.pixels(number) for number in range(len(case.notes["modalities"]))]
+    processor.pixels = lambda frames: stored[int(frames.flat[0])][: len(frames)]  # type: ignore[method-assign]
+    return processor
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,11 @@ class GoldenCase:
         ids, mask = self.inputs["input_ids"], self.inputs["attention_mask"]
         return [row[keep].tolist() for row, keep in zip(ids, mask, strict=True)]
 
+    def pixels(self, number: int) -> torch.Tensor:
+        """Pixel values of a video or a still image, [frames, 3, height, width]."""
+        stored = self.inputs[f"images.{number}"]
+        return stored if stored.ndim == 4 else stored[None]  # a still image may be stored as [3, height, width]
+
     def batch(self, config: LlavaVideoConfig) -> dict[str, torch.Tensor]:
         """Model inputs of the whole case, with labels."""
         mask = self.inputs["attention_mask"]
@@ -63,77 +84,64 @@ class GoldenCase:
         available = list(range(len(self.notes["modalities"])))
         placeholders = sum(row.count(self.notes["image_token_index"]) for row in self.rows)
         spare = len(available) > placeholders  # the published batches hold an unused image for a row of text
-        laid: list[Row] = []
+        rows: list[Row] = []
         for ids, targets in zip(self.rows, labels, strict=True):
             number = ids.count(self.notes["image_token_index"])
             own, available = available[:number], available[number:]
             if number == 0 and spare:
                 available = available[1:]
-            laid.append(self.lay_out(config, ids, targets, own))
-        inputs = self.collate(laid)
-        if "actions" in self.inputs:
-            inputs["action_labels"] = self.inputs["actions"]
+            rows.append(self.row(config, ids, targets, own))
+        inputs = self.collate(config, rows, self.inputs["actions"].tolist() if "actions" in self.inputs else None)
+        if self.padding_side == "left":  # the published loss has a row's first token predicted from padding, ours not
+            starts = inputs["attention_mask"].argmax(1)
+            for own, start, row in zip(inputs["labels"], starts, rows, strict=True):
+                assert own[start] == IGNORED
+                own[start] = row.labels[0] if row.labels and row.ids[0] != config.video_token_id else IGNORED
         return inputs
 
     def prompt(self, config: LlavaVideoConfig, number: int) -> dict[str, torch.Tensor]:
         """Inputs of one of the case's generations, without labels."""
         ids = self.inputs[f"gen_input_ids.{number}"][0].tolist()
-        row = self.lay_out(config, ids, ids, self.notes["generate"][number]["images"])
-        inputs = self.collate([row])
+        inputs = self.collate(config, [self.row(config, ids, ids, self.notes["generate"][number]["images"])], None)
         del inputs["labels"]
         return inputs
 
-    def lay_out(self, config: LlavaVideoConfig, ids: list[int], labels: list[int], visuals: list[int]) -> Row:
-        """Expand the placeholders of one row, add the action tokens, and cut it to the published length."""
-        new_ids: list[int] = []
-        new_labels: list[int] = []
-        starts: dict[int, int] = {}
-        waiting = list(visuals)
-        actions = () if config.action is None else tuple(config.action["token_ids"])
-        for token, label in zip(ids, labels, strict=True):
+    @property
+    def padding_side(self) -> Literal["left", "right"]:
+        """On which side the published batch is padded."""
+        return "left" if self.settings.get("tokenizer_padding_side", "right") == "left" else "right"
+
+    def row(self, config: LlavaVideoConfig, ids: list[int], labels: list[int], visuals: Sequence[int]) -> Row:
+        """A published row as the project's processor takes it."""
+        placeholders = iter(visuals)
+        kinds = {"video": config.video_token_id, "image": config.image_token_id}
+        own = list(ids)
+        videos, images = [], []
+        for place, token in enumerate(ids):
             if token != self.notes["image_token_index"]:
-                new_ids.append(token)
-                new_labels.append(label)
                 continue
-            visual = waiting.pop(0)
-            starts[visual] = len(new_ids)
-            if self.notes["modalities"][visual] == "video":
-                frames = len(self.inputs[f"images.{visual}"])
-                tokens = [config.video_token_id] * config.visual_tokens(frames) + list(actions)
+            visual = next(placeholders)
+            kind = "video" if self.notes["modalities"][visual] == "video" else "image"
+            own[place] = kinds[kind]
+            picture = np.full((len(self.pixels(visual)), 8, 8, 3), visual, np.uint8)
+            if kind == "video":
+                videos.append(picture)
             else:
-                tokens = [config.image_token_id] * config.image_tokens
-            new_ids += tokens
-            new_labels += [IGNORED] * len(tokens)
-        limit = self.settings.get("tokenizer_model_max_length") or len(new_ids)
-        kept = [visual for visual, start in starts.items() if start < limit]
-        return Row(
-            new_ids[:limit],
-            new_labels[:limit],
-            [visual for visual in kept if self.notes["modalities"][visual] == "video"],
-            [visual for visual in kept if self.notes["modalities"][visual] != "video"],
-        )
+                images.append(picture[0])
+        return Row(own, labels, videos, images)
 
-    def collate(self, rows: list[Row]) -> dict[str, torch.Tensor]:
-        """Pad on the published side and stack."""
-        length = max(len(row.ids) for row in rows)
-        left = self.settings.get("tokenizer_padding_side", "right") == "left"
-
-        def padded(values: list[int], filler: int) -> list[int]:
-            padding = [filler] * (length - len(values))
-            return padding + values if left else values + padding
-
-        inputs = {
-            "input_ids": torch.tensor([padded(row.ids, self.notes["pad_token_id"]) for row in rows]),
-            "labels": torch.tensor([padded(row.labels, IGNORED) for row in rows]),
-            "attention_mask": torch.tensor([padded([1] * len(row.ids), 0) for row in rows]),
-        }
-        videos = [self.inputs[f"images.{number}"] for row in rows for number in row.videos]
-        images = [self.inputs[f"images.{number}"] for row in rows for number in row.images]
-        if videos:
-            inputs["pixel_values_videos"] = torch.nn.utils.rnn.pad_sequence(videos, batch_first=True)
-            inputs["video_frame_counts"] = torch.tensor([len(video) for video in videos])
-        if images:
-            inputs["pixel_values"] = torch.cat([image[:1] for image in images])
+    def collate(
+        self, config: LlavaVideoConfig, rows: Sequence[Row], classes: Sequence[list[int]] | None
+    ) -> dict[str, torch.Tensor]:
+        """Rows expanded, cut, padded and stacked by the project's processor and collator."""
+        processor = golden_processor(self, config)
+        limit = self.settings.get("tokenizer_model_max_length")
+        collator = Collator(processor, CollatorConfig(max_length=limit, padding_side=self.padding_side))
+        none = [[-1, -1, -1]] * len(rows)
+        laid = [LaidOut(processor.laid_out(row, limit), own) for row, own in zip(rows, classes or none, strict=True)]
+        inputs = collator.batch(laid)
+        if classes is None:
+            del inputs["action_labels"]
         return inputs
 
     def action_places_hold(self, config: LlavaVideoConfig) -> bool:
@@ -146,7 +154,7 @@ class GoldenCase:
         videos = all(kind == "video" for kind in self.notes["modalities"])
         longest = int(self.expected["attention_mask"].sum(1).max())
         whole = longest < (self.settings.get("tokenizer_model_max_length") or longest + 1)
-        return one_each and videos and whole and self.settings.get("tokenizer_padding_side", "right") == "right"
+        return one_each and videos and whole and self.padding_side == "right"
 
 
 def golden_cases(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,11 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
 def test_visual_features(run: Run) -> None:
     model, expected = run.model.model, run.case.expected
     videos = run.case.notes["modalities"]
-    frames = torch.cat([run.case.inputs[f"images.{number}"] for number in range(len(videos))])
+    frames = torch.cat([run.case.pixels(number) for number in range(len(videos))])
     tower = model.vision_tower
     close(tower.encoder(inputs_embeds=tower.embeddings(frames)).last_hidden_state, expected["vision_tower_out"])
     close(model.project(frames), expected["projector_out"])
-    moving = [run.case.inputs[f"images.{number}"] for number, kind in enumerate(videos) if kind == "video"]
+    moving = [run.case.pixels(number) for number, kind in enumerate(videos) if kind == "video"]
     if moving:
         close(model.pool(model.project(torch.cat(moving))).flatten(1, 2), expected["pooled_out"])
 
@@ -133,3 +134,26 @@ def test_sdpa_gives_the_same(run: Run, tmp_path: Path) -> None:
     if run.case.settings.get("tokenizer_padding_side", "right") == "right":
         # under left padding the first token is predicted from padding, which attends to nothing: kernels differ there
         assert float(other.outputs.loss.detach()) == pytest.approx(float(run.outputs.loss.detach()), abs=1e-4)
+
+
+def test_cases_with_still_images_left_padding_and_a_limit_are_laid_out(tmp_path: Path) -> None:
+    folder = golden_cases(_GOLDEN)[0]
+    convert(folder, tmp_path / "model", tower_config=folder / "siglip_config.json")
+    config = LlavaVideoForConditionalGeneration.from_pretrained(tmp_path / "model").config
+    case = GoldenCase.read(folder)
+    notes = case.notes | {"modalities": ["video", "image", "video"]}
+    settings = case.settings | {"tokenizer_padding_side": "left", "tokenizer_model_max_length": 60}
+    batches = []
+    for still in (case.inputs["images.1"][0], case.inputs["images.1"][:1]):  # [3, height, width]; one frame of it
+        inputs = case.inputs | {"images.1": still}
+        batches.append(replace(case, inputs=inputs, notes=notes, settings=settings).batch(config))
+    for name, value in batches[0].items():
+        assert torch.equal(value, batches[1][name]), name
+    assert torch.equal(batches[0]["pixel_values"][0], case.inputs["images.1"][:1])
+    ids, mask = batches[0]["input_ids"], batches[0]["attention_mask"].bool()
+    assert (ids[1] == config.image_token_id).sum() == config.image_tokens
+    assert mask.sum(1).max() == ids.shape[1] == 60
+    assert mask[:, -1].all()
+    for row, published in enumerate(case.rows):
+        before = published.index(notes["image_token_index"])
+        assert ids[row][mask[row]][:before].tolist() == published[:before]
