@@ -59,7 +59,8 @@ def test_what_is_learnt_is_what_is_asked(family: str, home: Path, tmp_path: Path
     assert isinstance(item, TrainingItem)
     batch = rows.batch([rows.lay_out(item)])
     chat = Chat(trainee.checkpoint)
-    asked = family_of(trainee.checkpoint, chat, trainee.core).prepare("Which colour?", item.videos[0], item.times[0])
+    clip = (item.videos[0], item.times[0], item.durations[0])
+    asked = family_of(trainee.checkpoint, chat, trainee.core).prepare("Which colour?", *clip)
     ids, learnt = batch["input_ids"][0].tolist(), batch["labels"][0] != IGNORED
     assert tuple(ids[: len(asked.ids)]) == asked.ids  # up to the answer, to the last token
     tokenizer = trainee.checkpoint.tokenizer

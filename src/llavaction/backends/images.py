@@ -10,6 +10,7 @@ from transformers import AutoProcessor
 
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Family, Prepared
+from llavaction.backends.pixels import PixelRule
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
 
@@ -19,8 +20,12 @@ _OF_THE_TEXT = ("input_ids", "attention_mask")
 class ImagesFamily(Family):
     """Every ``model_type`` without an adapter of its own. Each question takes a forward pass of its own."""
 
-    def __init__(self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str]) -> None:
-        super().__init__(checkpoint, chat, accepted)
+    kind = "images"
+
+    def __init__(
+        self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str], rule: PixelRule = "official"
+    ) -> None:
+        super().__init__(checkpoint, chat, accepted, rule)
         try:
             self._processor = AutoProcessor.from_pretrained(checkpoint.folder, local_files_only=True)
         except Exception as error:
@@ -28,13 +33,20 @@ class ImagesFamily(Family):
             raise InputError(
                 f"the processor of model_type '{kind}' cannot be loaded: {str(error).strip().splitlines()[0]}",
                 file=checkpoint.folder,
-                hint="some processors need the package torchvision",
+                hint="processors of models that take videos need torchvision, some also timm or num2words: "
+                "pip install 'llavaction[video]'",
             ) from error
         self._token = getattr(self._processor, "image_token", None)
         self._asked = 0
 
-    def prepare(self, prompt: str, frames: NDArray[np.uint8] | None, times: NDArray[np.float64] | None) -> Prepared:
-        """See :meth:`Family.prepare`; the times are not used."""
+    def prepare(
+        self,
+        prompt: str,
+        frames: NDArray[np.uint8] | None = None,
+        times: NDArray[np.float64] | None = None,
+        duration: float | None = None,
+    ) -> Prepared:
+        """See :meth:`Family.prepare`; the times and the duration are not used."""
         if self._token and self._token in prompt:
             raise InputError(
                 f"the prompt contains '{self._token}', which this model reads as a picture",

@@ -289,7 +289,7 @@ FAMILIES: dict[str, Family] = {
             **_SQUARE,
             "size": {"height": 56, "width": 56},
         },
-        processor_settings={},
+        processor_settings={"processor_class": "InternVLProcessor", "image_seq_length": 4},
         named_tokens=_INTERNVL_NAMED,
     ),
     "llava": Family(
