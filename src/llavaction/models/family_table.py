@@ -29,6 +29,8 @@ class FamilyFacts:
     remark: str = ""
 
 
+_ALONE = "option letters in one order only"
+
 FAMILIES: Mapping[str, FamilyFacts] = {
     "llava_video": FamilyFacts("LLaVA-Video, LLaVAction", "video", True, False, "published checkpoints: convert first"),
     "llava_onevision": FamilyFacts("LLaVA-OneVision", "video", True),
@@ -44,9 +46,9 @@ FAMILIES: Mapping[str, FamilyFacts] = {
     "mistral3": FamilyFacts("Mistral Small 3", "images"),
     "ovis2": FamilyFacts("Ovis 2 (-hf)", "images"),
     "lfm2_vl": FamilyFacts("LFM2-VL", "images", False, True),
-    "llama4": FamilyFacts("Llama 4", "images", False, True),
+    "llama4": FamilyFacts("Llama 4", "images", False, True, _ALONE),
     "ernie4_5_vl_moe": FamilyFacts("ERNIE 4.5 VL", "images", True, True),
-    "gemma4": FamilyFacts("Gemma 4", "images", True, True),
+    "gemma4": FamilyFacts("Gemma 4", "images", True, True, f"where its logits are capped: {_ALONE}"),
     "glm4v": FamilyFacts("GLM-4.1V", "images", True, True),
     "kimi_k25": FamilyFacts("Kimi K2.5", "images", True, True),
     "llava_next_video": FamilyFacts("LLaVA-NeXT-Video", "images", True, True),
@@ -55,7 +57,7 @@ FAMILIES: Mapping[str, FamilyFacts] = {
     "perception_lm": FamilyFacts("PerceptionLM", "images", True, True, "its vision tower also needs timm"),
     "qwen3_5": FamilyFacts("Qwen3.5", "images", True, True),
     "qwen3_5_moe": FamilyFacts("Qwen3.5, mixture of experts", "images", True, True),
-    "qwen4_exp": FamilyFacts("Qwen4 (experimental)", "images", True, True),
+    "qwen4_exp": FamilyFacts("Qwen4 (experimental)", "images", True, True, _ALONE),
     "smolvlm": FamilyFacts("SmolVLM 2", "images", True, True, "its processor also needs num2words"),
     "video_llama_3": FamilyFacts("VideoLLaMA 3", "images", True, True),
     "llava_qwen": FamilyFacts(
