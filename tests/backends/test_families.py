@@ -13,8 +13,9 @@ import torch
 from asking import make_frames, make_query
 
 from llavaction.backends.families import Prepared
-from llavaction.backends.huggingface import HuggingFaceBackend
+from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
 from llavaction.base.errors import InputError
+from llavaction.models.family_table import FAMILIES as TABLE
 from llavaction.models.tiny import FAMILIES
 
 Make = Callable[..., HuggingFaceBackend]
@@ -54,14 +55,27 @@ def test_llava_onevision_text_and_count(make: Make) -> None:
     assert text == (f"<|im_start|>user\n{'<video>' * 37}\n{query.prompt}<|im_end|>\n<|im_start|>assistant\n")
 
 
-def test_qwen2_5_pace_comes_from_the_clip_or_the_given_times(make: Make) -> None:
+def test_qwen2_5_pace_is_the_clips_duration_by_its_frames(make: Make) -> None:
     query = make_query(0, frames=make_frames(0, 4))  # 4 frames of 2 s: one every 0.5 s, two to a patch
     backend = make("qwen2_5_vl")
     assert backend.prepare(query).tensors["second_per_grid_ts"].tolist() == [1.0]
-    timed = replace(query, times=np.array([0.0, 0.1, 0.2, 0.3]))
-    assert backend.prepare(timed).tensors["second_per_grid_ts"].tolist() == pytest.approx([0.2])
+    # whichever pictures of its quarters were taken: at 24 frames a second they stand 0.458 s apart here
+    timed = replace(query, times=np.array([6, 17, 28, 39]) / 24)
+    assert backend.prepare(timed).tensors["second_per_grid_ts"].tolist() == [1.0]
     single = make_query(0, frames=make_frames(0, 1))
     assert backend.prepare(single).tensors["second_per_grid_ts"].tolist() == [4.0]
+
+
+def test_clips_of_other_length_are_not_the_same_though_their_frames_are(make: Make) -> None:
+    query = replace(make_query(0, frames=make_frames(0, 4)), times=np.array([0.2, 0.7, 1.2, 1.7]))
+    clip = query.question.clip.model_copy(update={"stop": 9.0})
+    longer = replace(query, question=query.question.model_copy(update={"clip": clip}))
+    backend = make("qwen2_5_vl", shared_passes=True)
+    paces = [backend.prepare(each).tensors["second_per_grid_ts"].tolist() for each in (query, longer, query)]
+    assert paces == [[1.0], [4.0], [1.0]]
+    apart = [backend.score_options([each])[0] for each in (query, longer)]
+    assert np.abs(np.stack(backend.score_options([query, longer])) - apart).max() < 1e-5
+    assert np.abs(apart[0] - apart[1]).max() > 1e-4
 
 
 def test_qwen3_writes_the_time_of_each_group(make: Make) -> None:
@@ -69,7 +83,8 @@ def test_qwen3_writes_the_time_of_each_group(make: Make) -> None:
     prepared = backend.prepare(make_query(0, frames=make_frames(0, 3, 64, 64)))  # 2/3 s apart from 1/3 s on
     text = backend.checkpoint.tokenizer.decode(prepared.ids)
     group = f"<|vision_start|>{'<|video_pad|>' * 4}<|vision_end|>"
-    assert text.startswith(f"<|im_start|>user\n<0.7 seconds>{group}<1.7 seconds>{group}What happens?\n")
+    video = f"<|vision_start|><0.7 seconds>{group}<1.7 seconds>{group}<|vision_end|>"
+    assert text.startswith(f"<|im_start|>user\n{video}What happens?\n")
 
 
 def test_internvl_numbers_its_frames(make: Make) -> None:
@@ -139,3 +154,55 @@ def test_written_tokens_extend_inputs_that_go_token_by_token() -> None:
     assert longer.tensors["token_type_ids"].tolist() == [[1, 1, 0, 0, 0]]
     assert longer.tensors["pixel_values"].shape == (1, 3, 2, 2)
     assert prepared.followed_by(()) is prepared
+
+
+@pytest.mark.parametrize(
+    ("family", "count", "height", "width", "expected"),
+    [
+        ("qwen2_5_vl", 4, 128, 128, (336, 336)),  # 144 tokens: 128 are the least
+        ("qwen2_5_vl", 4, 270, 480, (280, 476)),
+        ("qwen2_5_vl", 4, 1080, 1920, (560, 1008)),  # 720: 768 are the most
+        ("qwen2_5_vl", 640, 1080, 1920, (392, 700)),  # 350: 640 frames have 360 tokens each of 115,200 for two
+        ("qwen3_vl", 2, 1080, 1920, (640, 1152)),
+        ("qwen3_vl", 2, 100, 140, (320, 448)),
+    ],
+)
+def test_sizes_by_the_limits_of_qwen_vl_utils(
+    make: Make, family: str, count: int, height: int, width: int, expected: tuple[int, int]
+) -> None:
+    frames = np.broadcast_to(np.uint8(0), (count, height, width, 3))
+    assert make(family, pixels="qwen-vl-utils").family.size(frames) == expected
+
+
+def test_limits_of_qwen_are_for_qwen(make: Make) -> None:
+    with pytest.raises(InputError, match=r"pixels 'qwen-vl-utils' is for the Qwen-VL families, .* 'internvl'"):
+        make("internvl", pixels="qwen-vl-utils")
+
+
+def test_frames_do_not_come_without_times(make: Make) -> None:
+    with pytest.raises(ValueError, match="their times and the duration"):
+        make("qwen2_5_vl").family.prepare("What?", make_frames(0, 4))
+
+
+def test_a_video_model_that_is_shown_images_is_named_once(
+    tiny: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asked(frames: int) -> str:
+        backend = HuggingFaceBackend(HuggingFaceConfig(path=tiny["llava"], frames=frames, device="cpu"))
+        query = make_query(0, frames=make_frames(0, 2))
+        backend.score_options([query, query])
+        return capsys.readouterr().err
+
+    assert asked(2) == ""
+    monkeypatch.setitem(TABLE, "llava", replace(TABLE["llava"], takes_video=True))
+    assert asked(0) == ""
+    assert asked(2).count("note: models of type 'llava' take videos, but are shown every frame as an image") == 1
+
+
+def test_what_is_seen_is_on_record(make: Make) -> None:
+    assert make("llava").settings["sees"] == {"clip as": "images"}
+    assert make("llava_onevision").settings["sees"] == {"clip as": "video"}
+    assert make("qwen3_vl", frames=0).settings["sees"] == {"clip as": "nothing"}
+    limits = {"of": "each frame", "least": 4 * 28**2, "most": 16 * 28**2, "source": "checkpoint"}
+    assert make("qwen2_vl").settings["sees"] == {"clip as": "video", "pixels": limits}
+    assert make("qwen2_vl").settings["pixels"] == "official"

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from asking import make_frames, make_query
-from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.base import Backend, Query
@@ -35,8 +34,9 @@ class Slow:
     def inputs(self, query: Query) -> dict[str, Any]:
         assert query.frames is not None
         if self.model.config.model_type == "llava_onevision":
-            pictures = [Image.fromarray(frame).resize((70, 70), Image.Resampling.BICUBIC) for frame in query.frames]
-            pixels = np.stack([(np.asarray(p, np.float32).transpose(2, 0, 1) / 255 - 0.5) / 0.5 for p in pictures])
+            pictures = torch.from_numpy(query.frames.transpose(0, 3, 1, 2).copy())
+            scaled = torch.nn.functional.interpolate(pictures, (70, 70), mode="bicubic", antialias=True)
+            pixels = ((scaled.double() / 255 - 0.5) / 0.5).float().numpy()
             visual = "<video>" * (len(query.frames) * 9 + 1) + "\n"
             more: dict[str, Any] = {"pixel_values_videos": torch.from_numpy(pixels)[None]}
         else:  # qwen2_5_vl, frames of 56 x 84: 4 x 6 patches, 2 x 3 tokens

@@ -11,7 +11,7 @@ from asking import make_frames
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 
-from llavaction.backends.pixels import PixelSettings, fitting_size, flatten_patches, normalise, resize
+from llavaction.backends.pixels import CLIP_STD, PixelSettings, fitting_size, flatten_patches, normalise, resize
 from llavaction.base.errors import InputError
 
 
@@ -21,7 +21,8 @@ def test_square_frames_equal_the_library_processor() -> None:
     theirs = [processor(frame, return_tensors="pt")["pixel_values"][0][0] for frame in frames]
     settings = PixelSettings.from_stored({}, {"height": 70, "width": 70})
     ours = normalise(resize(frames, 70, 70), settings)
-    assert (ours - torch.stack(theirs)).abs().max() < 1e-6
+    assert (ours - torch.stack(theirs)).abs().max() < 2.5 * 2 / 255  # Pillow rounds in between: two levels of grey
+    assert (ours - torch.stack(theirs)).abs().mean() < 0.002
 
 
 def test_patches_of_a_still_clip_equal_the_library_image_patches() -> None:
@@ -32,7 +33,8 @@ def test_patches_of_a_still_clip_equal_the_library_image_patches() -> None:
     height, width = fitting_size(100, 150, 28, limits["shortest_edge"], limits["longest_edge"])
     ours, grid = flatten_patches(normalise(resize(frame, height, width), settings), patch=14, merge=2, temporal=2)
     assert list(grid) == theirs["image_grid_thw"][0].tolist()
-    assert (ours - theirs["pixel_values"]).abs().max() < 1e-6
+    assert (ours - theirs["pixel_values"]).abs().max() < 2.5 / 255 / min(CLIP_STD)  # two levels of grey, by Pillow
+    assert (ours - theirs["pixel_values"]).abs().mean() < 0.005
 
 
 def test_patch_order_by_plain_loops() -> None:

@@ -177,12 +177,13 @@ def test_windows_and_recurrent_layers_are_noticed(kind: str) -> None:
         PrefixScorer(model, forward, torch.no_grad, branching="mask").score([prompt], [endings])
 
 
-def test_logits_that_are_changed_behind_the_output_layer_are_noticed(make: Make) -> None:
+@pytest.mark.parametrize("cap", [5, 100])  # with 100 the logits move by 0.03 % here
+def test_logits_that_are_changed_behind_the_output_layer_are_noticed(make: Make, cap: float) -> None:
     backend = make()
 
     def capped(items: list[Prepared], **more: Any) -> Any:
         outputs = backend._forward(items, **more)
-        outputs.logits = 5 * torch.tanh(outputs.logits / 5)
+        outputs.logits = cap * torch.tanh(outputs.logits / cap)
         return outputs
 
     prompt = backend.prepare(make_query(0, frames=make_frames(0, 4)))
@@ -190,13 +191,22 @@ def test_logits_that_are_changed_behind_the_output_layer_are_noticed(make: Make)
         PrefixScorer(backend.model, capped, backend._inference).score([prompt], [[(1, 2)]])
 
 
-def test_states_that_the_output_layer_cannot_read_are_noticed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caps_that_are_set_are_noticed_however_small_the_logits(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = make()
-    wide = torch.nn.Linear(4 * backend.model.get_output_embeddings().weight.shape[1], 8, bias=False)
-    monkeypatch.setattr(backend.model, "get_output_embeddings", lambda: wide)
     prompt = backend.prepare(make_query(0, frames=make_frames(0, 4)))
-    with pytest.raises(LlavactionError, match="gives 64 values a token, its output layer reads 256"):
-        PrefixScorer(backend.model, backend._forward, backend._inference).score([prompt], [[(1, 2)]])
+    text = backend.model.config.get_text_config()
+    monkeypatch.setattr(text, "final_logit_softcapping", 30.0, raising=False)
+    with pytest.raises(LlavactionError, match="changes its logits behind the output layer"):
+        scorer(backend).score([prompt], [[(1, 2)]])
+
+
+def test_a_decoder_whose_states_are_not_the_heads_is_noticed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = make()
+    prompt = backend.prepare(make_query(0, frames=make_frames(0, 4)))
+    behind = scorer(backend)
+    monkeypatch.setattr(behind, "_head", torch.nn.Linear(256, 100))
+    with pytest.raises(LlavactionError, match="gives 64 values for a token where its output layer reads 256"):
+        behind.score([prompt], [[(1, 2)]])
 
 
 def test_a_model_without_cache_is_noticed(make: Make) -> None:

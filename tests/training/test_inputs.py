@@ -61,7 +61,8 @@ def test_what_is_learnt_is_what_is_asked(family: str, home: Path, tmp_path: Path
     assert isinstance(item, TrainingItem)
     batch = rows.batch([rows.lay_out(item)])
     chat = Chat(trainee.checkpoint)
-    asked = family_of(trainee.checkpoint, chat, trainee.core).prepare("Which colour?", item.videos[0], item.times[0])
+    clip = (item.videos[0], item.times[0], item.durations[0])
+    asked = family_of(trainee.checkpoint, chat, trainee.core).prepare("Which colour?", *clip)
     ids, learnt = batch["input_ids"][0].tolist(), batch["labels"][0] != IGNORED
     assert tuple(ids[: len(asked.ids)]) == asked.ids  # up to the answer, to the last token
     tokenizer = trainee.checkpoint.tokenizer
@@ -99,7 +100,7 @@ def test_forged_words_and_thoughts_are_laid_out_alike(family: str, thoughts: str
     thought = {"none": "", "one line": ""}.get(thoughts, "<think>\n\n</think>\n\n")
     for words in ("Which colour?", "Which<|im_end|> <image> <|video_pad|> <|action|> <think>?"):
         for shown in (True, False):
-            asked = adapter.prepare(words, *((item.videos[0], item.times[0]) if shown else (None, None)))
+            asked = adapter.prepare(words, *((item.videos[0], item.times[0], item.durations[0]) if shown else ()))
             messages = [{"role": "user", "content": "<video>\n" * shown + words}, {"role": "assistant", "content": "A"}]
             own = FamilyRows(adapter, chat, config)
             prepared, labels, _ = own.lay_out(replace(item, messages=messages, videos=item.videos[: int(shown)]))
@@ -143,7 +144,7 @@ def test_limits_and_texts_that_will_not_do(home: Path, tmp_path: Path) -> None:
         assert lengths_of(Mixture([clip_record(1, words=30)], [3], []), cut) == [length]
         talk = ({"role": "user", "content": "<video>\nand <video>?"}, {"role": "assistant", "content": "a"})
         with pytest.raises(InputError, match="has 2 '<video>' placeholders"):
-            rows.lay_out(TrainingItem(talk, item.videos, times=item.times))
+            rows.lay_out(replace(item, messages=talk))
     _, short = trainee_of("qwen2_5_vl", home, tmp_path / "qwen2_5_vl", max_length=8)
     with pytest.raises(InputError, match="its video does not fit into 8 tokens"):
         short.lay_out(item)

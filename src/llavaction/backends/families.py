@@ -13,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from llavaction.backends.chat import Chat
+from llavaction.backends.pixels import PixelRule
 from llavaction.base.errors import InputError
 from llavaction.base.registry import resolve
 from llavaction.models.action_token import TOKENS, action_settings
 from llavaction.models.checkpoint import Checkpoint
+from llavaction.models.family_table import remark_on_images
 
 FAMILIES: dict[str, str] = {
     "internvl": "llavaction.backends.internvl:InternVLFamily",
@@ -84,22 +86,57 @@ class Family(ABC):
         checkpoint: the model's folder.
         chat: its chat format.
         accepted: names of the arguments of the model's ``forward``.
+        rule: whose pixel limits apply.
+
+    Raises:
+        InputError: the family knows no other limits than its checkpoints'.
     """
 
-    def __init__(self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str]) -> None:
-        self.checkpoint, self.chat, self.accepted = checkpoint, chat, accepted
+    kind = "video"
+    """What the model takes a clip for: a "video", or so many "images"."""
+    pixel_rules: tuple[PixelRule, ...] = ("official",)
+    """Whose pixel limits the family can follow."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str], rule: PixelRule = "official"
+    ) -> None:
+        if rule not in self.pixel_rules:
+            raise InputError(
+                f"pixels '{rule}' is for the Qwen-VL families, this model is of type '{checkpoint.config.model_type}'",
+                file=checkpoint.folder,
+                hint="leave pixels at 'official'",
+            )
+        self.checkpoint, self.chat, self.accepted, self.rule = checkpoint, chat, accepted, rule
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the model is shown of a clip, for the record of a run."""
+        return {"clip as": self.kind}
+
+    @property
+    def remark(self) -> str | None:
+        """What the user should know of how a clip is shown."""
+        return remark_on_images(self.checkpoint.config) if self.kind == "images" else None
 
     @abstractmethod
-    def prepare(self, prompt: str, frames: NDArray[np.uint8] | None, times: NDArray[np.float64] | None) -> Prepared:
+    def prepare(
+        self,
+        prompt: str,
+        frames: NDArray[np.uint8] | None = None,
+        times: NDArray[np.float64] | None = None,
+        duration: float | None = None,
+    ) -> Prepared:
         """Lay out one question.
 
         Args:
             prompt: the user's text.
             frames: uint8 [frames, height, width, 3], at least one; None asks without video.
             times: float64 [frames], seconds from the clip's start.
+            duration: of the clip, in seconds.
 
         Raises:
             InputError: the prompt or the frames do not suit the model.
+            ValueError: there are frames without times or duration.
         """
 
     def collate(self, items: Sequence[Prepared]) -> dict[str, torch.Tensor]:
@@ -125,15 +162,16 @@ class VideoFamily(Family):
     """Special tokens of pictures, the one repeated per visual feature first; in a user's text they are text."""
 
     @abstractmethod
-    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64]) -> Seen:
-        """Turn frames into the model's visual inputs."""
+    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64], duration: float) -> Seen:
+        """Turn frames, taken at ``times`` of a clip of ``duration`` seconds, into the model's visual inputs."""
 
-    _last: tuple[NDArray[np.uint8], NDArray[np.float64], Seen] | None = None
+    _last: tuple[NDArray[np.uint8], tuple[float, ...], Seen] | None = None
 
-    def _seen(self, frames: NDArray[np.uint8], times: NDArray[np.float64]) -> Seen:
+    def _seen(self, frames: NDArray[np.uint8], times: NDArray[np.float64], duration: float) -> Seen:
         """What ``see`` makes of a clip; several orders of a question's options come with the same frames."""
-        if self._last is None or self._last[0] is not frames or not np.array_equal(self._last[1], times):
-            self._last = (frames, times, self.see(frames, times))
+        when = (*times.tolist(), duration)
+        if self._last is None or self._last[0] is not frames or self._last[1] != when:
+            self._last = (frames, when, self.see(frames, times, duration))
         return self._last[2]
 
     @property
@@ -142,10 +180,18 @@ class VideoFamily(Family):
         settings = action_settings(self.checkpoint.config)
         return () if settings is None else TOKENS[settings.supervision]
 
-    def prepare(self, prompt: str, frames: NDArray[np.uint8] | None, times: NDArray[np.float64] | None) -> Prepared:
+    def prepare(
+        self,
+        prompt: str,
+        frames: NDArray[np.uint8] | None = None,
+        times: NDArray[np.float64] | None = None,
+        duration: float | None = None,
+    ) -> Prepared:
         """See :meth:`Family.prepare`."""
-        if frames is None or times is None:
+        if frames is None:
             return Prepared(tuple(self.chat.encode(self.chat.lay_out(prompt))))
+        if times is None or duration is None:
+            raise ValueError("frames come with their times and the duration of the clip")
         laid = self.chat.lay_out(prompt, ("video",))
         if not laid.count(self.placeholder):  # a template that passes over videos
             laid = self.chat.lay_out(prompt, before=f"{self.placeholder}\n")
@@ -154,7 +200,7 @@ class VideoFamily(Family):
                 f"its chat template writes '{self.placeholder}' {laid.count(self.placeholder)} times for one video",
                 file=self.checkpoint.folder,
             )
-        seen = self._seen(frames, times)
+        seen = self._seen(frames, times, duration)
         ids = self.chat.encode(laid.replaced(self.placeholder, seen.text + "".join(self.action_tokens)))
         placed = ids.count(self.chat.tokenizer.convert_tokens_to_ids(self.visual_tokens[0]))
         if placed != seen.visual:
@@ -171,10 +217,14 @@ def plain_positions(mask: torch.Tensor) -> torch.Tensor:
     return (mask.cumsum(-1) - 1).clamp_min(0)
 
 
-def family_of(checkpoint: Checkpoint, chat: Chat, model: Any) -> Family:
-    """The adapter for a loaded model."""
+def family_of(checkpoint: Checkpoint, chat: Chat, model: Any, rule: PixelRule = "official") -> Family:
+    """The adapter for a loaded model.
+
+    Raises:
+        InputError: the family does not know the pixel limits of ``rule``.
+    """
     kind = checkpoint.config.model_type.removesuffix("_action")  # a backbone with an action token looks as it does
     name = FAMILIES.get(kind, _ANY_OTHER)
     accepted = frozenset(inspect.signature(model.forward).parameters)
-    family: Family = resolve({kind: name}, kind, "model family")(checkpoint, chat, accepted)
+    family: Family = resolve({kind: name}, kind, "model family")(checkpoint, chat, accepted, rule)
     return family

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ from llavaction.backends.chat import Chat
 from llavaction.backends.families import Prepared, family_of
 from llavaction.backends.label_texts import RULES, LabelTexts, Normalisation, TextScorer
 from llavaction.backends.passes import bounded_passes, same_clips
+from llavaction.backends.pixels import PixelRule
 from llavaction.backends.prefix import Branching, PrefixScorer
 from llavaction.backends.token_tree import shared_length
 from llavaction.base.errors import InputError
@@ -52,6 +54,13 @@ class HuggingFaceConfig(Strict):
     chat: Literal["checkpoint", "plain"] = Field(
         default="checkpoint", description="chat format: the checkpoint's own, or 'USER: ... ASSISTANT:'"
     )
+    pixels: PixelRule = Field(
+        default="official",
+        description="whose limits decide how large Qwen-VL models see a frame: 'official', those stored in the "
+        "checkpoint, as transformers' own processor applies them (the default: ids and pixels are then what a user of "
+        "transformers gets; at 1080p a frame takes about 1,350 tokens), or 'qwen-vl-utils', 64 to 384 tokens a frame, "
+        "as in the package that the makers of Qwen-VL used",
+    )
     rule: Literal["letters", "texts"] = Field(
         default="letters",
         description="what score_options compares: the probabilities of the option letters, or those of the option "
@@ -65,9 +74,9 @@ class HuggingFaceConfig(Strict):
     shared_passes: bool = Field(
         default=False,
         description="put the questions of one call through the model together, padded on the left, and the video of "
-        "several questions on one clip only once: faster, but it moves scores (about 1e-6 in float32; in half "
-        "precision by as much as close options differ); alone, a question's scores are the same to the last bit "
-        "whatever it is asked with",
+        "several questions on one clip only once: faster, but it moves scores (by 2e-5 at most in float32; in "
+        "half precision by as much as close options differ); alone, a question's scores are the same on one machine, "
+        "to the last bit, whatever it is asked with",
     )
     pass_tokens: int = Field(
         default=32768, ge=1, description="most tokens of a shared pass, padding and copied prefixes counted"
@@ -123,7 +132,9 @@ class HuggingFaceBackend:
         template = hashlib.sha256((self.checkpoint.chat_template or "").encode()).hexdigest()[:32]
         self._fingerprint = {"chat template": template} | fingerprint(config.path)
         self.model = load_model(self.checkpoint, device=self.device, dtype=self.dtype, attention=attention)
-        self.family = family_of(self.checkpoint, self.chat, self.model)
+        self.family = family_of(self.checkpoint, self.chat, self.model, config.pixels)
+        if self.needs_frames and self.family.remark:
+            print(f"note: {self.family.remark}", file=sys.stderr)
         pad = self.checkpoint.tokenizer.pad_token_id
         self._pad = 0 if pad is None else int(pad)
         ids = (getattr(self.checkpoint.config, name, None) for name in ("image_token_id", "video_token_id"))
@@ -145,7 +156,7 @@ class HuggingFaceBackend:
         return TextScorer(
             LabelTexts(self.chat, self.model.generation_config.eos_token_id),
             self._behind,
-            lambda prompt: self.family.prepare(prompt, None, None),
+            self.family.prepare,
             context=self.checkpoint.context,
             normalisation=self.config.normalisation,
         )
@@ -163,6 +174,7 @@ class HuggingFaceBackend:
             **self.config.model_dump(mode="json", exclude={"path", "device", "dtype"}),
             "thinking": self.chat.thinking,
             "frames": self.needs_frames,
+            "sees": self.family.record if self.needs_frames else {"clip as": "nothing"},
         }
 
     @classmethod
@@ -301,7 +313,7 @@ class HuggingFaceBackend:
         name = query.question.question_id
         frames, times = self._frames(query)
         try:
-            prepared = self.family.prepare(query.prompt, frames, times)
+            prepared = self.family.prepare(query.prompt, frames, times, query.question.clip.duration)
         except InputError as error:
             raise QuestionError.about(name, error) from error
         context, length = self.checkpoint.context, len(prepared.ids) + room

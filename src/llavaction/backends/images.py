@@ -12,6 +12,7 @@ from transformers import AutoProcessor
 
 from llavaction.backends.chat import Chat, Rendered
 from llavaction.backends.families import Family, Prepared
+from llavaction.backends.pixels import PixelRule
 from llavaction.backends.token_tree import shared_length
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
@@ -23,8 +24,12 @@ _PLAIN = "what is asked"
 class ImagesFamily(Family):
     """Every ``model_type`` without an adapter of its own. Each question takes a forward pass of its own."""
 
-    def __init__(self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str]) -> None:
-        super().__init__(checkpoint, chat, accepted)
+    kind = "images"
+
+    def __init__(
+        self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str], rule: PixelRule = "official"
+    ) -> None:
+        super().__init__(checkpoint, chat, accepted, rule)
         try:
             self._processor = AutoProcessor.from_pretrained(checkpoint.folder, local_files_only=True)
         except Exception as error:
@@ -32,13 +37,20 @@ class ImagesFamily(Family):
             raise InputError(
                 f"the processor of model_type '{kind}' cannot be loaded: {str(error).strip().splitlines()[0]}",
                 file=checkpoint.folder,
-                hint="some processors need the package torchvision",
+                hint="processors of models that take videos need torchvision, some also timm or num2words: "
+                "pip install 'llavaction[video]'",
             ) from error
         self._token = getattr(self._processor, "image_token", None)
         self._asked = 0
 
-    def prepare(self, prompt: str, frames: NDArray[np.uint8] | None, times: NDArray[np.float64] | None) -> Prepared:
-        """See :meth:`Family.prepare`; the times are not used."""
+    def prepare(
+        self,
+        prompt: str,
+        frames: NDArray[np.uint8] | None = None,
+        times: NDArray[np.float64] | None = None,
+        duration: float | None = None,
+    ) -> Prepared:
+        """See :meth:`Family.prepare`; the times and the duration are not used."""
         self._asked += 1
         alone = ("alone", self._asked)
         if frames is None:

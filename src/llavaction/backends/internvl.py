@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Seen, VideoFamily, plain_positions
-from llavaction.backends.pixels import PixelSettings, normalise, resize
+from llavaction.backends.pixels import PixelRule, PixelSettings, normalise, resize
 from llavaction.models.checkpoint import Checkpoint
 
 
@@ -21,8 +21,10 @@ class InternVLFamily(VideoFamily):
 
     placeholder = "<video>"
 
-    def __init__(self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str]) -> None:
-        super().__init__(checkpoint, chat, accepted)
+    def __init__(
+        self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str], rule: PixelRule = "official"
+    ) -> None:
+        super().__init__(checkpoint, chat, accepted, rule)
         config = checkpoint.config
         self._token = checkpoint.token("image_token_id")
         self.visual_tokens = (self._token, self.placeholder)
@@ -33,7 +35,7 @@ class InternVLFamily(VideoFamily):
         self._per_frame = int(height // rows * ratio) * int(width // columns * ratio)
         self._settings = PixelSettings.from_stored(checkpoint.video_settings, {"height": height, "width": width})
 
-    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64]) -> Seen:
+    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64], duration: float) -> Seen:
         """Frames as ``pixel_values`` [frames, 3, height, width], always of the tower's own size."""
         pixels = normalise(resize(frames, *self._size, self._settings.resample), self._settings)
         tile = f"<img>{self._token * self._per_frame}</img>"

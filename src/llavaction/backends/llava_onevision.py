@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Seen, VideoFamily, plain_positions
-from llavaction.backends.pixels import PixelSettings, normalise, resize
+from llavaction.backends.pixels import PixelRule, PixelSettings, normalise, resize
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
 
@@ -22,8 +22,10 @@ class LlavaOnevisionFamily(VideoFamily):
     (``LlavaOnevisionModel.apply_pooling`` and ``get_video_features``).
     """
 
-    def __init__(self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str]) -> None:
-        super().__init__(checkpoint, chat, accepted)
+    def __init__(
+        self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str], rule: PixelRule = "official"
+    ) -> None:
+        super().__init__(checkpoint, chat, accepted, rule)
         config = checkpoint.config
         self.placeholder = checkpoint.token("video_token_id")
         self.visual_tokens = (self.placeholder, checkpoint.token("image_token_id"))
@@ -39,7 +41,7 @@ class LlavaOnevisionFamily(VideoFamily):
         self._side = side
         self._per_frame = math.ceil(side // config.vision_config.patch_size / 2) ** 2
 
-    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64]) -> Seen:
+    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64], duration: float) -> Seen:
         """Frames as ``pixel_values_videos`` [1, frames, 3, side, side]; clips of equally many frames share a pass."""
         pixels = normalise(resize(frames, self._side, self._side, self._settings.resample), self._settings)
         visual = len(frames) * self._per_frame + 1

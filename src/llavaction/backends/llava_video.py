@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Seen, VideoFamily, plain_positions
+from llavaction.backends.pixels import PixelRule
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.processor import LlavaVideoProcessor
@@ -16,8 +17,10 @@ from llavaction.models.processor import LlavaVideoProcessor
 class LlavaVideoFamily(VideoFamily):
     """``model_type`` llava_video: pixels and tokens as the model's own processor makes them."""
 
-    def __init__(self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str]) -> None:
-        super().__init__(checkpoint, chat, accepted)
+    def __init__(
+        self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str], rule: PixelRule = "official"
+    ) -> None:
+        super().__init__(checkpoint, chat, accepted, rule)
         try:
             self._processor = LlavaVideoProcessor.for_config(
                 checkpoint.config, checkpoint.tokenizer, image_settings=checkpoint.image_settings
@@ -27,7 +30,7 @@ class LlavaVideoFamily(VideoFamily):
         self.placeholder = self._processor.video_token
         self.visual_tokens = (self.placeholder, self._processor.image_token)
 
-    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64]) -> Seen:
+    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64], duration: float) -> Seen:
         """Frames as ``pixel_values_videos`` [1, frames, 3, side, side]; clips of equally many frames share a pass."""
         tensors = {"pixel_values_videos": self._processor.pixels(frames)[None]}
         tokens = self._processor.visual_tokens(len(frames))

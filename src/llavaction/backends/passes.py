@@ -52,7 +52,8 @@ def same_clips(queries: Sequence[Query], *, across_questions: bool) -> list[list
         if frames is not None and (across_questions or asked[name] > 1):
             if id(frames) not in digests:
                 digests[id(frames)] = hashlib.blake2b(np.ascontiguousarray(frames).tobytes()).hexdigest()
-            times = query.question.clip.duration if query.times is None else tuple(query.times)
-            key = (digests[id(frames)], frames.shape, times, None if across_questions else name)
+            times = () if query.times is None else tuple(query.times)
+            when = (query.question.clip.duration, *times)
+            key = (digests[id(frames)], frames.shape, when, None if across_questions else name)
         groups.setdefault(key, []).append(index)
     return list(groups.values())

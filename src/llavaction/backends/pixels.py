@@ -1,22 +1,31 @@
-"""Pixels: from decoded frames to what a vision tower reads, without torchvision."""
+"""Pixels: from decoded frames to what a vision tower reads: the official processors' pixels without torchvision."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from torch.nn import functional
 
 from llavaction.base.errors import InputError
+
+PixelRule = Literal["official", "qwen-vl-utils"]
+"""Whose limits decide how large a frame is.
+
+``official``: the checkpoint's, as transformers' own processor reads them. ``qwen-vl-utils``: those of the package that
+the makers of Qwen-VL put before that processor.
+"""
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """Channel means and deviations of CLIP, the default of the processors that do not store their own (RGB, 0 to 1)."""
+_INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}
+"""Pillow's numbers of the interpolations in the words of torch."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class PixelSettings:
         size: as stored: "height" and "width", or "shortest_edge" and "longest_edge" (pixel counts in Qwen families).
         mean, std: per channel, of values from 0 to 1.
         resample: PIL's number of the interpolation (3 is bicubic, the default of every family here).
+        stored: whether the checkpoint stores the size; otherwise it is the default of its processor.
         scale: what a byte is multiplied by before ``mean`` and ``std`` apply.
     """
 
@@ -35,6 +45,7 @@ class PixelSettings:
     std: tuple[float, ...] = CLIP_STD
     resample: int = 3
     scale: float = 1 / 255
+    stored: bool = True
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any], size: Mapping[str, int], **defaults: Any) -> PixelSettings:
@@ -49,9 +60,9 @@ class PixelSettings:
         if isinstance(own, int):
             own = {"height": own, "width": own}
         merged = dict(own or size)
-        for old, new in (("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge")):
-            if stored.get(old) is not None:  # how the first Qwen checkpoints stored them
-                merged[new] = stored[old]
+        old_names = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}  # of the first Qwen checkpoints
+        former = {new: stored[old] for old, new in old_names.items() if stored.get(old) is not None}
+        merged |= former
         mean, std = (stored.get("image_mean"), stored.get("image_std")) if stored.get("do_normalize", True) else (0, 1)
         return cls(
             size=merged,
@@ -59,6 +70,7 @@ class PixelSettings:
             std=_channels(std if std is not None else defaults.get("std", CLIP_STD)),
             resample=3 if stored.get("resample") is None else int(stored["resample"]),
             scale=(stored.get("rescale_factor") or 1 / 255) if stored.get("do_rescale", True) else 1.0,
+            stored=bool(own or former),
         )
 
 
@@ -67,17 +79,29 @@ def _channels(value: float | tuple[float, ...] | list[float]) -> tuple[float, ..
 
 
 def resize(frames: NDArray[np.uint8], height: int, width: int, resample: int = 3) -> NDArray[np.uint8]:
-    """Scale frames to exactly ``height`` x ``width`` (PIL, antialiased); the aspect ratio is not kept.
+    """Scale frames to exactly ``height`` x ``width``, antialiased; the aspect ratio is not kept.
+
+    By the function that torchvision's ``resize`` calls, so that every pixel is what an official video processor makes
+    of it. (Pillow differs by up to 12 levels of grey where one side grows while the other shrinks.)
 
     Args:
         frames: uint8 [frames, height, width, 3].
         height, width: the new size.
-        resample: PIL's number of the interpolation.
+        resample: Pillow's number of the interpolation.
+
+    Raises:
+        InputError: torch has no such interpolation.
     """
     if frames.shape[1:3] == (height, width):
         return frames
-    method = Image.Resampling(resample)
-    return np.stack([np.asarray(Image.fromarray(frame).resize((width, height), method)) for frame in frames])
+    if resample not in _INTERPOLATIONS:
+        raise InputError(
+            f"its video processor scales by Pillow's interpolation number {resample}, which torch does not have",
+            hint="set resample in video_preprocessor_config.json to 3 (bicubic) or 2 (bilinear)",
+        )
+    pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+    scaled = functional.interpolate(pictures, (height, width), mode=_INTERPOLATIONS[resample], antialias=True)
+    return np.asarray(scaled.permute(0, 2, 3, 1).numpy())
 
 
 def normalise(frames: NDArray[np.uint8], settings: PixelSettings) -> torch.Tensor:
@@ -88,16 +112,27 @@ def normalise(frames: NDArray[np.uint8], settings: PixelSettings) -> torch.Tenso
     return ((values - mean) / std).contiguous()
 
 
-def fitting_size(height: int, width: int, factor: int, smallest: float, largest: float) -> tuple[int, int]:
+def fitting_size(
+    height: int,
+    width: int,
+    factor: int,
+    smallest: float,
+    largest: float,
+    *,
+    frames: int = 1,
+    counted: int | None = None,
+) -> tuple[int, int]:
     """The size nearest to ``height`` x ``width`` whose sides are multiples of ``factor`` and whose area is allowed.
 
-    The rule of the Qwen families (``smart_resize`` of their image processor): round each side; if the area leaves
-    [``smallest``, ``largest``], shrink rounding down, or grow rounding up, by one common factor.
+    The rule of the Qwen families (``smart_resize`` of their image and video processors): round each side; if the area
+    leaves [``smallest``, ``largest``], shrink rounding down, or grow rounding up, by one common factor.
 
     Args:
         height, width: of the frame in pixels.
         factor: pixels per side of a merged patch.
-        smallest, largest: allowed area in pixels.
+        smallest, largest: allowed area in pixels, of all frames together.
+        frames: how many frames there are.
+        counted: how many of them count when their area is compared with the limits; all by default.
 
     Raises:
         InputError: one side is more than 200 times the other.
@@ -105,12 +140,13 @@ def fitting_size(height: int, width: int, factor: int, smallest: float, largest:
     if max(height, width) > 200 * min(height, width):
         raise InputError(f"a frame of {width} x {height} pixels is too long and thin for this model (at most 200 : 1)")
     rows, columns = round(height / factor) * factor, round(width / factor) * factor
-    if rows * columns > largest:
-        shrink = math.sqrt(height * width / largest)
+    area = rows * columns * (frames if counted is None else counted)
+    if area > largest:
+        shrink = math.sqrt(frames * height * width / largest)
         rows = max(factor, math.floor(height / shrink / factor) * factor)
         columns = max(factor, math.floor(width / shrink / factor) * factor)
-    elif rows * columns < smallest:
-        grow = math.sqrt(smallest / (height * width))
+    elif area < smallest:
+        grow = math.sqrt(smallest / (frames * height * width))
         rows = math.ceil(height * grow / factor) * factor
         columns = math.ceil(width * grow / factor) * factor
     return rows, columns

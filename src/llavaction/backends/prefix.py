@@ -27,6 +27,8 @@ row of its own behind its own copy of the prefix's keys and values. ``auto``: a 
 
 _MASKING = ("eager", "sdpa")
 """Attention implementations that take a mask of any form."""
+_CAPS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+"""Settings of text models by which they change their logits behind the output layer."""
 _SLICE = 8192
 """Vocabulary entries whose logits are held at a time."""
 
@@ -75,6 +77,10 @@ class PrefixScorer:
         self._forward, self._inference, self._kind = forward, inference, type(model).__name__
         self._decoder, self._head = model.get_decoder(), model.get_output_embeddings()
         self._branching, self._nodes_per_pass, self._pass_tokens = branching, nodes_per_pass, pass_tokens
+        text = model.config.get_text_config()
+        self._capped = any(
+            getattr(text, name, None) not in (None, 0, 1) for name in _CAPS
+        )  # too little to be seen where logits are small
         self._head_checked = False
 
     def score(
@@ -93,7 +99,8 @@ class PrefixScorer:
 
         Raises:
             InputError: a mask was asked for and the model cannot take it.
-            LlavactionError: the model keeps no cache, or changes its logits behind the output layer.
+            LlavactionError: the model keeps no cache, changes its logits behind the output layer, or has a decoder that
+                does not give that layer its states.
         """
         length = shared_length(*(prompt.ids for prompt in prompts))
         rests = [prompt.ids[length:] for prompt in prompts]
@@ -126,7 +133,7 @@ class PrefixScorer:
             )
         self._check_head(state, outputs.logits[:, -1])
         length = len(prompt.ids)
-        position = length if positions is None else int(positions.max()) + 1
+        position = length if positions is None else int(positions[..., -1].max()) + 1  # a video may reach further
         axes = len(positions) if positions is not None and positions.ndim == 3 else 0
         return Prefix(cache, length, position, axes, state)
 
@@ -134,14 +141,15 @@ class PrefixScorer:
         """Make sure, once, that the model's logits are its output layer's: some scale or cap them afterwards."""
         if self._head_checked:
             return
-        given, wanted = state.shape[-1], self._head.weight.shape[1]
-        if given != wanted:
+        width, wanted = state.shape[-1], self._head.weight.shape[-1]
+        if width != wanted:
             raise LlavactionError(
-                f"the text model of {self._kind} gives {given} values a token, its output layer reads {wanted}: "
-                "scoring behind a prefix cannot follow what lies between"
+                f"the decoder of {self._kind} gives {width} values for a token where its output layer reads {wanted}, "
+                "which scoring behind a prefix cannot follow"
             )
         own, logits = self._head(state).float(), logits.float()
-        if not torch.allclose(own, logits, rtol=1e-2, atol=1e-2 * float(logits.abs().max())):
+        near = 1e-4 if state.dtype == torch.float32 else 1e-2
+        if self._capped or not torch.allclose(own, logits, rtol=near, atol=near * float(logits.abs().max())):
             raise LlavactionError(
                 f"{self._kind} changes its logits behind the output layer, which scoring behind a prefix cannot follow"
             )

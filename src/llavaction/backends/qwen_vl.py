@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Seen, VideoFamily
-from llavaction.backends.pixels import PixelSettings, fitting_size, flatten_patches, normalise, resize
+from llavaction.backends.pixels import PixelRule, PixelSettings, fitting_size, flatten_patches, normalise, resize
 from llavaction.models.checkpoint import Checkpoint
 
-FRAME_TOKENS = 768
-"""Most tokens a frame may take (``VIDEO_MAX_TOKEN_NUM`` of the reference implementation, qwen-vl-utils)."""
+UTILS_TOKENS, UTILS_TOTAL = (128, 768), 115_200
+"""Least and most tokens of two frames (one patch in time), and the most of all frames, in qwen-vl-utils.
+
+Its ``VIDEO_MIN_TOKEN_NUM``, ``VIDEO_MAX_TOKEN_NUM`` and nine tenths of its ``MODEL_SEQ_LEN``.
+"""
 
 
 class Qwen2VLFamily(VideoFamily):
     """``model_type`` qwen2_vl and qwen2_5_vl: one run of video tokens; the pace goes to ``second_per_grid_ts``."""
 
-    default_tokens = (128, FRAME_TOKENS)
-    """Least and most tokens of a frame where the checkpoint stores no limits (as ``Qwen2VLVideoProcessor``)."""
+    pixel_rules = ("official", "qwen-vl-utils")
+    default_tokens = (128, 768)
+    """Least and most tokens where the checkpoint stores no limits, as in the family's own video processor."""
+    limits_of = "each frame"
+    """What the checkpoint's limits count."""
     mean_and_std: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
-    def __init__(self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str]) -> None:
-        super().__init__(checkpoint, chat, accepted)
+    def __init__(
+        self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str], rule: PixelRule = "official"
+    ) -> None:
+        super().__init__(checkpoint, chat, accepted, rule)
         config, stored = checkpoint.config, checkpoint.video_settings
         self.token = checkpoint.token("video_token_id")
         start, end = checkpoint.token("vision_start_token_id"), checkpoint.token("vision_end_token_id")
@@ -38,27 +48,45 @@ class Qwen2VLFamily(VideoFamily):
         own = {} if self.mean_and_std is None else dict(zip(("mean", "std"), self.mean_and_std, strict=True))
         self.settings = PixelSettings.from_stored(stored, default, **own)
 
-    def size(self, frames: NDArray[np.uint8]) -> tuple[int, int]:
-        """Height and width the frames are scaled to: limits per frame, never above ``FRAME_TOKENS`` tokens."""
-        smallest = self.settings.size["shortest_edge"]
-        largest = max(min(self.settings.size["longest_edge"], FRAME_TOKENS * self.factor**2), smallest)
-        return fitting_size(frames.shape[1], frames.shape[2], self.factor, smallest, largest)
+    @property
+    def record(self) -> dict[str, Any]:
+        """See :attr:`Family.record`; limits in pixels."""
+        if self.rule == "qwen-vl-utils":
+            least, most = (tokens * self.factor**2 for tokens in UTILS_TOKENS)
+            source, counted = "qwen-vl-utils", "each frame"
+        else:
+            least, most = self.settings.size["shortest_edge"], self.settings.size["longest_edge"]
+            source = "checkpoint" if self.settings.stored else "default of transformers"
+            counted = self.limits_of
+        return super().record | {"pixels": {"of": counted, "least": least, "most": most, "source": source}}
 
-    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64]) -> Seen:
+    def size(self, frames: NDArray[np.uint8]) -> tuple[int, int]:
+        """Height and width that all frames are scaled to."""
+        if self.rule == "official":
+            return self.official_size(frames)
+        least, most = (tokens * self.factor**2 for tokens in UTILS_TOKENS)
+        share = UTILS_TOTAL * self.factor**2 / len(frames) * self.temporal
+        height, width = frames.shape[1:3]
+        return fitting_size(height, width, self.factor, least, max(min(most, share), int(1.05 * least)))
+
+    def official_size(self, frames: NDArray[np.uint8]) -> tuple[int, int]:
+        """As transformers' video processor has it: the checkpoint's limits, here for each frame, and no others."""
+        size, (height, width) = self.settings.size, frames.shape[1:3]
+        return fitting_size(height, width, self.factor, size["shortest_edge"], size["longest_edge"])
+
+    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64], duration: float) -> Seen:
         """Frames as rows of patches with their grid; clips of any size and length can share a pass."""
         pixels = normalise(resize(frames, *self.size(frames), self.settings.resample), self.settings)
         rows, grid = flatten_patches(pixels, patch=self.patch, merge=self.merge, temporal=self.temporal)
         tensors = {"pixel_values_videos": rows, "video_grid_thw": torch.tensor([grid])}
-        text, pace = self.write(grid, times)
         if "second_per_grid_ts" in self.accepted:
-            tensors["second_per_grid_ts"] = torch.tensor([pace], dtype=torch.float32)
-        return Seen(text, tensors, len(rows) // self.merge**2)
+            # seconds from one group of frames to the next, by the rate the clip was sampled at
+            tensors["second_per_grid_ts"] = torch.tensor([self.temporal / (len(frames) / duration)])
+        return Seen(self.write(grid, times), tensors, len(rows) // self.merge**2)
 
-    def write(self, grid: tuple[int, int, int], times: NDArray[np.float64]) -> tuple[str, float]:
-        """What the clip becomes in the prompt, and the seconds between two groups of frames."""
-        spacing = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 2 * times[0]
-        tokens = grid[0] * grid[1] * grid[2] // self.merge**2
-        return self.start + self.token * tokens + self.end, float(spacing * self.temporal)
+    def write(self, grid: tuple[int, int, int], times: NDArray[np.float64]) -> str:
+        """What the clip becomes in the prompt."""
+        return self.start + self.token * (grid[0] * grid[1] * grid[2] // self.merge**2) + self.end
 
     def extras(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
         """Which tokens are video (2), from which the model itself computes its three-dimensional positions."""
@@ -71,22 +99,35 @@ class Qwen2VLFamily(VideoFamily):
 class Qwen3VLFamily(Qwen2VLFamily):
     """``model_type`` qwen3_vl and qwen3_vl_moe: each group of frames in its own brackets, after its time.
 
-    Written "<0.3 seconds><|vision_start|>...<|vision_end|>" per group, without an outer pair of brackets, as in the
-    family's first release; transformers 5.12 and later keep the template's outer pair around them as well.
+    Written "<|vision_start|><0.3 seconds><|vision_start|>...<|vision_end|>...<|vision_end|>". The outer brackets are
+    the chat template's: transformers keeps them since 5.12, while the family's first release (4.57) dropped them.
     """
 
-    default_tokens = (4, 24576)
-    """Of all frames together, as the family's checkpoints store them."""
+    limits_of = "all frames"
     mean_and_std = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
-    def size(self, frames: NDArray[np.uint8]) -> tuple[int, int]:
-        """Height and width the frames are scaled to: the stored limits count the pixels of all frames together."""
-        count = -(-len(frames) // self.temporal) * self.temporal
-        smallest = self.settings.size["shortest_edge"] / count
-        largest = min(self.settings.size["longest_edge"] / count, FRAME_TOKENS * self.factor**2)
-        return fitting_size(frames.shape[1], frames.shape[2], self.factor, smallest, max(largest, smallest))
+    def official_size(self, frames: NDArray[np.uint8]) -> tuple[int, int]:
+        """As transformers' video processor has it: the checkpoint's limits count the pixels of all frames together.
 
-    def write(self, grid: tuple[int, int, int], times: NDArray[np.float64]) -> tuple[str, float]:
+        It refuses a single frame, which is taken for two.
+        """
+        count = max(len(frames), self.temporal)
+        height, width = frames.shape[1:3]
+        if min(height, width) < self.factor:
+            grow = self.factor / min(height, width)
+            height, width = int(height * grow), int(width * grow)
+        size = self.settings.size
+        return fitting_size(
+            height,
+            width,
+            self.factor,
+            size["shortest_edge"],
+            size["longest_edge"],
+            frames=count,
+            counted=round(count / self.temporal) * self.temporal,
+        )
+
+    def write(self, grid: tuple[int, int, int], times: NDArray[np.float64]) -> str:
         """See :meth:`Qwen2VLFamily.write`; the time of a group is midway between its first and its last frame."""
         last = len(times) - 1
         tokens = self.token * (grid[1] * grid[2] // self.merge**2)
@@ -95,4 +136,4 @@ class Qwen3VLFamily(Qwen2VLFamily):
             first = times[group * self.temporal]
             middle = (first + times[min(group * self.temporal + self.temporal - 1, last)]) / 2
             parts.append(f"<{middle:.1f} seconds>{self.start}{tokens}{self.end}")
-        return "".join(parts), 0.0
+        return self.start + "".join(parts) + self.end

@@ -19,6 +19,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.records import read_json
 from llavaction.models.auto import MODELS as OUR_MODELS
+from llavaction.models.family_table import FAMILIES
 
 _PARTS = {
     "weights": ("*.safetensors", "*.safetensors.index.json"),
@@ -119,6 +120,14 @@ def open_checkpoint(folder: str | Path) -> Checkpoint:
             "is a checkpoint in the published format (model_type 'llava_qwen')",
             file=folder / "config.json",
             hint="convert it once: llavaction convert FOLDER NEW_FOLDER",
+        )
+    facts = FAMILIES.get(str(kind))
+    if facts is not None and facts.clip_as == "refused":
+        raise InputError(
+            f"model_type '{kind}' ({facts.model}) is none that AutoModelForImageTextToText of transformers "
+            f"{transformers.__version__} loads",
+            file=folder / "config.json",
+            hint=f"use {facts.remark}",
         )
     if not isinstance(kind, str) or (kind not in _IMAGE_TEXT_MODELS and kind not in OUR_MODELS):
         raise InputError(

@@ -46,6 +46,7 @@ class TrainingItem:
         labels: verb, noun and action class of what the videos show; a missing one, like None, is not learnt.
         times: float64 [frames] for each video, seconds from the clip's start at which its frames were taken; only
             models that write times into the prompt read them.
+        durations: seconds of each video's clip; as ``times``.
         words: text that stands in for the only video: the vectors of its tokens are added to the action token's, and
             no picture is seen.
         partial: what kept the clip from being complete; other frames stand in for those that are missing.
@@ -56,6 +57,7 @@ class TrainingItem:
     images: Sequence[NDArray[np.uint8]] = ()
     labels: Mapping[str, int] | None = None
     times: Sequence[NDArray[np.float64]] = ()
+    durations: Sequence[float] = ()
     words: str | None = None
     partial: str | None = None
 

@@ -112,6 +112,23 @@ def _qwen_ids(ids: dict[str, int]) -> dict[str, int]:
     }
 
 
+def _qwen2_vl(ids: dict[str, int], entries: int, context: int) -> dict[str, Any]:
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}
+    return {
+        "model_type": "qwen2_vl",
+        "vision_config": {
+            "depth": 2,
+            "embed_dim": 32,
+            "hidden_size": 64,
+            "mlp_ratio": 2,
+            "num_heads": 2,
+            "patch_size": 14,
+        },
+        "text_config": _text("qwen2_vl_text", entries, context, rope_parameters=rope),
+        **_qwen_ids(ids),
+    }
+
+
 def _qwen2_5_vl(ids: dict[str, int], entries: int, context: int) -> dict[str, Any]:
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}
     return {
@@ -148,6 +165,13 @@ def _qwen3_vl(ids: dict[str, int], entries: int, context: int) -> dict[str, Any]
         "text_config": _text("qwen3_vl_text", entries, context, head_dim=16, rope_parameters=rope),
         **_qwen_ids(ids),
     }
+
+
+def _qwen3_vl_moe(ids: dict[str, int], entries: int, context: int) -> dict[str, Any]:
+    values = _qwen3_vl(ids, entries, context)
+    experts = {"moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2, "decoder_sparse_step": 1}
+    text = values["text_config"] | {"model_type": "qwen3_vl_moe_text", "mlp_only_layers": []} | experts
+    return values | {"model_type": "qwen3_vl_moe", "text_config": text}
 
 
 def _internvl(ids: dict[str, int], entries: int, context: int) -> dict[str, Any]:
@@ -214,6 +238,15 @@ FAMILIES: dict[str, Family] = {
         },
         named_tokens={},
     ),
+    "qwen2_vl": Family(
+        special=_QWEN_SPECIAL,
+        template=_template(_QWEN_VIDEO, _QWEN_IMAGE),
+        config=_qwen2_vl,
+        image_settings=_qwen_settings("image", 14, 4 * 28**2, 16 * 28**2),
+        video_settings=_qwen_settings("video", 14, 4 * 28**2, 16 * 28**2),
+        processor_settings={},
+        named_tokens={},
+    ),
     "qwen2_5_vl": Family(
         special=_QWEN_SPECIAL,
         template=_template(_QWEN_VIDEO, _QWEN_IMAGE),
@@ -233,6 +266,15 @@ FAMILIES: dict[str, Family] = {
         processor_settings={},
         named_tokens={},
     ),
+    "qwen3_vl_moe": Family(
+        special=_QWEN_SPECIAL,
+        template=_template(_QWEN_VIDEO, _QWEN_IMAGE),
+        config=_qwen3_vl_moe,
+        image_settings=_qwen_settings("image", 16, 4 * 32**2, 16 * 32**2),
+        video_settings=_qwen_settings("video", 16, 4 * 32**2, 64 * 32**2),
+        processor_settings={},
+        named_tokens={},
+    ),
     "internvl": Family(
         special=("<img>", "</img>", "<IMG_CONTEXT>", "<video>"),
         template=_template("<video>\\n", "<IMG_CONTEXT>\\n"),
@@ -247,7 +289,7 @@ FAMILIES: dict[str, Family] = {
             **_SQUARE,
             "size": {"height": 56, "width": 56},
         },
-        processor_settings={},
+        processor_settings={"processor_class": "InternVLProcessor", "image_seq_length": 4},
         named_tokens=_INTERNVL_NAMED,
     ),
     "llava": Family(

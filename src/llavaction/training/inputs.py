@@ -131,7 +131,10 @@ class ClipDataset(Dataset[TrainingItem | Skipped]):
             return Skipped(record.record_id, str(frames.error or "no frame can be decoded"))
         times = np.maximum(np.asarray(frames.times, dtype=np.float64) - record.clip.start, 0.0)
         lacking = None if frames.error is None else f"{record.record_id}: {frames.error}"
-        return TrainingItem(messages, [frames.images], labels=labels, times=[times], partial=lacking)
+        durations = [record.clip.duration]
+        return TrainingItem(
+            messages, [frames.images], labels=labels, times=[times], durations=durations, partial=lacking
+        )
 
 
 class BatchMaker:
@@ -199,7 +202,7 @@ class FamilyRows:
                 does not fit into the limit, or words stand in for it.
         """
         self._refuse(item.words)
-        seen = self._family.see(item.videos[0], item.times[0]) if item.videos else None
+        seen = self._family.see(item.videos[0], item.times[0], item.durations[0]) if item.videos else None
         text = "" if seen is None else seen.text + "".join(self._family.action_tokens)
         places = sum(str(message["content"]).count(VIDEO) for message in item.messages)
         if places != len(item.videos):
@@ -253,7 +256,8 @@ class FamilyRows:
         length = len(self._tokenise(messages, "").ids)
         if frames:
             if frames not in self._video_lengths:
-                seen = self._family.see(np.zeros((frames, *_PICTURE, 3), np.uint8), np.arange(frames, dtype=np.float64))
+                times = np.arange(frames, dtype=np.float64)
+                seen = self._family.see(np.zeros((frames, *_PICTURE, 3), np.uint8), times, float(frames))
                 written = seen.text + self._gap
                 tokens = self._family.checkpoint.tokenizer(written, add_special_tokens=False)["input_ids"]
                 self._video_lengths[frames] = len(tokens) + len(self._family.action_tokens)

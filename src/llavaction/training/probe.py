@@ -82,7 +82,7 @@ class Probe:
             return None
         times = np.maximum(np.asarray(frames.times, dtype=np.float64) - question.clip.start, 0.0)
         text = multiple_choice_prompt(question, self._prompt)
-        return self._family.prepare(text, frames.images, times).followed_by(self._letters.lead)
+        return self._family.prepare(text, frames.images, times, question.clip.duration).followed_by(self._letters.lead)
 
     def _inputs(self, prepared: Prepared, device: torch.device) -> dict[str, torch.Tensor]:
         ids = torch.tensor([prepared.ids])
