@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from asking import make_frames, make_query
+from test_long_clips import BOUND, alone, in_orders, long_query
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
@@ -65,3 +66,16 @@ def test_an_action_token_in_the_text_is_text(folders: tuple[Path, Path]) -> None
     noun = backend.checkpoint.tokenizer.convert_tokens_to_ids("<|noun|>")
     assert prepared.ids.count(noun) == 1  # the one behind the video
     assert "What <|noun|>?" in backend.checkpoint.tokenizer.decode(prepared.ids)
+
+
+@pytest.mark.parametrize(("seconds", "frames"), [(8.5, 16), (120.0, 4)])
+def test_orders_and_texts_behind_the_tokens_of_a_long_clip(
+    folders: tuple[Path, Path], seconds: float, frames: int
+) -> None:
+    backend = HuggingFaceBackend(HuggingFaceConfig(path=folders[1], frames=4, device="cpu"))
+    orders = in_orders(long_query(seconds, frames), 3)
+    apart = [backend.score_options([order])[0] for order in orders]
+    assert np.abs(np.stack(backend.score_options(orders)) - apart).max() < BOUND
+    answers = [backend._texts._label_texts.tokens((text,))[0] for text in ("take plate", "wash")]
+    found = backend._behind.score([backend.prepare(orders[0])], [answers])[0]
+    assert np.abs(found - [alone(backend, orders[0], answer) for answer in answers]).max() < 2 * BOUND

@@ -14,6 +14,20 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from llavaction.backends.pixels import CLIP_STD, PixelSettings, fitting_size, flatten_patches, normalise, resize
 from llavaction.base.errors import InputError
 
+SCALED = {
+    2: [
+        [41, 131, 52, 69, 167, 184, 105, 195],
+        [55, 145, 66, 83, 181, 198, 119, 209],
+        [69, 159, 80, 97, 131, 112, 133, 223],
+    ],
+    3: [
+        [37, 143, 41, 55, 179, 193, 91, 197],
+        [52, 158, 56, 69, 199, 216, 105, 212],
+        [67, 173, 71, 95, 138, 103, 130, 227],
+    ],
+}
+"""Green of a small picture, by torchvision."""
+
 
 def test_square_frames_equal_the_library_processor() -> None:
     frames = make_frames(0, 3, 120, 200)
@@ -66,6 +80,19 @@ def test_sizes_follow_the_library_rule(limits: tuple[int, int]) -> None:
 def test_a_thread_of_pixels_is_refused() -> None:
     with pytest.raises(InputError, match="2010 x 10 pixels is too long"):
         fitting_size(10, 2010, 28, 1, 10**6)
+
+
+@pytest.mark.parametrize("resample", [2, 3])
+def test_scaling_is_that_of_torchvision(resample: int) -> None:
+    # what torchvision 0.28's resize makes of this picture, antialiased; Pillow differs by up to 2 levels of grey
+    frames = (np.arange(5 * 7 * 3).reshape(1, 5, 7, 3) * 37 % 256).astype(np.uint8)
+    frames.flags.writeable = False
+    assert resize(frames, 3, 8, resample)[0, :, :, 1].tolist() == SCALED[resample]
+
+
+def test_interpolations_that_torch_lacks_are_refused() -> None:
+    with pytest.raises(InputError, match="interpolation number 1, which torch does not have"):
+        resize(make_frames(0, 1), 70, 70, 1)
 
 
 def test_frames_of_the_right_size_are_not_touched() -> None:

@@ -78,6 +78,11 @@ def _channels(value: float | tuple[float, ...] | list[float]) -> tuple[float, ..
     return (float(value),) * 3 if isinstance(value, int | float) else tuple(float(item) for item in value)
 
 
+def _tensor(frames: NDArray[np.uint8]) -> torch.Tensor:
+    """Frames as bytes [frames, 3, height, width]; copied only where torch could not take them as they are."""
+    return torch.from_numpy(np.require(frames, requirements=("C", "W"))).permute(0, 3, 1, 2)
+
+
 def resize(frames: NDArray[np.uint8], height: int, width: int, resample: int = 3) -> NDArray[np.uint8]:
     """Scale frames to exactly ``height`` x ``width``, antialiased; the aspect ratio is not kept.
 
@@ -99,14 +104,14 @@ def resize(frames: NDArray[np.uint8], height: int, width: int, resample: int = 3
             f"its video processor scales by Pillow's interpolation number {resample}, which torch does not have",
             hint="set resample in video_preprocessor_config.json to 3 (bicubic) or 2 (bilinear)",
         )
-    pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+    pictures = _tensor(frames)
     scaled = functional.interpolate(pictures, (height, width), mode=_INTERPOLATIONS[resample], antialias=True)
     return np.asarray(scaled.permute(0, 2, 3, 1).numpy())
 
 
 def normalise(frames: NDArray[np.uint8], settings: PixelSettings) -> torch.Tensor:
     """Bytes to float32 [frames, 3, height, width], scaled and normalised per channel."""
-    values = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).to(torch.float32) * settings.scale
+    values = _tensor(frames).to(torch.float32) * settings.scale
     mean = torch.tensor(settings.mean, dtype=torch.float32).view(1, 3, 1, 1)
     std = torch.tensor(settings.std, dtype=torch.float32).view(1, 3, 1, 1)
     return ((values - mean) / std).contiguous()
