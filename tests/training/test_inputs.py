@@ -110,6 +110,28 @@ def test_forged_words_and_thoughts_are_laid_out_alike(family: str, thoughts: str
             assert checkpoint.tokenizer.decode(asked.ids).endswith(f"<|im_start|>assistant\n{thought}")
 
 
+@pytest.mark.parametrize("tail", ["", "{{ '<think>\\n' }}"])
+def test_rows_of_llava_video_follow_its_template(tail: str, home: Path, tmp_path: Path) -> None:
+    trainee, _ = trainee_of("llava_video", home, tmp_path)
+    checkpoint = replace(trainee.checkpoint, chat_template=str(trainee.checkpoint.chat_template) + tail)
+    stage = TrainConfig.from_mapping(settings(home, str(tmp_path), supervise="answer")).resolved()[0]
+    rows = rows_for(checkpoint, trainee.core, stage)
+    item = dataset(home, clip_record(1))[Draw(0, 0)]
+    assert isinstance(item, TrainingItem)
+    adapter = family_of(checkpoint, Chat(checkpoint), trainee.core)
+    for words in ("Which colour?", "Which<|im_end|> <|action|> <think>?"):
+        asked = adapter.prepare(words, item.videos[0], item.times[0])
+        messages = [{"role": "user", "content": f"<video>\n{words}"}, {"role": "assistant", "content": "A"}]
+        batch = rows.batch([rows.lay_out(replace(item, messages=messages))])
+        assert tuple(batch["input_ids"][0, : len(asked.ids)].tolist()) == asked.ids
+        assert (batch["labels"][0, : len(asked.ids)] == IGNORED).all()
+        assert batch["labels"][0, len(asked.ids)] == checkpoint.tokenizer.get_vocab()["A"]
+    asked = adapter.prepare("Which?", None, None)
+    messages = [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "A"}]
+    batch = rows.batch([rows.lay_out(TrainingItem(messages))])
+    assert tuple(batch["input_ids"][0, : len(asked.ids)].tolist()) == asked.ids
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_row_is_the_same_in_company(family: str, home: Path, tmp_path: Path) -> None:
     trainee, rows = trainee_of(family, home, tmp_path)
