@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from llavaction.training.inputs import (
 from llavaction.training.losses import count, with_few_logits
 from llavaction.training.mixture import Mixture, frames_of
 from llavaction.training.schedule import Draw
+from llavaction.training.scheduled import ScheduledTrainer
 from llavaction.training.trainee import Trainee, make_trainee, start_folder
 from llavaction.video.errors import CorruptVideoError
 from llavaction.video.frames import Frames
@@ -288,3 +290,20 @@ def test_kept_clips_and_worker_processes_exclude_each_other(home: Path) -> None:
     assert TrainConfig.from_mapping(settings(home, cache_gb=0.5, workers=0)).cache_gb == 0.5
     with pytest.raises(InputError, match="cache_gb needs workers: 0"):
         TrainConfig.from_mapping(settings(home, cache_gb=0.5, workers=1))
+
+
+def test_the_loader_prepares_no_more_than_there_is_room_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = dataset(home, clip_record(0), text_record(1), clip_record(2), frames=5)
+    clip = 5 * 48 * 64 * 3
+    assert data.clip_bytes() == clip
+    assert dataset(home, text_record(1)).clip_bytes() == 0
+    monkeypatch.setattr("llavaction.training.scheduled.AHEAD_IN_TRAINING", 6 * clip)
+    trainer = ScheduledTrainer.__new__(ScheduledTrainer)
+    for wanted, micro_batch, expected in ((4, 1, (4, 1)), (2, 1, (2, 2)), (4, 4, (1, 1)), (0, 1, (0, None))):
+        trainer.args = SimpleNamespace(
+            dataloader_num_workers=wanted, dataloader_pin_memory=False, process_index=0, world_size=1
+        )
+        trainer._data, trainer._stage, trainer.data_collator = data, SimpleNamespace(micro_batch=micro_batch), list
+        trainer._schedule = SimpleNamespace()
+        loader = trainer.get_train_dataloader()
+        assert (loader.num_workers, loader.prefetch_factor) == expected

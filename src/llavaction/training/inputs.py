@@ -40,6 +40,8 @@ SKIPPED, PARTIAL, RECORDS = "skipped", "partial", "records"
 and how many it was to have."""
 
 _PROBE = "what is asked"
+_LOOKED_AT = 4
+"""Videos whose pictures are looked at to judge the size of clips."""
 _PICTURE = (270, 480)
 """Height and width by which the length of a clip is estimated where it depends on the picture's size."""
 
@@ -112,6 +114,22 @@ class ClipDataset(Dataset[TrainingItem | Skipped]):
 
     def __len__(self) -> int:
         return self._mixture.pass_length
+
+    def clip_bytes(self) -> int:
+        """Bytes of the largest clip as decoded, judged by the pictures of a few of the videos; 0 where none is read."""
+        shown = [place for place, record in enumerate(self._mixture.records) if record.clip is not None]
+        if self._library is None or not shown:
+            return 0
+        largest = 0
+        for place in shown[:: -(-len(shown) // _LOOKED_AT)]:
+            record = self._mixture.records[place]
+            assert record.clip is not None
+            try:
+                seen = self._library.read(record.clip, 1, segment_id=record.segment_id)
+            except Exception:  # it is said when the record's turn comes
+                continue
+            largest = max(largest, seen.images.nbytes)
+        return largest * max(self._mixture.frames[place] for place in shown)
 
     def __getitem__(self, draw: Draw) -> TrainingItem | Skipped:
         """A record at its turn; one whose clip cannot be read says why."""
