@@ -128,3 +128,11 @@ def test_options_are_split_at_commas_only_where_one_is_given() -> None:
     for wrong in (("a",), ("a,,b",), ("a", "a")):
         with pytest.raises(InputError, match="2 to 26 different texts"):
             answers(wrong)
+
+
+def test_more_frames_than_the_context_holds_are_refused_before_decoding(model: Path, tmp_path: Path) -> None:
+    long = film(tmp_path / "long.mp4", count=1200, fps=30)
+    with pytest.raises(
+        InputError, match=r"1200 frames per clip take at least \d+ tokens, the model's context holds 8192"
+    ):
+        ask(long, "What now?", "--model", model, "--frames", "1200")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from llavaction.training.inputs import (
 from llavaction.training.losses import count, with_few_logits
 from llavaction.training.mixture import Mixture, frames_of
 from llavaction.training.schedule import Draw
+from llavaction.training.scheduled import ScheduledTrainer
 from llavaction.training.trainee import Trainee, make_trainee, start_folder
 from llavaction.video.errors import CorruptVideoError
 from llavaction.video.frames import Frames
@@ -109,6 +111,28 @@ def test_forged_words_and_thoughts_are_laid_out_alike(family: str, thoughts: str
             assert checkpoint.tokenizer.decode(learnt) == "A<|im_end|>"
             assert next(place for place, index in enumerate(labels) if index != IGNORED) == len(asked.ids)
             assert checkpoint.tokenizer.decode(asked.ids).endswith(f"<|im_start|>assistant\n{thought}")
+
+
+@pytest.mark.parametrize("tail", ["", "{{ '<think>\\n' }}"])
+def test_rows_of_llava_video_follow_its_template(tail: str, home: Path, tmp_path: Path) -> None:
+    trainee, _ = trainee_of("llava_video", home, tmp_path)
+    checkpoint = replace(trainee.checkpoint, chat_template=str(trainee.checkpoint.chat_template) + tail)
+    stage = TrainConfig.from_mapping(settings(home, str(tmp_path), supervise="answer")).resolved()[0]
+    rows = rows_for(checkpoint, trainee.core, stage)
+    item = dataset(home, clip_record(1))[Draw(0, 0)]
+    assert isinstance(item, TrainingItem)
+    adapter = family_of(checkpoint, Chat(checkpoint), trainee.core)
+    for words in ("Which colour?", "Which<|im_end|> <|action|> <think>?"):
+        asked = adapter.prepare(words, item.videos[0], item.times[0])
+        messages = [{"role": "user", "content": f"<video>\n{words}"}, {"role": "assistant", "content": "A"}]
+        batch = rows.batch([rows.lay_out(replace(item, messages=messages))])
+        assert tuple(batch["input_ids"][0, : len(asked.ids)].tolist()) == asked.ids
+        assert (batch["labels"][0, : len(asked.ids)] == IGNORED).all()
+        assert batch["labels"][0, len(asked.ids)] == checkpoint.tokenizer.get_vocab()["A"]
+    asked = adapter.prepare("Which?", None, None)
+    messages = [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "A"}]
+    batch = rows.batch([rows.lay_out(TrainingItem(messages))])
+    assert tuple(batch["input_ids"][0, : len(asked.ids)].tolist()) == asked.ids
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -267,3 +291,20 @@ def test_kept_clips_and_worker_processes_exclude_each_other(home: Path) -> None:
     assert TrainConfig.from_mapping(settings(home, cache_gb=0.5, workers=0)).cache_gb == 0.5
     with pytest.raises(InputError, match="cache_gb needs workers: 0"):
         TrainConfig.from_mapping(settings(home, cache_gb=0.5, workers=1))
+
+
+def test_the_loader_prepares_no_more_than_there_is_room_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = dataset(home, clip_record(0), text_record(1), clip_record(2), frames=5)
+    clip = 5 * 48 * 64 * 3
+    assert data.clip_bytes() == clip
+    assert dataset(home, text_record(1)).clip_bytes() == 0
+    monkeypatch.setattr("llavaction.training.scheduled.AHEAD_IN_TRAINING", 6 * clip)
+    trainer = ScheduledTrainer.__new__(ScheduledTrainer)
+    for wanted, micro_batch, expected in ((4, 1, (4, 1)), (2, 1, (2, 2)), (4, 4, (1, 1)), (0, 1, (0, None))):
+        trainer.args = SimpleNamespace(
+            dataloader_num_workers=wanted, dataloader_pin_memory=False, process_index=0, world_size=1
+        )
+        trainer._data, trainer._stage, trainer.data_collator = data, SimpleNamespace(micro_batch=micro_batch), list
+        trainer._schedule = SimpleNamespace()
+        loader = trainer.get_train_dataloader()
+        assert (loader.num_workers, loader.prefetch_factor) == expected

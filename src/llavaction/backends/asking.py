@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from llavaction.actions.segments import Clip
 from llavaction.backends.base import Backend, OptionScores, Query, QuestionError
+from llavaction.base.byte_budget import AHEAD, ByteBudget
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.fingerprints import FileFacts
 from llavaction.base.journal import Journal
@@ -82,6 +83,11 @@ class Look:
         """What a record of the answer keeps of the clip; nothing where it was complete."""
         return {} if self.note is None else {"note": self.note, "stand_ins": self.stand_ins}
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the frames."""
+        return 0 if self.images is None else self.images.nbytes
+
 
 def reason(error: Exception) -> str:
     """An error as a record keeps it: with its hint and the name of the file, but not its folder."""
@@ -106,33 +112,65 @@ def look(library: Library, question: Question, count: int) -> Look:
 
 
 def looks_ahead(
-    batches: Sequence[Batch], library: Library | None, count: int, workers: int
+    batches: Sequence[Batch], library: Library | None, count: int, workers: int, most: int = AHEAD
 ) -> Generator[tuple[Batch, list[Look]], None, None]:
     """Batches with their frames, decoded ahead by as many clips as a batch holds and one per worker.
+
+    Clips decoded and not yet asked about take at most ``most`` bytes, or one of them is larger. A batch that takes more
+    comes in parts; where they begin depends on the clips alone. A list of looks is emptied when the next is asked for.
 
     Args:
         batches: the questions.
         library: where clips come from; None where nobody looks.
         count: frames per clip.
         workers: threads that decode.
+        most: bytes that may be decoded ahead.
     """
     if library is None:
         for batch in batches:
             yield batch, [Look() for _ in batch]
         return
     ahead = max((len(batch) for batch in batches), default=0) + workers
-    upcoming = iter([question for batch in batches for question in batch])
-    waiting: deque[Future[Look]] = deque()
+    upcoming = enumerate([question for batch in batches for question in batch])
+    waiting: deque[Future[list[Look]]] = deque()  # each in a list to be taken from, as threads hold on to results
+    budget, largest = ByteBudget(most), 0
+    due, asked = -1, 0  # the clip that is waited for; how many there were
+
+    def decode(place: int, question: Question) -> list[Look]:
+        nonlocal largest
+        taken = budget.take(lambda: largest or most, lambda: place == due, turn=place)
+        if taken < 0:
+            return [Look(error="not needed any more")]
+        seen = look(library, question, count)
+        largest = max(largest, seen.nbytes)
+        budget.give(taken - seen.nbytes)
+        return [seen]
+
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
         for batch in batches:
-            looks = []
-            for _ in batch:
-                while len(waiting) < ahead and (question := next(upcoming, None)) is not None:
-                    waiting.append(pool.submit(look, library, question, count))
-                looks.append(waiting.popleft().result())
-            yield batch, looks
+            looks: list[Look] = []
+            begin, known = 0, 0
+            for place in range(len(batch)):
+                if looks and sum(seen.nbytes for seen in looks) + known > most:
+                    freed = sum(seen.nbytes for seen in looks)
+                    yield batch[begin:place], looks
+                    looks.clear()
+                    budget.give(freed)
+                    begin = place
+                while len(waiting) < ahead and (following := next(upcoming, None)) is not None:
+                    waiting.append(pool.submit(decode, *following))
+                due = asked
+                budget.give(0)  # who decodes it looks again
+                looks.append(waiting.popleft().result().pop())
+                due, asked = -1, asked + 1
+                known = max(known, looks[-1].nbytes)
+            freed = sum(seen.nbytes for seen in looks)
+            yield batch[begin:], looks
+            looks.clear()
+            budget.give(freed)
     finally:
+        budget.close()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -140,7 +178,7 @@ def frames_wanted(backend: Backend, frames: int | None, library: Library | None)
     """Frames per clip: as many as asked for, else the backend's own number; 0 for one that does not look.
 
     Raises:
-        InputError: the backend looks and there is no library.
+        InputError: the backend looks and there is no library, or can never look at so many frames.
     """
     count = (frames or backend.needs_frames) if backend.needs_frames else 0
     if count and library is None:
@@ -148,7 +186,19 @@ def frames_wanted(backend: Backend, frames: int | None, library: Library | None)
             f"backend '{backend.name}' looks at {count} frames per clip but no videos were given",
             hint="name their folder with --videos",
         )
+    check_frames(backend, count)
     return count
+
+
+def check_frames(backend: Backend, count: int) -> None:
+    """Refuse, before anything is decoded, more frames a clip than the backend can ever look at.
+
+    Raises:
+        InputError: a prompt with so many frames does not fit.
+    """
+    check = getattr(backend, "check_frames", None)
+    if count and check is not None:
+        check(count)
 
 
 def backend_settings(backend: Backend) -> dict[str, Any]:

@@ -31,6 +31,8 @@ from llavaction.base.records import Strict
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
 
 PAPER_FRAMES = 16
+_FEW, _SMALL = 16, (32, 32)
+"""Frames, and their height and width, of the clip by which the fewest tokens are counted."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -299,6 +301,33 @@ class HuggingFaceBackend:
                 own = row[-len(item.ids) :]
                 vectors[index] = (own[-1] if self.config.pooling == "last" else own.mean(0)).numpy()
         return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
+
+    def check_frames(self, count: int) -> None:
+        """See :class:`llavaction.backends.base.Backend`: the fewest tokens that so many frames take are counted.
+
+        A clip of few and small frames is laid out; more frames add at least as many tokens each as there are between
+        two such clips.
+
+        Raises:
+            InputError: a prompt with so many frames does not fit the model's context.
+        """
+        context = self.checkpoint.context
+        if context is None or not self.needs_frames or not count:
+            return
+
+        def tokens(frames: int) -> int:
+            times = np.arange(frames, dtype=np.float64)
+            return len(self.family.prepare("?", np.zeros((frames, *_SMALL, 3), np.uint8), times).ids)
+
+        few = min(count, _FEW)
+        least = tokens(few)
+        if count > few:
+            least += (count - few) * max(least - tokens(few // 2), 0) // (few - few // 2)
+        if least > context:
+            raise InputError(
+                f"{count} frames per clip take at least {least} tokens, the model's context holds {context}",
+                hint="take fewer frames",
+            )
 
     def prepare(self, query: Query, *, room: int = 0) -> Prepared:
         """Lay out one question for the model.

@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from llavaction.actions.segments import Clip
-from llavaction.backends.asking import option_answers
+from llavaction.backends.asking import check_frames, option_answers
 from llavaction.backends.base import Query
 from llavaction.backends.letter_mass import LITTLE
 from llavaction.backends.registry import make_backend
@@ -60,6 +60,7 @@ def ask(
     backend = make_backend(model, **mapping(settings), **({} if frames is None else {"frames": frames}))
     if not backend.needs_frames:
         raise InputError(f"'{model}' would answer without looking at the video", hint="it needs at least one frame")
+    check_frames(backend, backend.needs_frames)
     asked: Question | OpenQuestion
     if texts:
         asked = Question(

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from llavaction.actions.segments import Clip
+from llavaction.base.byte_budget import ByteBudget
 from llavaction.base.errors import InputError
 from llavaction.base.journal import Journal
 from llavaction.base.progress import progress
@@ -94,13 +95,13 @@ def cut_clips(
     def one(name: str) -> CutClip | str:
         clip, segment_id = clips[name]
         try:
-            return _cut(clip, segment_id, library, folder / name, fps, short_side, sources[name])
+            return _cut(clip, segment_id, library, folder / name, fps, short_side, sources[name], budget)
         except InputError:
             raise
         except Exception as error:  # a decoder may raise anything on a damaged file
             return f"{type(error).__name__}: {error}"
 
-    made, failed = 0, {}
+    made, failed, budget = 0, {}, ByteBudget()
     with Journal(folder / CUTS, CutClip, "file") as journal:
         write_json(note, settings)
         sources = _sources(clips, library)
@@ -134,7 +135,14 @@ def _is_done(found: CutClip | None, source: str, folder: Path) -> bool:
 
 
 def _cut(
-    clip: Clip, segment_id: str | None, library: VideoLibrary, path: Path, fps: float, short_side: int, source: str
+    clip: Clip,
+    segment_id: str | None,
+    library: VideoLibrary,
+    path: Path,
+    fps: float,
+    short_side: int,
+    source: str,
+    budget: ByteBudget,
 ) -> CutClip | str:
     """Write one; what is wrong where there is no frame of it."""
     first = library.read(clip, 1, segment_id=segment_id)
@@ -144,6 +152,19 @@ def _cut(
     scale = min(1.0, short_side / min(height, width))
     size = _even(height * scale), _even(width * scale)
     count = min(max(2, round(clip.duration * fps)), MOST_FRAMES)
+    with budget.room(2 * count * size[0] * size[1] * 3):  # a second time where the clip is shorter than it was to be
+        return _written(clip, segment_id, library, path, size, count, source)
+
+
+def _written(
+    clip: Clip,
+    segment_id: str | None,
+    library: VideoLibrary,
+    path: Path,
+    size: tuple[int, int],
+    count: int,
+    source: str,
+) -> CutClip | str:
     rate = count / clip.duration
     frames = library.read(clip, count, segment_id=segment_id, size=size)
     problem = frames.error

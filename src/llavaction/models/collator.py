@@ -14,7 +14,7 @@ from pydantic import Field
 from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
 from llavaction.models.processor import LlavaVideoProcessor, Row, padded
-from llavaction.models.tokenisation import ConversationTokeniser, TokenisationConfig
+from llavaction.models.tokenisation import ConversationTokeniser, TokenisationConfig, TurnForm
 from llavaction.models.user_text import Part, TextEncoder
 
 CLASSES = ("verb", "noun", "action")
@@ -81,13 +81,18 @@ class Collator:
     Args:
         processor: of the model that is trained.
         config: see :class:`CollatorConfig`.
+        form: how turns are written, where a chat template does not write them as published.
     """
 
-    def __init__(self, processor: LlavaVideoProcessor, config: CollatorConfig | None = None) -> None:
+    def __init__(
+        self, processor: LlavaVideoProcessor, config: CollatorConfig | None = None, form: TurnForm | None = None
+    ) -> None:
         self.config = config or CollatorConfig()
         self._processor = processor
         self._encoder = TextEncoder(processor.tokenizer)
-        self._tokenise = ConversationTokeniser(processor.tokenizer, processor.placeholders, self.config.tokenisation)
+        self._tokenise = ConversationTokeniser(
+            processor.tokenizer, processor.placeholders, self.config.tokenisation, form
+        )
 
     def __call__(self, items: Sequence[TrainingItem]) -> dict[str, torch.Tensor]:
         """One batch.

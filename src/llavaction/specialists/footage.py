@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from llavaction.actions.segments import Segment
+from llavaction.base.byte_budget import loader_workers
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import FileFacts
 from llavaction.base.progress import progress
@@ -121,10 +122,13 @@ class Footage:
         return torch.stack(clips) if clips else torch.zeros((0, *self._shape), dtype=torch.uint8)
 
     def _decoded(self, plan: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Tensor]]:
+        clip, most = int(np.prod(self._shape)), max((len(batch) for batch in plan), default=1)
+        workers, prefetch = loader_workers(min(self._workers, len(plan)), most * clip)
         loader: DataLoader[_Decoded] = DataLoader(
             _Clips(self.segments, self._library, self._shape),
             batch_sampler=[list(batch) for batch in plan],
-            num_workers=min(self._workers, len(plan)),
+            num_workers=workers,
+            prefetch_factor=prefetch,
             collate_fn=list,
             worker_init_fn=end_with_parent,
             generator=torch.Generator(),  # the global one is left alone

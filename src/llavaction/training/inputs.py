@@ -40,6 +40,8 @@ SKIPPED, PARTIAL, RECORDS = "skipped", "partial", "records"
 and how many it was to have."""
 
 _PROBE = "what is asked"
+_LOOKED_AT = 4
+"""Videos whose pictures are looked at to judge the size of clips."""
 _PICTURE = (270, 480)
 """Height and width by which the length of a clip is estimated where it depends on the picture's size."""
 
@@ -112,6 +114,22 @@ class ClipDataset(Dataset[TrainingItem | Skipped]):
 
     def __len__(self) -> int:
         return self._mixture.pass_length
+
+    def clip_bytes(self) -> int:
+        """Bytes of the largest clip as decoded, judged by the pictures of a few of the videos; 0 where none is read."""
+        shown = [place for place, record in enumerate(self._mixture.records) if record.clip is not None]
+        if self._library is None or not shown:
+            return 0
+        largest = 0
+        for place in shown[:: -(-len(shown) // _LOOKED_AT)]:
+            record = self._mixture.records[place]
+            assert record.clip is not None
+            try:
+                seen = self._library.read(record.clip, 1, segment_id=record.segment_id)
+            except Exception:  # it is said when the record's turn comes
+                continue
+            largest = max(largest, seen.images.nbytes)
+        return largest * max(self._mixture.frames[place] for place in shown)
 
     def __getitem__(self, draw: Draw) -> TrainingItem | Skipped:
         """A record at its turn; one whose clip cannot be read says why."""
@@ -186,7 +204,7 @@ class FamilyRows:
         self._gap = opening.partition(family.placeholder)[2].partition(_PROBE)[0]
         values = config.tokenisation.model_dump() | {"system": _system(opening)}
         self._tokenise = ConversationTokeniser(
-            tokenizer, {}, TokenisationConfig.from_mapping(values), _form(chat, family)
+            tokenizer, {}, TokenisationConfig.from_mapping(values), _form(chat, family.placeholder)
         )
         self._visual = set(tokenizer.convert_tokens_to_ids([*family.visual_tokens, *family.action_tokens]))
         self._labelled = action_settings(family.checkpoint.config) is not None
@@ -286,7 +304,12 @@ def rows_for(checkpoint: Checkpoint, model: Any, stage: StageConfig) -> RowMaker
         processor = LlavaVideoProcessor.for_config(
             checkpoint.config, checkpoint.tokenizer, image_settings=checkpoint.image_settings
         )
-        return Collator(processor, config)
+        if checkpoint.chat_template is None:
+            return Collator(processor, config)
+        chat = Chat(checkpoint)
+        values = settings.model_dump() | {"system": _system(chat.render(_PROBE, ("video",)))}
+        own = config.model_copy(update={"tokenisation": TokenisationConfig.from_mapping(values)})
+        return Collator(processor, own, _form(chat, processor.video_token))
     chat = Chat(checkpoint)
     family: Family = family_of(checkpoint, chat, model)
     if not isinstance(family, VideoFamily):
@@ -319,7 +342,7 @@ def _system(opening: str) -> str | None:
     return before.removeprefix(header).removesuffix("\n").removesuffix(END) if before.startswith(header) else None
 
 
-def _form(chat: Chat, family: VideoFamily) -> TurnForm:
+def _form(chat: Chat, placeholder: str) -> TurnForm:
     """How a chat template writes turns.
 
     Raises:
@@ -330,12 +353,12 @@ def _form(chat: Chat, family: VideoFamily) -> TurnForm:
     if any(mark not in text for mark in (user, assistant) for text in (shown, told)):
         raise InputError(
             "its chat template writes no ChatML turns, in which training records are written",
-            file=family.checkpoint.folder,
+            hint="training takes models whose turns are written as '<|im_start|>user' and '<|im_start|>assistant'",
         )
     after, _, before_answer = told.rpartition(_PROBE)[2].partition(assistant)
     return TurnForm(
         before_text=told.rpartition(user)[2].partition(_PROBE)[0],
-        before_video=shown.rpartition(user)[2].partition(family.placeholder)[0],
+        before_video=shown.rpartition(user)[2].partition(placeholder)[0],
         after=after,
         before_answer=before_answer,
     )

@@ -13,15 +13,20 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
+from llavaction.base.byte_budget import AHEAD, loader_workers
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.files import clear_away
 from llavaction.base.workers import end_with_parent
 from llavaction.models.checkpoint import quiet
 from llavaction.training.checkpoints import UNFINISHED, checkpoints, kept_intact, publish
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
+from llavaction.training.inputs import ClipDataset
 from llavaction.training.meter import Meter
 from llavaction.training.schedule import MicroBatches, Schedule
 from llavaction.training.trainee import Trainee, save_trainee
+
+AHEAD_IN_TRAINING = 4 * AHEAD
+"""Bytes of frames that the workers of one process may have ready; a step may take more clips than a question."""
 
 
 class ScheduledTrainer(Trainer):
@@ -73,14 +78,16 @@ class ScheduledTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         """One pass over the whole schedule: every process gets its own micro-batches, nothing is dealt out again."""
         args = self.args
+        batch_bytes = self._stage.micro_batch * self._data.clip_bytes() if isinstance(self._data, ClipDataset) else 0
+        workers, prefetch = loader_workers(args.dataloader_num_workers, batch_bytes, AHEAD_IN_TRAINING)
         return DataLoader(
             self._data,
             batch_sampler=MicroBatches(self._schedule, args.process_index, args.world_size),
             collate_fn=self.data_collator,
-            num_workers=args.dataloader_num_workers,
+            num_workers=workers,
             worker_init_fn=end_with_parent,
             pin_memory=args.dataloader_pin_memory and args.device.type == "cuda",
-            prefetch_factor=2 if args.dataloader_num_workers else None,
+            prefetch_factor=prefetch,
         )
 
     def training_step(self, *args: Any, **rest: Any) -> torch.Tensor:

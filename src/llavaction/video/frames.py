@@ -18,6 +18,9 @@ Size = int | tuple[int, int] | None
 Status = Literal["complete", "partial", "none"]
 """Whether a clip is what was asked for; see :attr:`Frames.status`."""
 
+MOST_BYTES = 1 << 32
+"""Bytes of the frames of one clip."""
+
 Side = Literal["short", "long"]
 """Which side an ``int`` size is the length of; the other one follows, so that the shape of the picture is kept."""
 
@@ -111,8 +114,19 @@ class Sheet:
         return None if self._images is None else (self._images.shape[1], self._images.shape[2])
 
     def put(self, frame: int, image: NDArray[np.uint8]) -> None:
-        """Put a picture into every row that shows ``frame``."""
+        """Put a picture into every row that shows ``frame``.
+
+        Raises:
+            VideoError: all rows together take more than ``MOST_BYTES``.
+        """
         if self._images is None:
+            if (needed := len(self.wanted) * image.nbytes) > MOST_BYTES:
+                height, width = image.shape[:2]
+                raise VideoError(
+                    f"{len(self.wanted)} frames of {width} x {height} pixels take {needed / 1e9:.1f} GB, at most "
+                    f"{MOST_BYTES / 1e9:.1f} GB are read at once",
+                    hint="take fewer or smaller frames",
+                )
             self._images = np.empty((len(self.wanted), *image.shape), dtype=np.uint8)
         for row in self._rows[frame]:
             self._images[row] = image
