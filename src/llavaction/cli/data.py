@@ -10,8 +10,8 @@ from llavaction.base.records import write_records
 from llavaction.cli.curate import curate, export_records, import_records
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping
-from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.kitchen_mini import KitchenMiniConfig, KitchenMiniSummary, generate
+from llavaction.datasets.label_table import open_annotations
 from llavaction.specialists.simulated import NoiseModel, simulate_predictions
 
 
@@ -47,14 +47,19 @@ def describe(summary: KitchenMiniSummary) -> str:
 
 
 @data.command("simulate-specialist")
-@click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files.")
+@click.option(
+    "--annotations",
+    type=FOLDER,
+    required=True,
+    help="Folder with EPIC_100_*.csv files, or one table with a label column.",
+)
 @click.option("--split", required=True, help="Split to predict.")
 @click.option("--output", type=FILE, required=True, help="The .jsonl file to write.")
 @set_option("llavaction.specialists.simulated:NoiseModel")
 @as_json
 def simulate_specialist(annotations: Path, split: str, output: Path, settings: tuple[str, ...], json_out: bool) -> None:
     """Make up a specialist's predictions by a documented noise model (for trying things out, not for results)."""
-    dataset = EpicKitchens(annotations)
+    dataset = open_annotations(annotations)
     vocabulary, segments = dataset.vocabulary, list(dataset.segments(split))
     counts = {action: vocabulary.count(action, "train") for action in vocabulary.actions}
     model = NoiseModel.from_mapping(mapping(settings))

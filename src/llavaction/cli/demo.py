@@ -11,8 +11,8 @@ from llavaction.base.records import write_json
 from llavaction.bundled import model_folder, specialist_folder
 from llavaction.cli.data import describe
 from llavaction.cli.options import FOLDER, table, timed_echo
-from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
+from llavaction.datasets.label_table import open_annotations
 from llavaction.questions.audit import audit_folder
 from llavaction.questions.builder import BuildConfig, build_benchmark
 
@@ -43,7 +43,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     say(f"rendering kitchen_mini into {output / 'kitchen_mini'}")
     say(describe(generate(output / "kitchen_mini", seed=seed, workers=workers, settings=DATA)))
 
-    dataset = EpicKitchens(annotations)
+    dataset = open_annotations(annotations)
     benchmark = build_benchmark(dataset, BuildConfig.from_mapping({"split": SPLIT})).save(output / "benchmark")
     say(f"{len(benchmark.questions)} questions with exchangeable distractors")
     audit = audit_folder(benchmark)

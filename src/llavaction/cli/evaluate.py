@@ -11,7 +11,7 @@ from llavaction.backends.registry import make_backend, parse_spec
 from llavaction.base.errors import InputError
 from llavaction.cli.asking import asking_options
 from llavaction.cli.options import FOLDER, as_json, emit, mapping
-from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.label_table import open_annotations
 from llavaction.evaluation.runner import RunConfig, RunResult, run
 from llavaction.questions.schema import Benchmark
 from llavaction.video.library import VideoLibrary
@@ -80,7 +80,7 @@ def _inputs(spec: str, benchmark: Benchmark, annotations: Path | None) -> dict[s
     if kind == "prior":
         return {"counts": benchmark.facts.train_counts}
     if kind == "specialist" and annotations is not None:
-        dataset = EpicKitchens(annotations)
+        dataset = open_annotations(annotations)
         ids = [segment.segment_id for segment in dataset.segments(benchmark.card.split)]
         return {"segment_ids": ids, "actions": dataset.vocabulary.actions}
     return {}

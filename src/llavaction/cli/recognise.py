@@ -12,7 +12,7 @@ from llavaction.backends.registry import make_backend, parse_spec
 from llavaction.base.errors import InputError
 from llavaction.cli.asking import asking_options
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, table
-from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.label_table import open_annotations
 from llavaction.recognition.accuracy import PARTS, SEEN, UNSEEN
 from llavaction.recognition.two_stage import RecognitionConfig
 from llavaction.recognition.two_stage import recognise as recognise_segments
@@ -22,7 +22,12 @@ from llavaction.video.rates import Rates
 
 
 @click.command("recognise")
-@click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files.")
+@click.option(
+    "--annotations",
+    type=FOLDER,
+    required=True,
+    help="Folder with EPIC_100_*.csv files, or one table with a label column.",
+)
 @click.option("--split", required=True, help="Split to recognise.")
 @click.option("--videos", type=FOLDER, help="Folder of the videos, for backends that look.")
 @click.option("--predictions", type=FILE, required=True, help="The specialist's, from: llavaction specialist predict.")
@@ -40,7 +45,7 @@ def recognise(
     options = mapping(settings)
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     config = RecognitionConfig.from_mapping({**plain, "backend_options": options})
-    dataset = EpicKitchens(config.annotations)
+    dataset = open_annotations(config.annotations)
     segments = list(dataset.segments(config.split, unlabelled=True))
     for remark in dataset.remarks:
         click.echo(f"note: {remark}", err=True)
@@ -71,19 +76,21 @@ def recognise(
 def summary(metrics: Mapping[str, Any]) -> str:
     """The accuracies as a table, and what was left out."""
     rows = []
+    parts = tuple(metrics["overall"]["two_stage"]) if metrics["overall"] else PARTS
     groups = {"all": metrics["overall"], **{name: metrics["groups"].get(name) for name in (SEEN, UNSEEN)}}
     for group, found in groups.items():
         if found and (group == "all" or found["specialist_top_k"]["n"] < metrics["overall"]["specialist_top_k"]["n"]):
             for name, key in (("two-stage", "two_stage"), ("specialist", "specialist"), ("difference", "difference")):
-                rows.append([f"{name}, {group}", *(_cell(found[key][part]) for part in PARTS)])
+                rows.append([f"{name}, {group}", *(_cell(found[key][part]) for part in parts)])
+            blank = [""] * (len(parts) - 1)
             rows.append(
-                [f"specialist's top {metrics['candidates']}, {group}", "", "", _cell(found["specialist_top_k"])]
+                [f"specialist's top {metrics['candidates']}, {group}", *blank, _cell(found["specialist_top_k"])]
             )
     counts = metrics["counts"]
     said = f"{counts['recognised']} of {counts['segments']} segments recognised"
     for key, what in (("without_prediction", "without prediction"), ("failed", "could not be asked")):
         said += f", {counts[key]} {what}" if counts[key] else ""
-    return "\n".join([table(rows, ["accuracy [95 % interval]", *PARTS]), said])
+    return "\n".join([table(rows, ["accuracy [95 % interval]", *parts]), said])
 
 
 def _cell(found: Mapping[str, Any]) -> str:

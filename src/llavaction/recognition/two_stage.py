@@ -26,7 +26,7 @@ from llavaction.base.text import same_when_read
 from llavaction.questions.builder import QUESTION
 from llavaction.questions.prompts import Perspective, PromptStyle
 from llavaction.questions.schema import LETTERS, Option, Provenance, Question
-from llavaction.recognition.accuracy import summary
+from llavaction.recognition.accuracy import PARTS, summary
 from llavaction.recognition.records import Recognition
 from llavaction.specialists.predictions import Predictions, SpecialistPrediction, check_classes
 
@@ -171,7 +171,9 @@ def recognise(
             "failed": sum(found.error is not None for found in recognitions),
         }
         metrics = {"schema_version": 1, "candidates": config.candidates, "counts": counts}
-        metrics |= summary(recognitions, groups or {}, seed=config.seed)
+        metrics |= summary(
+            recognitions, groups or {}, seed=config.seed, parts=("action",) if vocabulary.one_label else PARTS
+        )
         write_json(folder / METRICS, metrics)
     return RecognitionResult(folder, recognitions, metrics, asked_now, time.perf_counter() - begun)
 
