@@ -813,7 +813,8 @@ NASTY = [
     "answer ", "answer is ", "is ", "final ", "la ", "A ", "A.", "A or ", "(A) ", "it is A ", "A is correct ", "no, ",
     "take plate ", "\n", " ", "*", "(", "{", "<", "\\text{", "\\boxed{", "\\boxed{A}", "{'a':", "[ANSWER]",
     "<think>A</think>", "not A but ",
-    "- [ ] A\n", "答案", "是", "i think that ", "wrong option ", "➊ ", "one option ", "most likely ", "\u0301",
+    "- [ ] A\n", "答案",
+    "答案(A) ", "one is A: ", "是", "i think that ", "wrong option ", "➊ ", "one option ", "most likely ", "\u0301",
 ]  # fmt: skip
 
 

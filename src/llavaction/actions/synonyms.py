@@ -20,11 +20,12 @@ class Synonyms:
     "put plate" is true of every "insert plate". Both relations are symmetric. They are generous
     on purpose (*screw* and *unscrew* through "screw-off"): a lost distractor costs little, a second right answer spoils
     a question. Classes whose names read the same ("plate" and "Plate") are synonyms too, and so are actions whose verbs
-    and nouns make the same text.
+    and nouns make the same text. Labels that are no verb-noun pairs are synonyms only where they read the same.
     """
 
     def __init__(self, vocabulary: ActionVocabulary) -> None:
-        self._verbs = _symmetric(_verb_pairs(vocabulary.verbs) | _same_names(vocabulary.verbs))
+        listed = set() if vocabulary.one_label else _verb_pairs(vocabulary.verbs)
+        self._verbs = _symmetric(listed | _same_names(vocabulary.verbs))
         self._nouns = _symmetric(_noun_pairs(vocabulary.nouns) | _same_names(vocabulary.nouns))
         self._read = {action: same_when_read(vocabulary.action_name(action)) for action in vocabulary.actions}
         actions: dict[str, set[Action]] = defaultdict(set)

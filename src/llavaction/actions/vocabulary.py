@@ -20,7 +20,7 @@ class LabelClass(Strict):
     """One verb or noun class of a class file."""
 
     id: int = Field(ge=0)
-    key: str = Field(min_length=1, description="the class's official name, e.g. 'board:chopping' or 'turn-on'")
+    key: str = Field(description="the class's official name, e.g. 'board:chopping' or 'turn-on'; empty: no noun")
     instances: tuple[str, ...] = Field(default=(), description="the words annotators used that map to this class")
     category: str = ""
 
@@ -32,6 +32,19 @@ class LabelClass(Strict):
         """
         first, *others = (part.strip() for part in self.key.split(":"))
         return " ".join([*others, first])
+
+
+class WholeLabel(LabelClass):
+    """A label that is an action of its own ("groom: left wing"); its name is its key as it stands."""
+
+    @property
+    def name(self) -> str:
+        """The key itself."""
+        return self.key
+
+
+NO_NOUN = LabelClass(id=0, key="")
+"""The only noun class of labels that are no verb-noun pairs; it has no name."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,11 @@ class ActionVocabulary:
             counts=counts,
         )
 
+    @property
+    def one_label(self) -> bool:
+        """Whether an action is one label, not a verb with a noun."""
+        return all(not noun.key for noun in self.nouns.values())
+
     def action_id(self, action: Action) -> int:
         """Position of an action class in :attr:`actions`.
 
@@ -95,12 +113,12 @@ class ActionVocabulary:
         return self.verbs[verb].name if verb in self.verbs else f"verb {verb}"
 
     def noun_name(self, noun: int) -> str:
-        """Readable name of a noun class."""
+        """Readable name of a noun class; empty for none."""
         return self.nouns[noun].name if noun in self.nouns else f"noun {noun}"
 
     def action_name(self, action: Action) -> str:
-        """Readable name of an action class, "cut onion"."""
-        return f"{self.verb_name(action[0])} {self.noun_name(action[1])}"
+        """Readable name of an action class, "cut onion"; of one without noun the verb's, "run"."""
+        return f"{self.verb_name(action[0])} {self.noun_name(action[1])}".rstrip()
 
     def count(self, action: Action, split: str) -> int:
         """How many segments of a split have this class; 0 where the split is absent."""

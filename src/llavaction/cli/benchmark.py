@@ -20,7 +20,12 @@ def benchmark() -> None:
 
 
 @benchmark.command()
-@click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files.")
+@click.option(
+    "--annotations",
+    type=FOLDER,
+    required=True,
+    help="Folder with EPIC_100_*.csv files, or one table with a label column.",
+)
 @click.option("--split", required=True, help="Which split to make questions of, e.g. validation.")
 @click.option("--miner", default="exchangeable", show_default=True, help=f"One of {', '.join(MINERS)}.")
 @click.option("--options", default=5, show_default=True, help="Options per question.")
@@ -44,11 +49,11 @@ def build(
 
     --set gives the miner's own settings, e.g. --set noun_similarity=2 for the exchangeable one.
     """
-    from llavaction.datasets.epic_kitchens import EpicKitchens
+    from llavaction.datasets.label_table import open_annotations
     from llavaction.questions.builder import BuildConfig, build_benchmark
 
     begun = time.perf_counter()
-    dataset = EpicKitchens(annotations)
+    dataset = open_annotations(annotations)
     config = BuildConfig.from_mapping({**values, "settings": mapping(settings)})
     made = build_benchmark(dataset, config, workers).save(output)
     for remark in dataset.remarks:
@@ -79,10 +84,14 @@ def audit(folder: Path, json_out: bool) -> None:
         for entry in result["attacks"]
     ]
     shared = {name: f"{share:.1%}" for name, share in result["similarity"].items()}
+    if "same word" in shared:
+        likeness = f"a word of the answer's label in {shared['same word']}"
+    else:
+        verb, noun, either = (shared[key] for key in ("same verb", "same noun", "either"))
+        likeness = f"the answer's verb in {verb}, its noun in {noun}, either in {either}"
     lines = [
         table(rows, ["blind attack", "accuracy", "95 % interval"]),
-        f"chance {result['chance']:.1%}; a distractor shares the answer's verb in {shared['same verb']}, "
-        f"its noun in {shared['same noun']}, either in {shared['either']} of questions",
+        f"chance {result['chance']:.1%}; a distractor shares {likeness} of questions",
         result["verdict"],
     ]
     emit(result, "\n".join(lines), json_out)

@@ -15,7 +15,7 @@ from llavaction.curation.exports import CLIPS, EXPORTS, export
 from llavaction.curation.llava import read_llava
 from llavaction.curation.mixture import RECORDS
 from llavaction.curation.mixture import curate as curate_mixture
-from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.label_table import open_annotations
 from llavaction.video.library import VideoLibrary
 from llavaction.video.probe import probe
 from llavaction.video.rates import Rates
@@ -25,7 +25,12 @@ MOST_SAID = 5
 
 
 @click.command("curate")
-@click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files.")
+@click.option(
+    "--annotations",
+    type=FOLDER,
+    required=True,
+    help="Folder with EPIC_100_*.csv files, or one table with a label column.",
+)
 @click.option("--mixture", type=FILE, required=True, help="YAML: tasks with weights and caps; see recipes/mixtures/.")
 @click.option("--split", help="Split to make records of, in place of the mixture's.")
 @click.option(
@@ -40,7 +45,7 @@ def curate(
     annotations: Path, mixture: Path, split: str | None, predictions: tuple[Path, ...], output: Path, json_out: bool
 ) -> None:
     """Make training records of the segments of a split."""
-    dataset = EpicKitchens(annotations)
+    dataset = open_annotations(annotations)
     card = curate_mixture(dataset, mixture, output, split=split, predictions=predictions)
     for remark in (*dataset.remarks, *card.notes):
         click.echo(f"note: {remark}", err=True)

@@ -49,7 +49,12 @@ def describe(summary: KitchenMiniSummary) -> str:
 
 
 @data.command("simulate-specialist")
-@click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files.")
+@click.option(
+    "--annotations",
+    type=FOLDER,
+    required=True,
+    help="Folder with EPIC_100_*.csv files, or one table with a label column.",
+)
 @click.option("--split", required=True, help="Split to predict.")
 @click.option("--output", type=FILE, required=True, help="The .jsonl file to write.")
 @set_option("llavaction.specialists.simulated:NoiseModel")
@@ -57,10 +62,10 @@ def describe(summary: KitchenMiniSummary) -> str:
 def simulate_specialist(annotations: Path, split: str, output: Path, settings: tuple[str, ...], json_out: bool) -> None:
     """Make up a specialist's predictions by a documented noise model (for trying things out, not for results)."""
     from llavaction.base.records import write_records
-    from llavaction.datasets.epic_kitchens import EpicKitchens
+    from llavaction.datasets.label_table import open_annotations
     from llavaction.specialists.simulated import NoiseModel, simulate_predictions
 
-    dataset = EpicKitchens(annotations)
+    dataset = open_annotations(annotations)
     vocabulary, segments = dataset.vocabulary, list(dataset.segments(split))
     counts = {action: vocabulary.count(action, "train") for action in vocabulary.actions}
     model = NoiseModel.from_mapping(mapping(settings))

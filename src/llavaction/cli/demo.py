@@ -33,8 +33,8 @@ DATA: dict[str, Any] = {
 def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: Path | None, limit: int) -> None:
     """The whole way: new videos, a hard benchmark, its audit, the bundled models, one table, a report."""
     from llavaction.cli.data import describe
-    from llavaction.datasets.epic_kitchens import EpicKitchens
     from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
+    from llavaction.datasets.label_table import open_annotations
     from llavaction.questions.audit import audit_folder
     from llavaction.questions.builder import BuildConfig, build_benchmark
 
@@ -44,7 +44,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     say(f"rendering kitchen_mini into {output / 'kitchen_mini'}")
     say(describe(generate(output / "kitchen_mini", seed=seed, workers=workers, settings=KitchenMiniConfig(**DATA))))
 
-    dataset = EpicKitchens(annotations)
+    dataset = open_annotations(annotations)
     benchmark = build_benchmark(dataset, BuildConfig.from_mapping({"split": SPLIT})).save(output / "benchmark")
     say(f"{len(benchmark.questions)} questions with exchangeable distractors")
     audit = audit_folder(benchmark)

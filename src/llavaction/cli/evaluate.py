@@ -81,13 +81,13 @@ def evaluate(
 def _inputs(spec: str, benchmark: Benchmark, annotations: Path | None) -> dict[str, Any]:
     """What a backend needs beyond its own options."""
     from llavaction.backends.registry import parse_spec
-    from llavaction.datasets.epic_kitchens import EpicKitchens
+    from llavaction.datasets.label_table import open_annotations
 
     kind, _ = parse_spec(spec)
     if kind == "prior":
         return {"counts": benchmark.facts.train_counts}
     if kind == "specialist" and annotations is not None:
-        dataset = EpicKitchens(annotations)
+        dataset = open_annotations(annotations)
         ids = [segment.segment_id for segment in dataset.segments(benchmark.card.split)]
         return {"segment_ids": ids, "actions": dataset.vocabulary.actions}
     return {}

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 @click.command("recognise")
-@click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files.")
+@click.option(
+    "--annotations",
+    type=FOLDER,
+    required=True,
+    help="Folder with EPIC_100_*.csv files, or one table with a label column.",
+)
 @click.option("--split", required=True, help="Split to recognise.")
 @click.option("--videos", type=FOLDER, help="Folder of the videos, for backends that look.")
 @click.option("--predictions", type=FILE, required=True, help="The specialist's, from: llavaction specialist predict.")
@@ -39,7 +44,7 @@ def recognise(
 ) -> None:
     """Name each segment's action: a specialist proposes, a model chooses. --set gives the backend's own options."""
     from llavaction.backends.registry import make_backend, parse_spec
-    from llavaction.datasets.epic_kitchens import EpicKitchens
+    from llavaction.datasets.label_table import open_annotations
     from llavaction.recognition.two_stage import RecognitionConfig
     from llavaction.recognition.two_stage import recognise as recognise_segments
     from llavaction.specialists.predictions import load_predictions
@@ -48,7 +53,7 @@ def recognise(
     options = mapping(settings)
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     config = RecognitionConfig.from_mapping({**plain, "backend_options": options})
-    dataset = EpicKitchens(config.annotations)
+    dataset = open_annotations(config.annotations)
     segments = list(dataset.segments(config.split, unlabelled=True))
     for remark in (*dataset.remarks, *dataset.notes):
         click.echo(f"note: {remark}", err=True)
@@ -79,13 +84,15 @@ def summary(metrics: Mapping[str, Any]) -> str:
     from llavaction.recognition.accuracy import PARTS, SEEN, UNSEEN
 
     rows = []
+    parts = tuple(metrics["overall"]["two_stage"]) if metrics["overall"] else PARTS
     groups = {"all": metrics["overall"], **{name: metrics["groups"].get(name) for name in (SEEN, UNSEEN)}}
     for group, found in groups.items():
         if found and (group == "all" or found["specialist_top_k"]["n"] < metrics["overall"]["specialist_top_k"]["n"]):
             for name, key in (("two-stage", "two_stage"), ("specialist", "specialist"), ("difference", "difference")):
-                rows.append([f"{name}, {group}", *(_cell(found[key][part]) for part in PARTS)])
+                rows.append([f"{name}, {group}", *(_cell(found[key][part]) for part in parts)])
+            blank = [""] * (len(parts) - 1)
             rows.append(
-                [f"specialist's top {metrics['candidates']}, {group}", "", "", _cell(found["specialist_top_k"])]
+                [f"specialist's top {metrics['candidates']}, {group}", *blank, _cell(found["specialist_top_k"])]
             )
     counts = metrics["counts"]
     said = f"{counts['recognised']} of {counts['segments']} segments recognised"
@@ -95,7 +102,7 @@ def summary(metrics: Mapping[str, Any]) -> str:
         ("with_note", "with an incomplete clip"),
     ):
         said += f", {counts[key]} {what}" if counts.get(key) else ""
-    return "\n".join([table(rows, ["accuracy [95 % interval]", *PARTS]), said])
+    return "\n".join([table(rows, ["accuracy [95 % interval]", *parts]), said])
 
 
 def _cell(found: Mapping[str, Any]) -> str:

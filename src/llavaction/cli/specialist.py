@@ -133,7 +133,9 @@ def _accuracies(result: dict[str, Any]) -> str:
             found = result["accuracy"].get(name, {})
             if any(k in part for part in found.values()):
                 rows.append([f"{name}, {k}", *(f"{part[k]:.1%}" if k in part else "-" for part in found.values())])
-    said = table(rows, ["accuracy", "verb", "noun", "action"]) if rows else "the classes of this split are not known"
+    said = (
+        table(rows, ["accuracy", *result["accuracy"]["overall"]]) if rows else "the classes of this split are not known"
+    )
     return "\n".join(filter(None, [said, result["faults"]]))
 
 

@@ -56,12 +56,13 @@ class Caption(Task):
         if double and following is not None and following.stop - segment.start <= self.settings.longest:
             facts["next"] = self.material.words(following, self.settings.wording)
             clip = Clip(video_id=segment.video_id, start=segment.start, stop=following.stop)
-        answer = one_of(DOUBLE if clip else SINGLE, rng).format(**facts)
+        single = SINGLE if facts["object"] else [form for form in SINGLE if "{object}" not in form]
+        answer = one_of(DOUBLE if clip else single, rng).format(**facts)
         provenance = {"actions": 2 if clip else 1}
         return Conversation(one_of(REQUESTS, rng), answer, clip, labelled=clip is None, provenance=provenance)
 
     def _objects(self, segment: Segment) -> str:
-        """Names of the segment's nouns, "knife, onion and board"."""
+        """Names of the segment's nouns, "knife, onion and board"; empty where it has none."""
         nouns = dict.fromkeys((segment.noun_class, *segment.all_noun_classes))
-        *most, last = [self.material.vocabulary.noun_name(noun) for noun in nouns]
+        *most, last = list(filter(None, map(self.material.vocabulary.noun_name, nouns))) or [""]
         return f"{', '.join(most)} and {last}" if most else last

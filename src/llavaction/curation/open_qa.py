@@ -19,6 +19,11 @@ QUESTIONS = {
         "The {noun} is handled here. Which movement is it?",
         "Name the verb that fits what happens to the {noun}.",
     ),
+    "action": (
+        "What is done here?",
+        "Name what happens in this clip.",
+        "Which behaviour does the clip show?",
+    ),
     "noun": (
         "Which object does the action '{verb}' concern here?",
         "Somebody does this: {verb}. To what?",
@@ -51,6 +56,8 @@ class OpenQASettings(TaskSettings):
 class OpenQA(Task):
     """``open_qa``: verb, noun, whether an object occurs, and which of two actions comes first.
 
+    Of labels that are no verb-noun pairs the whole action is asked for instead of its parts.
+
     Objects that are asked for in vain are drawn as often as they occur in the split, and yes is as frequent as no, so
     that the question alone does not tell the answer.
     """
@@ -66,16 +73,21 @@ class OpenQA(Task):
             "occurs": self._occurs,
             "order": self._order,
         }
+        if material.vocabulary.one_label:
+            self._kinds = {"action": self._action, "order": self._order}
 
     def converse(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         for place in rng.permutation(len(self._kinds)):
             made = list(self._kinds.values())[place](segment, rng)
             if made is not None:
                 return made
-        raise AssertionError("the verb can always be asked for")
+        raise AssertionError("the verb, or the whole action, can always be asked for")
 
     def _verb(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         return self._ask("verb", self.material.vocabulary.verb_name(segment.verb_class), rng, noun=self._own(segment))
+
+    def _action(self, segment: Segment, rng: np.random.Generator) -> Conversation:
+        return self._ask("action", self.material.words(segment, "label"), rng)
 
     def _noun(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         return self._ask("noun", self._own(segment), rng, verb=self.material.vocabulary.verb_name(segment.verb_class))

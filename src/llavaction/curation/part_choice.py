@@ -9,7 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from llavaction.actions.segments import Segment
+from llavaction.base.errors import InputError
 from llavaction.base.text import same_when_read
+from llavaction.curation.material import Material
 from llavaction.curation.tasks import Conversation, Task, TaskSettings
 from llavaction.questions.prompts import multiple_choice_prompt
 from llavaction.questions.schema import LETTERS, Option, Provenance, Question
@@ -35,6 +37,14 @@ class PartChoice(Task):
     settings_class = PartChoiceSettings
     settings: PartChoiceSettings
     label_suffices = True
+
+    def __init__(self, settings: PartChoiceSettings, material: Material) -> None:
+        super().__init__(settings, material)
+        if material.vocabulary.one_label:
+            raise InputError(
+                "part_choice asks for verbs or nouns; these labels are no verb-noun pairs",
+                hint="leave this task out of the mixture; action_choice asks for whole labels",
+            )
 
     def refusal(self, segment: Segment) -> str | None:
         return None if len(self._others(segment)) >= self.settings.options - 1 else "too few distractors"

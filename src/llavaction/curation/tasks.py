@@ -136,7 +136,7 @@ class Task(ABC):
 
 def _names(vocabulary: ActionVocabulary) -> list[str]:
     verbs = [vocabulary.verb_name(verb) for verb in vocabulary.verbs]
-    return [*verbs, *(vocabulary.noun_name(noun) for noun in vocabulary.nouns)]
+    return [*verbs, *filter(None, map(vocabulary.noun_name, vocabulary.nouns))]
 
 
 def one_of(items: Sequence[Item], rng: np.random.Generator) -> Item:

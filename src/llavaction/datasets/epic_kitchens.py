@@ -241,6 +241,8 @@ class EpicKitchens:
                 "instances": cells.listed(row.get("instances", ""), "instances", line),
                 "category": row.get("category", ""),
             }
+            if not row["key"]:
+                raise InputError("has no key", file=path, line=line, hint="a class without a name cannot be an option")
             label = LabelClass.from_mapping(values, file=path, line=line)
             if label.id in classes:
                 raise InputError(f"class id {label.id} occurs twice", file=path, line=line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from llavaction.evaluation.answer_markup import plain_text
 from llavaction.evaluation.answer_words import either
@@ -130,6 +130,7 @@ def _stems(words: str) -> str:
     return " ".join(_stem(word) for word in words.split() if word not in _ARTICLES) or words
 
 
+@lru_cache(maxsize=4096)
 def _stem(word: str) -> str:
     for ending in ("ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:

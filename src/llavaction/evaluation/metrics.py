@@ -54,6 +54,7 @@ def compute_metrics(
     pairs = match(benchmark, predictions)
     names = names_for(benchmark, vocabulary)
     groups = benchmark.facts.groups if groups is None else groups
+    whole = benchmark.facts.one_label  # neither verbs nor nouns: the action is all there is
     right = np.array([prediction.correct for _, prediction in pairs])
     bootstrap = ClusteredBootstrap([question.clip.video_id for question, _ in pairs], n=RESAMPLES, seed=seed)
     answered = np.array([prediction.choice is not None for _, prediction in pairs])
@@ -79,8 +80,8 @@ def compute_metrics(
         },
         "position": _position(pairs),
         "parts": {
-            "verb": _part(pairs, bootstrap, 0),
-            "noun": _part(pairs, bootstrap, 1),
+            "verb": None if whole else _part(pairs, bootstrap, 0),
+            "noun": None if whole else _part(pairs, bootstrap, 1),
         },
         "groups": {
             name: _share(bootstrap, right, np.array([question.question_id in ids for question, _ in pairs]))
@@ -89,8 +90,12 @@ def compute_metrics(
         "margin": _margin(pairs),
         "letter_mass": letter_mass_summary(prediction.letter_mass for _, prediction in pairs),
         "calibration": _calibration(pairs),
-        "verbs": _table(pairs, bootstrap, [_class(q, 0) for q, _ in pairs], lambda key: names.verb_name(key[0])),
-        "nouns": _table(pairs, bootstrap, [_class(q, 1) for q, _ in pairs], lambda key: names.noun_name(key[0])),
+        "verbs": []
+        if whole
+        else _table(pairs, bootstrap, [_class(q, 0) for q, _ in pairs], lambda key: names.verb_name(key[0])),
+        "nouns": []
+        if whole
+        else _table(pairs, bootstrap, [_class(q, 1) for q, _ in pairs], lambda key: names.noun_name(key[0])),
         "actions": _table(
             pairs,
             bootstrap,
@@ -98,8 +103,9 @@ def compute_metrics(
             lambda key: names.action_name((key[0], key[1])),
         ),
         "confusions": {
-            "verbs": _top(confusion(pairs, 0), names.verb_name),
-            "nouns": _top(confusion(pairs, 1), names.noun_name),
+            "verbs": [] if whole else _top(confusion(pairs, 0), names.verb_name),
+            "nouns": [] if whole else _top(confusion(pairs, 1), names.noun_name),
+            "actions": _top(confusion(pairs, 0), names.verb_name) if whole else [],
         },
     }
 

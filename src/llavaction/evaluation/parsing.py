@@ -109,8 +109,7 @@ def _stated(written: AnswerText) -> ParsedAnswer | None:
     choice = choices.pop()
     if choice == BEYOND:
         return _unparsed(_NONE)
-    for statement in found:
-        rest = statement.rest
+    for rest in {statement.rest for statement in found}:
         if (meant := written.meant(rest)) and choice not in meant and not DENIED.search(written.without_options(rest)):
             return _unparsed(_DISAGREE)
     if not final and len(lines := set(answer_lines(written))) == 1 and lines != {choice}:

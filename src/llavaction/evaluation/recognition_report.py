@@ -34,6 +34,12 @@ class RecognitionView:
     environment: Any
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """What accuracies are of: verb, noun and action, or the action alone."""
+        overall = self.run.metrics.get("overall")
+        return tuple(overall["two_stage"]) if overall else PARTS
+
+    @property
     def groups(self) -> dict[str, Any]:
         """Accuracies by name of the group, all segments first; groups that cannot be measured are left out."""
         metrics = self.run.metrics
@@ -70,7 +76,7 @@ def write_recognition_report(path: str | Path, runs: Sequence[FinishedRun]) -> P
     if not views:
         raise InputError("a report needs at least one run", hint="make one with: llavaction recognise ...")
     page = template("recognition.html.j2")
-    write_text(path, page.render(views=views, parts_of=PARTS, listed=LISTED, version=llavaction.__version__))
+    write_text(path, page.render(views=views, listed=LISTED, version=llavaction.__version__))
     return Path(path)
 
 

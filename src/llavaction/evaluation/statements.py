@@ -60,7 +60,7 @@ _NOT_THE_ANSWER = re.compile(
     r"fausse|incorrecta|errónea|sbagliata|errata|errada|incorreta|неправильный|неверный)"
     r"|错误|錯誤|間違\w*|틀린) ?(?:[\w-]+ ){0,2}$"
 )
-_NEAR, _REST = 100, 300
+_NEAR, _REST = 100, 200
 """How many characters before a statement, and behind it, belong to it."""
 _BEFORE_DENIED = re.compile(
     rf"(?i)(?:(?:{either('denied')}|(?<!\w)(?:doubt|if|whether|unless|nicht|n['’]t|why|is)(?!\w))\s*(?:really\s+|to\s+)?"

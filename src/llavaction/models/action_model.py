@@ -210,7 +210,7 @@ def name_heads(
     Args:
         model: a model with an action token.
         tokenizer: its tokenizer.
-        verbs, nouns: names of all classes, in the order of their ids.
+        verbs, nouns: names of all classes, in the order of their ids; the vector of an empty name is 0.
         actions: verb and noun of the action classes, in the order of their ids; the head may have room for more.
 
     Raises:
@@ -221,7 +221,8 @@ def name_heads(
         if len(names) != len(head.weight):
             raise InputError(f"{len(names)} class names for a head of {len(head.weight)} classes")
         for row, name in zip(head.weight, names, strict=True):
-            row.copy_(table[tokenizer(f" {name}", add_special_tokens=False)["input_ids"]].sum(0))
+            ids = tokenizer(f" {name}", add_special_tokens=False)["input_ids"] if name else []
+            row.copy_(table[ids].sum(0))
     if len(actions) > len(model.action_head.weight):
         raise InputError(f"{len(actions)} action classes for a head of {len(model.action_head.weight)}")
     for row, (verb, noun) in zip(model.action_head.weight, actions, strict=False):

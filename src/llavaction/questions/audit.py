@@ -69,7 +69,7 @@ def audit(benchmark: Benchmark) -> dict[str, Any]:
         "chance": round(chance, 4),
         "attacks": attacks,
         "position": _positions(benchmark.questions),
-        "similarity": _similarity(table),
+        "similarity": _similarity(table, benchmark.facts.one_label),
         "filter": dict(card.settings.get("filter", {})),
         "miner": {**card.settings.get("miner", {}), **card.settings.get("miner report", {})},
         "smallest_leak": smallest_leak(attacks),
@@ -134,8 +134,10 @@ def _positions(questions: Sequence[Question]) -> dict[str, Any]:
     return {"right": letters, "p": p}
 
 
-def _similarity(table: OptionTable) -> dict[str, float]:
-    """Share of questions in which a distractor shares the answer's verb, its noun, or either."""
+def _similarity(table: OptionTable, one_label: bool) -> dict[str, float]:
+    """Share of questions in which a distractor shares the answer's verb, its noun, or either (of labels, a word)."""
+    if one_label:
+        return {"same word": round(float((table.overlap()[table.right] > 0).mean()), 4)}
     verb, noun = (table.shared(labels)[table.right] > 0 for labels in (table.verb, table.noun))
     shares = {"same verb": verb, "same noun": noun, "either": verb | noun}
     return {name: round(float(share.mean()), 4) for name, share in shares.items()}

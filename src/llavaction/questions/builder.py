@@ -91,6 +91,7 @@ def build_benchmark(dataset: EpicKitchens, config: BuildConfig, workers: int = 1
             f"no segment has {config.options - 1} distractors that the filter lets through",
             hint="ask for fewer --options, or use predictions with more classes",
         )
+    reasons = [reason for reason in REASONS if not (vocabulary.one_label and reason == "other noun")]
     card = BenchmarkCard(
         name=f"{dataset.name}-MQA",
         split=config.split,
@@ -105,7 +106,7 @@ def build_benchmark(dataset: EpicKitchens, config: BuildConfig, workers: int = 1
         settings={
             "miner": miner.resolved_settings(),
             "miner report": _report(mined.values()),
-            "filter": {reason: sum(m.rejections.get(reason, 0) for m in mined.values()) for reason in REASONS},
+            "filter": {reason: sum(m.rejections.get(reason, 0) for m in mined.values()) for reason in reasons},
         },
         notes=tuple(dataset.notes),
     )

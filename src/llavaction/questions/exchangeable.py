@@ -43,8 +43,12 @@ class ExchangeableConfig(Strict):
     cannot be balanced.
     """
 
-    verb_similarity: float = Field(1.5, ge=0, description="log-weight of each pair of members that share the verb")
-    noun_similarity: float = Field(3.0, ge=0, description="log-weight of each pair of members that share the noun")
+    verb_similarity: float = Field(
+        1.5, ge=0, description="log-weight of two members that share the verb (of labels: first word)"
+    )
+    noun_similarity: float = Field(
+        3.0, ge=0, description="log-weight of two members that share the noun (of labels: a later word)"
+    )
     fit_sweeps: int = Field(60, ge=2, description="Gibbs sweeps over a group while its weights are fitted")
     draw_sweeps: int = Field(20, ge=1, description="Gibbs sweeps of each question's own chain, weights fixed")
     slack: float = Field(0.8, gt=0, le=1, description="share of the limit of N/K a class may use up in a group of N")
@@ -215,6 +219,7 @@ def fit_group(
     distractors: int,
     config: ExchangeableConfig,
     rng: np.random.Generator,
+    labels: Sequence[str] | None = None,
 ) -> Fit:
     """Fit a group's class weights.
 
@@ -229,10 +234,12 @@ def fit_group(
         distractors: K - 1.
         config: similarities and number of sweeps.
         rng: the chains' random numbers.
+        labels: names of ``group_classes(segments)`` where these are no verb-noun pairs: a shared first word counts as
+            the verb, another shared word as the noun.
     """
     classes = group_classes(segments)
     answers = answer_indices(segments, classes)
-    similarity = _log_similarity(classes, conflicts, config, 4.0 / distractors)
+    similarity = _log_similarity(classes, conflicts, config, 4.0 / distractors, labels)
     wanted = np.bincount(answers, minlength=len(classes)) * float(distractors)
     log_weights = np.log(wanted / wanted.sum())
     sampler = GroupSampler(similarity, answers, allowed, distractors)
@@ -282,10 +289,17 @@ def answer_indices(segments: Sequence[Segment], classes: Sequence[Action]) -> In
 
 
 def _log_similarity(
-    classes: Sequence[Action], conflicts: Sequence[frozenset[Action]], config: ExchangeableConfig, scale: float
+    classes: Sequence[Action],
+    conflicts: Sequence[frozenset[Action]],
+    config: ExchangeableConfig,
+    scale: float,
+    labels: Sequence[str] | None,
 ) -> Floats:
-    verbs, nouns = np.array(classes, dtype=np.int64).T
-    same_verb, same_noun = verbs[:, None] == verbs, nouns[:, None] == nouns
+    if labels is None:
+        verbs, nouns = np.array(classes, dtype=np.int64).T
+        same_verb, same_noun = verbs[:, None] == verbs, nouns[:, None] == nouns
+    else:
+        same_verb, same_noun = _shared_words(labels)
     similarity = scale * (config.verb_similarity * same_verb + config.noun_similarity * same_noun)
     position = {action: i for i, action in enumerate(classes)}
     for i, against in enumerate(conflicts):
@@ -293,3 +307,11 @@ def _log_similarity(
             if action in position:
                 similarity[i, position[action]] = CONFLICT
     return similarity
+
+
+def _shared_words(labels: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether two labels have the first word in common, and whether another one, each [labels, labels]."""
+    words = [label.casefold().split() for label in labels]
+    first = np.array([found[0] if found else "" for found in words])
+    others = [frozenset(found[1:]) for found in words]
+    return first[:, None] == first, np.array([[not one.isdisjoint(other) for other in others] for one in others])

@@ -29,7 +29,14 @@ class TruthFilter:
     def __init__(self, table: SegmentTable, vocabulary: ActionVocabulary) -> None:
         self.table = table
         self.synonyms = Synonyms(vocabulary)
+        self._vocabulary = vocabulary
         self._facts = lru_cache(maxsize=None)(self._facts_of)
+
+    def labels(self, actions: Sequence[Action]) -> list[str] | None:
+        """Names of actions that are no verb-noun pairs; None where they are."""
+        if not self._vocabulary.one_label:
+            return None
+        return [self._vocabulary.action_name(action) for action in actions]
 
     def reason(self, segment: Segment, action: Action) -> str | None:
         """Why ``action`` may not be a distractor of ``segment`` (a key of REASONS), or None if it may."""

@@ -193,7 +193,7 @@ class ExchangeableMiner:
         conflicts = [task.truth.synonyms.also_true(action) for action in classes]
         name = min(segment.segment_id for segment in block)
         rng = hashed_rng("exchangeable fit", task.seed, name)
-        fit = fit_group(block, conflicts, allowed, task.distractors, self.config, rng)
+        fit = fit_group(block, conflicts, allowed, task.distractors, self.config, rng, task.truth.labels(classes))
         generators = [hashed_rng("exchangeable draw", task.seed, segment.segment_id) for segment in block]
         drawn = draw_group(fit, block, allowed, task.distractors, self.config, generators)
         mined = []

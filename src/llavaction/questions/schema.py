@@ -130,7 +130,12 @@ class Facts(Record):
 
     def action_name(self, action: tuple[int, int]) -> str:
         """Readable name of an action class."""
-        return f"{self.verb_name(action[0])} {self.noun_name(action[1])}"
+        return f"{self.verb_name(action[0])} {self.noun_name(action[1])}".rstrip()
+
+    @property
+    def one_label(self) -> bool:
+        """Whether actions are single labels, not verbs with nouns."""
+        return bool(self.classes) and not any(entry.noun for entry in self.classes)
 
     @cached_property
     def train_counts(self) -> dict[tuple[int, int], int]:

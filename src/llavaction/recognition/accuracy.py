@@ -18,7 +18,11 @@ UNSEEN, SEEN = "unseen participants", "seen participants"
 
 
 def summary(
-    recognitions: Sequence[Recognition], groups: Mapping[str, Collection[str]], *, seed: int = 0
+    recognitions: Sequence[Recognition],
+    groups: Mapping[str, Collection[str]],
+    *,
+    seed: int = 0,
+    parts: Sequence[str] = PARTS,
 ) -> dict[str, Any]:
     """Accuracies with 95 % intervals by video, overall and by group.
 
@@ -28,6 +32,7 @@ def summary(
         recognitions: of a split.
         groups: name to segment ids; "seen participants" is added where "unseen participants" is there.
         seed: of the bootstrap.
+        parts: what is measured; "action" alone where labels are no verb-noun pairs.
 
     Returns:
         "overall" and "groups" (name to the same), each None where nothing can be measured and otherwise: "two_stage",
@@ -40,12 +45,12 @@ def summary(
         groups.setdefault(SEEN, {found.segment_id for found in measured} - set(groups[UNSEEN]))
     members = {name: [found for found in measured if found.segment_id in set(ids)] for name, ids in groups.items()}
     return {
-        "overall": _measure(measured, seed),
-        "groups": {name: _measure(found, seed) for name, found in members.items()},
+        "overall": _measure(measured, seed, parts),
+        "groups": {name: _measure(found, seed, parts) for name, found in members.items()},
     }
 
 
-def _measure(found: Sequence[Recognition], seed: int) -> dict[str, Any] | None:
+def _measure(found: Sequence[Recognition], seed: int, parts: Sequence[str]) -> dict[str, Any] | None:
     if not found:
         return None
     videos = [recognition.clip.video_id for recognition in found]
@@ -55,12 +60,12 @@ def _measure(found: Sequence[Recognition], seed: int) -> dict[str, Any] | None:
     two_stage, specialist = _columns(chosen), _columns(first)
     offered = np.array([recognition.truth in recognition.candidates for recognition in found])
     return {
-        "two_stage": {part: bootstrap.interval(right).rounded() for part, right in two_stage.items()},
-        "specialist": {part: bootstrap.interval(right).rounded() for part, right in specialist.items()},
+        "two_stage": {part: bootstrap.interval(two_stage[part]).rounded() for part in parts},
+        "specialist": {part: bootstrap.interval(specialist[part]).rounded() for part in parts},
         "specialist_top_k": bootstrap.interval(offered).rounded(),
         "difference": {
             part: _rounded(asdict(paired_comparison(specialist[part], two_stage[part], videos, RESAMPLES, seed)))
-            for part in PARTS
+            for part in parts
         },
     }
 

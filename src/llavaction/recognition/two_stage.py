@@ -27,7 +27,7 @@ from llavaction.base.text import same_when_read
 from llavaction.questions.builder import QUESTION
 from llavaction.questions.prompts import Perspective, PromptStyle
 from llavaction.questions.schema import LETTERS, Option, Provenance, Question
-from llavaction.recognition.accuracy import summary
+from llavaction.recognition.accuracy import PARTS, summary
 from llavaction.recognition.records import RECOGNITIONS, Recognition
 from llavaction.specialists.predictions import Predictions, SpecialistPrediction, check_classes
 
@@ -174,7 +174,8 @@ def recognise(
         }
         metrics: dict[str, Any] = {"schema_version": 1, "candidates": config.candidates, "counts": counts}
         metrics["letter_mass"] = letter_mass_summary(found.letter_mass for found in recognitions)
-        metrics |= summary(recognitions, groups or {}, seed=config.seed)
+        parts = ("action",) if vocabulary.one_label else PARTS
+        metrics |= summary(recognitions, groups or {}, seed=config.seed, parts=parts)
         write_json(folder / METRICS, metrics)
     return RecognitionResult(folder, recognitions, metrics, asked_now, time.perf_counter() - begun)
 

@@ -40,7 +40,8 @@ def measure(
         groups: segment ids by name, see ``EpicKitchens.groups``; a row whose groups are absent is left out.
 
     Returns:
-        Row to "verb", "noun", "action" to {"top-1", "top-5", "segments"}; empty where no class is known.
+        Row to "verb", "noun", "action" (the last alone where labels are no verb-noun pairs) to
+        {"top-1", "top-5", "segments"}; empty where no class is known.
 
     Raises:
         InputError: there are no segments.
@@ -66,6 +67,7 @@ def measure(
         name: {
             part: _shares(ranks[:, column], segments, None if group is None else groups[group])
             for column, (part, group) in enumerate(zip(("verb", "noun", "action"), wanted, strict=True))
+            if part == "action" or not scores.labels.one_label
         }
         for name, wanted in GROUPS.items()
         if all(group is None or group in groups for group in wanted)

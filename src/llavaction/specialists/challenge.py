@@ -53,6 +53,8 @@ def write_challenge(path: str | Path, scores: SpecialistScores, levels: Supervis
     from llavaction.specialists.predictions import TOP
 
     labels = scores.labels
+    if labels.one_label:
+        raise InputError("a challenge submission has verbs and nouns; these labels are no verb-noun pairs", file=path)
     met = [pair for pair in labels.actions if pair[1] < NOUNS]
     candidates = met if len(met) >= TOP else [pair for pair in labels.pairs if pair[1] < NOUNS]
     nouns = [column for column, name in enumerate(labels.nouns) if name.id < NOUNS]

@@ -39,6 +39,11 @@ class SpecialistLabels(Strict):
         )
 
     @property
+    def one_label(self) -> bool:
+        """Whether an action is one label, not a verb with a noun."""
+        return not any(name.key for name in self.nouns)
+
+    @property
     def sizes(self) -> tuple[int, int, int]:
         """Number of verbs, nouns and actions."""
         return len(self.verbs), len(self.nouns), len(self.actions)

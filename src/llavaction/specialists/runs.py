@@ -12,6 +12,7 @@ from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_json, write_records
 from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.label_table import open_annotations
 from llavaction.specialists.accuracy import KS, measure
 from llavaction.specialists.challenge import SupervisionLevels, write_challenge
 from llavaction.specialists.classifier import Specialist, fingerprint
@@ -52,7 +53,7 @@ class Source:
     @cached_property
     def dataset(self) -> EpicKitchens:
         """The annotations."""
-        return EpicKitchens(self.annotations)
+        return open_annotations(self.annotations)
 
     @cached_property
     def segments(self) -> list[Segment]:

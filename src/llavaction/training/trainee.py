@@ -19,7 +19,7 @@ from llavaction.base.files import Part, clear_away, unwritable
 from llavaction.base.records import read_records
 from llavaction.bundled import BUNDLED, model_folder
 from llavaction.curation.records import TrainingRecord
-from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.label_table import open_annotations
 from llavaction.models.action_backbones import add_action_token
 from llavaction.models.action_model import name_heads
 from llavaction.models.action_token import TRAINED_WHOLE, ActionTokenConfig, action_settings
@@ -260,7 +260,7 @@ def _name_heads(core: Any, checkpoint: Checkpoint, annotations: Path) -> None:
     settings = action_settings(core.config)
     if settings is None:
         raise InputError("name_heads: the model has no action heads", hint="give it an action token: action: {...}")
-    words = EpicKitchens(annotations).vocabulary
+    words = open_annotations(annotations).vocabulary
     verbs = [words.verb_name(index) for index in range(settings.verbs)]
     nouns = [words.noun_name(index) for index in range(settings.nouns)]
     name_heads(core, checkpoint.tokenizer, verbs, nouns, words.actions)
