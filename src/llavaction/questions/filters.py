@@ -29,14 +29,12 @@ class TruthFilter:
     def __init__(self, table: SegmentTable, vocabulary: ActionVocabulary) -> None:
         self.table = table
         self.synonyms = Synonyms(vocabulary)
-        self._vocabulary = vocabulary
+        self._labels = {verb: vocabulary.verb_name(verb) for verb in vocabulary.verbs} if vocabulary.one_label else None
         self._facts = lru_cache(maxsize=None)(self._facts_of)
 
     def labels(self, actions: Sequence[Action]) -> list[str] | None:
         """Names of actions that are no verb-noun pairs; None where they are."""
-        if not self._vocabulary.one_label:
-            return None
-        return [self._vocabulary.action_name(action) for action in actions]
+        return None if self._labels is None else [self._labels[verb] for verb, _ in actions]
 
     def reason(self, segment: Segment, action: Action) -> str | None:
         """Why ``action`` may not be a distractor of ``segment`` (a key of REASONS), or None if it may."""
@@ -83,7 +81,7 @@ class TruthFilter:
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the cache behind when sent to a worker process."""
-        return {"table": self.table, "synonyms": self.synonyms}
+        return {"table": self.table, "synonyms": self.synonyms, "_labels": self._labels}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
