@@ -152,30 +152,38 @@ def write_model(folder: Path, shape: dict[str, Any], dtype: torch.dtype, device:
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
 
 
-def arguments(folder: Path, steps: int, micro: int, device: torch.device) -> TrainingArguments:
+def arguments(folder: Path, steps: int, micro: int, device: torch.device, workers: int = 0) -> TrainingArguments:
     """The same for both."""
     return TrainingArguments(
         output_dir=str(folder), per_device_train_batch_size=micro, max_steps=steps, logging_steps=1000,
         save_strategy="no", report_to="none", disable_tqdm=True, remove_unused_columns=False, learning_rate=1e-5,
         use_cpu=device.type == "cpu", bf16=device.type == "cuda", lr_scheduler_type="constant",
+        dataloader_num_workers=workers,
     )  # fmt: skip
 
 
 def one_turn(
-    name: str, trainee: Trainee, stage: StageConfig, items: Sequence[TrainingItem], steps: int, at_best: float
+    name: str,
+    trainee: Trainee,
+    stage: StageConfig,
+    items: Sequence[TrainingItem],
+    steps: int,
+    at_best: float,
+    data: Dataset[TrainingItem] | None = None,
+    workers: int = 0,
 ) -> dict[str, float]:
-    """Train for some steps and say how fast it was."""
+    """Train for some steps and say how fast it was; ``data`` gives the items where they are not in memory."""
     own = copy.deepcopy(trainee.model)
     turn = replace(trainee, model=own, core=own.get_base_model() if stage.lora else own)
     processor = LlavaVideoProcessor.for_config(
         trainee.checkpoint.config, trainee.checkpoint.tokenizer, image_settings=trainee.checkpoint.image_settings
     )
-    rows, data = Collator(processor), Made(items)
+    rows, data = Collator(processor), data or Made(items)
     counter = FlopCounter(own, turn.core.config, adapters=stage.lora is not None)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        args = arguments(Path(folder), steps, stage.micro_batch, device)
+        args = arguments(Path(folder), steps, stage.micro_batch, device, workers)
         trainer: PlainTrainer | CountingTrainer
         if name == "plain":
             trainer = PlainTrainer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -61,7 +62,8 @@ def process_pool(
         LlavactionError: one of them ended unexpectedly.
     """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(initializer, arguments))
+    packed = pickle.dumps((initializer, arguments))  # opened in the worker once it is watched: that may take a while
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(packed,))
     try:
         yield pool
     except BrokenProcessPool:
@@ -74,7 +76,8 @@ def process_pool(
         pool.shutdown(cancel_futures=True)
 
 
-def _start(initializer: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+def _start(packed: bytes) -> None:
     end_with_parent()
+    initializer, arguments = pickle.loads(packed)
     if initializer is not None:
         initializer(*arguments)

@@ -312,7 +312,11 @@ def _put_together(destination: Path, total_bytes: int) -> Iterator[Path]:
         part = Part(destination, folder=True)
         free = shutil.disk_usage(part.path).free
         if free < total_bytes:
-            raise InputError(f"{total_bytes:,} bytes are needed, {free:,} are free", file=destination)
+            raise InputError(
+                f"{total_bytes:,} bytes are needed, {free:,} are free",
+                file=destination,
+                hint="make room on the disk, or give a folder on another one",
+            )
         yield part.path
         part.take_place()
     except OSError as error:
