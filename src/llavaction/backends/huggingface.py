@@ -317,7 +317,8 @@ class HuggingFaceBackend:
 
         def tokens(frames: int) -> int:
             times = np.arange(frames, dtype=np.float64)
-            return len(self.family.prepare("?", np.zeros((frames, *_SMALL, 3), np.uint8), times).ids)
+            black = np.zeros((frames, *_SMALL, 3), np.uint8)
+            return len(self.family.prepare("?", black, times, float(frames)).ids)
 
         few = min(count, _FEW)
         least = tokens(few)
