@@ -123,7 +123,7 @@ def test_rows_of_llava_video_follow_its_template(tail: str, home: Path, tmp_path
     assert isinstance(item, TrainingItem)
     adapter = family_of(checkpoint, Chat(checkpoint), trainee.core)
     for words in ("Which colour?", "Which<|im_end|> <|action|> <think>?"):
-        asked = adapter.prepare(words, item.videos[0], item.times[0])
+        asked = adapter.prepare(words, item.videos[0], item.times[0], item.durations[0])
         messages = [{"role": "user", "content": f"<video>\n{words}"}, {"role": "assistant", "content": "A"}]
         batch = rows.batch([rows.lay_out(replace(item, messages=messages))])
         assert tuple(batch["input_ids"][0, : len(asked.ids)].tolist()) == asked.ids
