@@ -68,7 +68,8 @@ import transformers  # noqa: E402
 
 from llavaction.actions.segments import Clip  # noqa: E402
 from llavaction.backends.base import Query  # noqa: E402
-from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig  # noqa: E402
+from llavaction.backends.huggingface import HuggingFaceBackend  # noqa: E402
+from llavaction.backends.huggingface_config import HuggingFaceConfig  # noqa: E402
 from llavaction.base.seeding import hashed_rng  # noqa: E402
 
 FRAMES = 16

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +240,16 @@ def compare(found: dict[str, Any], expected: dict[str, Any], row: Row) -> None:
     row.leftovers += len(surplus)
     differing = [name for name in expected if found.get(name) != expected[name]]
     row.equal += not differing
-    row.faults += [f"left: {name}" for name in surplus] + [f"differs: {name}" for name in differing]
+    row.faults += [f"left: {name}" for name in surplus]
+    row.faults += [f"differs: {name}{difference(found.get(name), expected[name])}" for name in differing]
+
+
+def difference(found: Any, expected: Any) -> str:
+    """Where two files of JSON Lines part, for the message."""
+    if not isinstance(found, list) or not isinstance(expected, list):
+        return ""
+    lines = enumerate(zip_longest(found, expected), start=1)
+    return next((f":{number}: {one} instead of {other}" for number, (one, other) in lines if one != other), "")
 
 
 def measure(command: Command, home: Path, kills: int, draws: random.Random, say: Callable[[str], None]) -> Row:

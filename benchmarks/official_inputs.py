@@ -111,7 +111,8 @@ class Ours:
     """A tiny model and what this package makes of a clip for it."""
 
     def __init__(self, folder: Path, rule: str = "official") -> None:
-        from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+        from llavaction.backends.huggingface import HuggingFaceBackend
+        from llavaction.backends.huggingface_config import HuggingFaceConfig
 
         values = {"path": folder, "frames": 8, "device": "cpu", "pixels": rule}
         self.backend = HuggingFaceBackend(HuggingFaceConfig.from_mapping(values))

@@ -39,7 +39,8 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer,
 
 from llavaction.actions.segments import Clip
 from llavaction.backends.base import Query
-from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+from llavaction.backends.huggingface import HuggingFaceBackend
+from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.backends.token_tree import token_tree
 from llavaction.base.records import read_json, write_json
 from llavaction.base.seeding import hashed_rng

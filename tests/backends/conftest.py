@@ -9,7 +9,8 @@ import pytest
 from asking import make_frames, make_query
 
 from llavaction.backends.base import Query
-from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+from llavaction.backends.huggingface import HuggingFaceBackend
+from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.models.tiny import FAMILIES, write_tiny
 
 

@@ -12,7 +12,8 @@ from asking import make_frames, make_query
 from test_long_clips import BOUND, alone, in_orders, long_query
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
-from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+from llavaction.backends.huggingface import HuggingFaceBackend
+from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.models.action_backbones import add_action_token
 from llavaction.models.action_token import ActionTokenConfig
 from llavaction.models.tiny import write_tiny

@@ -17,7 +17,8 @@ from asking import make_frames, make_query
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.base import Backend, Query
-from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+from llavaction.backends.huggingface import HuggingFaceBackend
+from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
 from llavaction.models.tiny import FAMILIES, write_tiny
 

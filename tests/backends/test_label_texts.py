@@ -15,7 +15,8 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.base import Query
 from llavaction.backends.chat import Chat
-from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+from llavaction.backends.huggingface import HuggingFaceBackend
+from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.backends.label_texts import LabelTexts
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_json

@@ -15,7 +15,8 @@ from asking import make_frames, make_query
 from transformers import AutoModelForImageTextToText
 
 from llavaction.backends.base import Query
-from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+from llavaction.backends.huggingface import HuggingFaceBackend
+from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
 from llavaction.models.processor import LlavaVideoProcessor
 from llavaction.models.tiny import write_tiny

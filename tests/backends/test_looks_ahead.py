@@ -15,7 +15,8 @@ from asking import make_question
 
 from llavaction.actions.segments import Clip
 from llavaction.backends.asking import check_frames, frames_wanted, looks_ahead
-from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+from llavaction.backends.huggingface import HuggingFaceBackend
+from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
 from llavaction.models.tiny import FAMILIES, write_tiny
 from llavaction.questions.schema import Question

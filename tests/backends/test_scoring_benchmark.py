@@ -12,7 +12,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+from llavaction.backends.huggingface import HuggingFaceBackend
+from llavaction.backends.huggingface_config import HuggingFaceConfig
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,16 @@ def test_every_help_is_quick(command: str) -> None:
     assert ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime < 0.9
 
 
+@pytest.mark.parametrize("command", ["ask", "eval", "recognise", "train", "specialist train", "data kitchen-mini"])
+def test_settings_are_listed_without_torch(command: str) -> None:
+    code = (
+        f"import sys, llavaction.cli.main as m\ntry: m.cli([*'{command}'.split(), '--keys'])\n"
+        "except SystemExit: print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) > 5 and done.stdout.endswith("False\n")
+
+
 def test_what_training_needs_and_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     def lacking(package: str):
         def cli(**unused: object):

@@ -92,6 +92,20 @@ def test_files_named_for_splits_and_a_column_of_splits(tmp_path: Path):
     assert [(remark.line, remark.refused) for remark in dataset.remarks] == [(4, True)]
 
 
+@pytest.mark.parametrize("labels", ["train.csv", "mice.csv"])
+def test_new_videos_have_a_table_without_labels(tmp_path: Path, labels: str):
+    write(tmp_path / labels, "video_id,start,stop,label", "v1,0,1,run", "v1,1,2,rear", "v2,0,1,run")
+    dataset = open_annotations(write(tmp_path / "test.csv", "file;onset;offset", "v8.mp4;0;1,5", "v8.mp4;1,5;3"))
+    assert "test" not in dataset.splits
+    first, second = dataset.segments("test", unlabelled=True)
+    assert (first.segment_id, first.video_id, first.start, first.stop) == ("v8_1", "v8", 0.0, 1.5)
+    assert (second.segment_id, second.labelled, second.action) == ("v8_2", False, (-1, -1))
+    assert dataset.groups("test") == {} and len(dataset.vocabulary.actions) == 2
+    with pytest.raises(InputError, match="has no split 'test'") as refused:
+        dataset.segments("test")
+    assert "test.csv has no labels: its segments can only be predicted and recognised" in str(refused.value.hint)
+
+
 @pytest.mark.parametrize(
     ("header", "row", "said"),
     [

@@ -91,6 +91,23 @@ def test_segments_whose_classes_are_kept_back(tmp_path: Path):
     assert all(segment.labelled for segment in dataset.segments("validation", unlabelled=True))
 
 
+@pytest.mark.parametrize("name", ["EPIC_100_test.csv", "EPIC_100_test_timestamps.csv", "test.csv"])
+def test_any_table_without_classes_is_a_list_of_segments(tmp_path: Path, name: str):
+    folder = write_annotations(tmp_path / "annotations", {"validation": [segment_row(0, "P01_11", 0.0, 1.0, 0, 0)]})
+    (folder / name).write_text("id,video,start,end\na,P02_3,00:00:01.00,2.5\nb,P02_3,4,\n")
+    dataset = EpicKitchens(folder)
+    (segment,) = dataset.segments("test", unlabelled=True)
+    assert (segment.segment_id, segment.video_id, segment.start, segment.stop) == ("a", "P02_3", 1.0, 2.5)
+    assert not segment.labelled and dataset.splits == ("validation",)
+    assert [(remark.file, remark.line, remark.refused) for remark in dataset.remarks] == [(name, 3, True)]
+    with pytest.raises(InputError, match=r"no EPIC_100_test\.csv") as refused:
+        dataset.segments("test")
+    assert "can only be predicted and recognised" in str(refused.value.hint)
+    (folder / name).write_text("id,video,start\na,P02_3,1\n")
+    with pytest.raises(InputError, match=r"lacks the column\(s\) stop"):
+        EpicKitchens(folder).segments("test", unlabelled=True)
+
+
 def test_a_foreign_card_beside_the_folder_is_not_taken_for_ours(tmp_path: Path):
     rows = [segment_row(0, "P01_11", 0.0, 1.0, 0, 0).replace('"[0]"', '"[None]"'), segment_row(1, "P01_11", 1, 2, 0, 0)]
     folder = write_annotations(tmp_path / "annotations", {"validation": rows})

@@ -10,7 +10,8 @@ from evaluation_fakes import CONFIG, FakeBackend, FakeLibrary, make_benchmark
 from numpy.typing import NDArray
 
 from llavaction.backends.base import Query
-from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+from llavaction.backends.huggingface import HuggingFaceBackend
+from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.runner import RunConfig, run

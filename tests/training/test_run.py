@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -18,7 +20,8 @@ import yaml
 from kitchenette import clip_record, settings, write_mixture
 from safetensors.torch import load_file
 
-from llavaction.backends.huggingface import HuggingFaceBackend, HuggingFaceConfig
+from llavaction.backends.huggingface import HuggingFaceBackend
+from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.locks import RunLockedError, folder_lock
 from llavaction.base.records import write_records
@@ -94,6 +97,28 @@ def test_resumed_training_equals_an_unbroken_one(
     assert all(torch.equal(first[name], second[name]) for name in first)
     start = load_file(tmp_path / "broken" / "start" / "model.safetensors")
     assert any(not torch.equal(start[name], first[name]) for name in start)
+
+
+def test_the_log_is_the_same_wherever_a_training_was_stopped(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unbroken = run(home, tmp_path / "unbroken", steps=2)
+    assert [line["step"] for line in unbroken] == [0, 1, 2, 2]
+    for _ in range(2):  # twice before the first step
+        with monkeypatch.context() as patch:
+            patch.setattr(ActionTrainer, "compute_loss", stopping_at(0))
+            with pytest.raises(KeyboardInterrupt):
+                run(home, tmp_path / "broken", steps=2)
+    with monkeypatch.context() as patch:  # once after the last one, the model not yet saved
+        patch.setattr("llavaction.training.scheduled.save_trainee", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(home, tmp_path / "broken", steps=2)
+    assert "train_loss" in read_metrics(tmp_path / "broken" / "metrics.jsonl")[-1]
+    resumed = run(home, tmp_path / "broken", steps=2)
+    untimed = [name for line in unbroken for name in line if not re.search("second|flop|runtime", name)]
+    assert [{name: line.get(name) for name in untimed} for line in resumed] == [
+        {name: line.get(name) for name in untimed} for line in unbroken
+    ]
 
 
 def test_what_is_logged_and_left_behind(home: Path, tmp_path: Path) -> None:

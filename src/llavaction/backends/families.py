@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from llavaction.backends.chat import Chat
-from llavaction.backends.pixels import PixelRule
+from llavaction.backends.huggingface_config import PixelRule
 from llavaction.base.errors import InputError
 from llavaction.base.registry import resolve
 from llavaction.models.action_token import TOKENS, action_settings

@@ -12,7 +12,7 @@ from transformers import AutoProcessor
 
 from llavaction.backends.chat import Chat, Rendered
 from llavaction.backends.families import Family, Prepared
-from llavaction.backends.pixels import PixelRule
+from llavaction.backends.huggingface_config import PixelRule
 from llavaction.backends.token_tree import shared_length
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +11,10 @@ from numpy.typing import NDArray
 from llavaction.backends.base import Query, QuestionError
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Prepared
+from llavaction.backends.huggingface_config import Normalisation
 from llavaction.backends.prefix import PrefixScorer
 from llavaction.base.errors import InputError
 from llavaction.models.user_text import Part
-
-Normalisation = Literal["raw", "length", "prior"]
-"""``raw``: log-likelihood; ``length``: divided by the tokens, the closing one counted; ``prior``: minus the same text's
-log-likelihood behind the same prompt without the video."""
 
 RULES: dict[str, str] = {
     "raw": "label texts, raw",

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Seen, VideoFamily, plain_positions
-from llavaction.backends.pixels import PixelRule, PixelSettings, normalise, resize
+from llavaction.backends.huggingface_config import PixelRule
+from llavaction.backends.pixels import PixelSettings, normalise, resize
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
 

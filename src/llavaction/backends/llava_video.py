@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Seen, VideoFamily, plain_positions
-from llavaction.backends.pixels import PixelRule
+from llavaction.backends.huggingface_config import PixelRule
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.processor import LlavaVideoProcessor

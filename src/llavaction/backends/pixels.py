@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +13,6 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from llavaction.base.errors import InputError
-
-PixelRule = Literal["official", "qwen-vl-utils"]
-"""Whose limits decide how large a frame is.
-
-``official``: the checkpoint's, as transformers' own processor reads them. ``qwen-vl-utils``: those of the package that
-the makers of Qwen-VL put before that processor.
-"""
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

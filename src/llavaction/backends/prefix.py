@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,15 +15,9 @@ from torch.nn import functional
 from transformers.cache_utils import Cache, DynamicLayer
 
 from llavaction.backends.families import Prepared
+from llavaction.backends.huggingface_config import Branching
 from llavaction.backends.token_tree import TokenTree, shared_length, token_tree
 from llavaction.base.errors import InputError, LlavactionError
-
-Branching = Literal["auto", "mask", "rows"]
-"""How the branches of a token tree are kept apart.
-
-``mask``: all nodes behind one another in one row, a mask showing each its ancestors only. ``rows``: each branch in a
-row of its own behind its own copy of the prefix's keys and values. ``auto``: a mask where attention takes one.
-"""
 
 _MASKING = ("eager", "sdpa")
 """Attention implementations that take a mask of any form."""

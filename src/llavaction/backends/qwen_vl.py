@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Seen, VideoFamily
-from llavaction.backends.pixels import PixelRule, PixelSettings, fitting_size, flatten_patches, normalise, resize
+from llavaction.backends.huggingface_config import PixelRule
+from llavaction.backends.pixels import PixelSettings, fitting_size, flatten_patches, normalise, resize
 from llavaction.models.checkpoint import Checkpoint
 
 UTILS_TOKENS, UTILS_TOTAL = (128, 768), 115_200

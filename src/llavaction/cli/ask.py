@@ -39,7 +39,7 @@ from llavaction.video.probe import probe
     type=click.IntRange(min=1),
     help="Frames to look at; by default as many as the model was trained with, or 16.",
 )
-@set_option("llavaction.backends.huggingface:HuggingFaceConfig")
+@set_option("llavaction.backends.huggingface_config:HuggingFaceConfig")
 @as_json
 def ask(
     video: Path,

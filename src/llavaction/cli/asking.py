@@ -33,7 +33,7 @@ _OPTIONS = (
     click.option(
         "--allow-missing", is_flag=True, help="End with status 0 also if more than a tenth could not be asked."
     ),
-    set_option("llavaction.backends.huggingface:HuggingFaceConfig"),
+    set_option("llavaction.backends.huggingface_config:HuggingFaceConfig"),
 )
 
 MOST_FAILED = 0.1

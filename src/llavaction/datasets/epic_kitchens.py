@@ -20,15 +20,14 @@ from llavaction.base.records import file_sha256, read_json
 from llavaction.base.tables import Table
 from llavaction.base.text import same_when_read, shown
 from llavaction.datasets.cells import CellReader, seconds, video_name
+from llavaction.datasets.headers import SPANS, named_columns, says_classes, tables_of_splits
 
 __all__ = ["EpicKitchens", "Remark", "VideoFacts", "seconds"]
 
 OFFICIAL = ("EPIC-KITCHENS-100", "CC BY-NC 4.0 (EPIC-KITCHENS-100, University of Bristol); non-commercial")
 FIRST_VERBS = ("take", "put", "wash")
 """A folder whose verb classes begin so has the official ones, and its licence."""
-SPANS = ("narration_id", "participant_id", "video_id", "start_timestamp", "stop_timestamp")
-"""The columns of a list of segments whose classes are kept back, as for the challenge's test split."""
-COLUMNS = (*SPANS, "narration", "verb_class", "noun_class")
+COLUMNS = ("narration_id", "participant_id", *SPANS, "narration", "verb_class", "noun_class")
 """The columns a segment file must have; ``all_noun_classes`` and the others are used where present."""
 REPEATED = 0.01
 """Share of segments that repeat another one beyond which a file was probably joined with itself."""
@@ -88,10 +87,11 @@ class EpicKitchens:
             )
         self.remarks: list[Remark] = []
         self.notes: list[str] = []
+        self._tables: dict[Path, SegmentTable] = {}
+        self._columns: dict[Path, dict[str, str]] = {}  # of tables with names of their own
         self.verbs = self._read_classes("EPIC_100_verb_classes.csv")
         self.nouns = self._read_classes(self._noun_file)
         self.name, self.licence = self._identity()
-        self._tables: dict[Path, SegmentTable] = {}
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -103,24 +103,33 @@ class EpicKitchens:
 
         Args:
             split: its name.
-            unlabelled: where the split's classes are kept back, take its list of segments without them
-                (EPIC_100_test_timestamps.csv); their classes are -1 then.
+            unlabelled: where the split's classes are not known, take its list of segments without them: the table
+                without class columns that is called EPIC_100_test_timestamps.csv, EPIC_100_test.csv or test.csv. The
+                classes are -1 then.
 
         Raises:
             InputError: the split's file is missing, lacks a column, or has no usable row.
         """
-        path, spans = self._split_file(split), self.folder / f"EPIC_100_{split}_timestamps.csv"
-        if path is None and unlabelled and spans.is_file():
-            path = spans
+        path, spans = self._split_file(split), self._spans_file(split)
+        if path is None and unlabelled and spans is not None:
+            return self._unlabelled(spans)
         if path is None:
             found = f"splits found here: {', '.join(self.splits) or 'none'}"
-            if spans.is_file():
+            if spans is not None:
                 found += f"; {spans.name} has no classes: its segments can only be predicted and recognised"
             raise InputError(f"no EPIC_100_{split}.csv", file=self.folder, hint=found)
+        if path not in self._tables and path.name != f"EPIC_100_{split}.csv":
+            self.notes.append(f"EPIC_100_{split}.csv is absent; {path.name} is used in its place")
+        return self._table(path, COLUMNS)
+
+    def _unlabelled(self, path: Path) -> SegmentTable:
+        """The segments of a table without classes."""
+        self._columns[path] = named_columns(path, SPANS, "a list of segments has the columns video_id, start, stop")
+        return self._table(path, SPANS)
+
+    def _table(self, path: Path, columns: tuple[str, ...]) -> SegmentTable:
         if path not in self._tables:
-            if path not in (spans, self.folder / f"EPIC_100_{split}.csv"):
-                self.notes.append(f"EPIC_100_{split}.csv is absent; {path.name} is used in its place")
-            self._tables[path] = SegmentTable(self._read_segments(path, SPANS if path == spans else COLUMNS))
+            self._tables[path] = SegmentTable(self._read_segments(path, columns))
             if not len(self._tables[path]):
                 raise InputError("has no usable row", file=path, hint="\n".join(str(r) for r in self.remarks[:5]))
         return self._tables[path]
@@ -199,7 +208,7 @@ class EpicKitchens:
     def _split_file(self, split: str) -> Path | None:
         """The official file, or the one file that has the official name within its own (a rebuilt copy)."""
         official = self.folder / f"EPIC_100_{split}.csv"
-        if official.is_file():
+        if official.is_file() and says_classes(official):
             return official
         others = [
             path
@@ -207,6 +216,12 @@ class EpicKitchens:
             if "timestamps" not in path.name  # the official name of unlabelled lists
         ]
         return others[0] if len(others) == 1 else None
+
+    def _spans_file(self, split: str) -> Path | None:
+        """The table of a split's segments that says no classes."""
+        named = [self.folder / f"EPIC_100_{split}_timestamps.csv", self.folder / f"EPIC_100_{split}.csv"]
+        own = tables_of_splits(self.folder).get(split)
+        return next((path for path in (*named, own) if path and path.is_file() and not says_classes(path)), None)
 
     def _remark(self, path: Path, line: int, what: str, refused: bool) -> None:
         self.remarks.append(Remark(path.name, line, what, refused))
@@ -218,14 +233,22 @@ class EpicKitchens:
 
     def _rows(self, path: Path, required: tuple[str, ...], cells: CellReader) -> Iterator[tuple[int, dict[str, str]]]:
         """Rows of a CSV file with the line on which each begins; rows that cannot be read are remarked, and once all
-        are read, what was understood of the file's form is noted.
+        are read, what was understood of the file's form is noted. Rows of people's own tables come with the columns
+        called as here, and with an id: the video's name and its segments' number.
         """
-        table = Table(path, required)
+        columns = self._columns.get(path)
+        table, of_video = Table(path, () if columns else required), Counter[str]()
         for row in table:
             if row.fault:
                 self._remark(path, row.line, row.fault, True)
-            else:
+            elif columns is None:
                 yield row.line, dict(row.cells)
+            else:
+                found = {name: row.cells.get(column, "") for name, column in columns.items()}
+                video = video_name(found["video_id"])[0]
+                of_video[video] += 1
+                number = f"{video}_{of_video[video]}"
+                yield row.line, {"participant_id": "", "narration": "", "narration_id": number} | found
         for what in (*table.notes, *cells.notes):
             self._note(path, what)
 

@@ -6,7 +6,6 @@ The label is the action class. There is no noun: the only noun class is the name
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,11 @@ from llavaction.base.records import file_sha256
 from llavaction.base.seeding import hashed_rng
 from llavaction.base.tables import Table
 from llavaction.base.text import same_when_read, shown
-from llavaction.datasets.cells import CellReader, video_name
+from llavaction.datasets.cells import CellReader
 from llavaction.datasets.epic_kitchens import COLUMNS, EpicKitchens
+from llavaction.datasets.headers import SPANS, SPLITS, named_columns, says_classes, tables_in, tables_of_splits
 
-HEADERS = {
-    "video_id": ("video_id", "video", "file", "filename", "file_name", "clip", "media file name"),
-    "start_timestamp": ("start", "start_timestamp", "start_time", "start_s", "start (s)", "onset", "begin", "from"),
-    "stop_timestamp": ("stop", "end", "stop_timestamp", "stop_time", "end_time", "stop_s", "stop (s)", "offset", "to"),
-    "label": ("label", "action", "behaviour", "behavior", "class", "activity", "event"),
-    "narration_id": ("narration_id", "segment_id", "id"),
-    "participant_id": ("participant_id", "participant", "subject", "animal", "animal_id"),
-    "narration": ("narration",),
-    "split": ("split", "subset"),
-}
-"""What the columns may be called, the first that is there counts; the first four must be there."""
-REQUIRED = ("video_id", "start_timestamp", "stop_timestamp", "label")
-SPLITS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "val", "valid", "dev"),
-    "test": ("test", "testing"),
-}
-"""Names of splits, in file names and in the column ``split``."""
+REQUIRED = (*SPANS, "label")
 ALL = "all"
 """The split of every segment."""
 HELD_OUT = 0.2
@@ -61,7 +44,7 @@ class LabelTable(EpicKitchens):
         self._files = label_files(self.folder)
         if not self._files:
             raise InputError("holds no table of labels", file=folder, hint=_expected())
-        self._columns = {path: _columns(path) for path in self._files.values()}
+        self._columns = {path: named_columns(path, REQUIRED, _expected()) for path in self._files.values()}
         self._labels_of: dict[str, str] = {}  # as it reads to as it is written, the most frequent spelling
         self.verbs = self._read_labels()
         self.nouns = {NO_NOUN.id: NO_NOUN}
@@ -75,27 +58,23 @@ class LabelTable(EpicKitchens):
 
     def segments(self, split: str, *, unlabelled: bool = False) -> SegmentTable:
         """The segments of a split in file order; see :meth:`EpicKitchens.segments`."""
-        del unlabelled  # a table of labels has them
         if split != ALL and split not in self.splits:
-            raise InputError(
-                f"has no split '{split}'", file=self.folder, hint=f"splits: {', '.join((*self.splits, ALL))}"
-            )
+            spans = self._spans_file(split)
+            if unlabelled and spans is not None:
+                return self._unlabelled(spans)
+            found = f"splits: {', '.join((*self.splits, ALL))}"
+            if spans is not None:
+                found += f"; {spans.name} has no labels: its segments can only be predicted and recognised"
+            raise InputError(f"has no split '{split}'", file=self.folder, hint=found)
         if split in self._files:
-            return self._table(self._files[split])
-        everything = (segment for path in self._files.values() for segment in self._table(path))
+            return self._table(self._files[split], COLUMNS)
+        everything = (segment for path in self._files.values() for segment in self._table(path, COLUMNS))
         return SegmentTable(s for s in everything if split in (ALL, self._split_of.get(s.segment_id)))
 
     def sources(self, *splits: str) -> dict[str, str]:
         """Names and sha256 of the tables."""
         del splits  # the classes are those of all tables
         return {path.name: file_sha256(path) for path in self._files.values()}
-
-    def _table(self, path: Path) -> SegmentTable:
-        if path not in self._tables:
-            self._tables[path] = SegmentTable(self._read_segments(path, COLUMNS))
-            if not len(self._tables[path]):
-                raise InputError("has no usable row", file=path, hint="\n".join(str(r) for r in self.remarks[:5]))
-        return self._tables[path]
 
     def _read_labels(self) -> dict[int, LabelClass]:
         spellings: dict[str, Counter[str]] = {}
@@ -118,7 +97,7 @@ class LabelTable(EpicKitchens):
         if ALL not in self._files:
             return {}
         path = self._files[ALL]
-        table = self._table(path)
+        table = self._table(path, COLUMNS)
         if "split" in self._columns[path]:
             return {segment.segment_id: segment.extra["split"] for segment in table}
         ranked = sorted(table.videos, key=lambda video: hashed_rng("held out video", 0, video).random())
@@ -128,20 +107,6 @@ class LabelTable(EpicKitchens):
             f"'validation', the others 'train'; --split {ALL} takes every segment"
         )
         return {s.segment_id: "validation" if s.video_id in held_out else "train" for s in table}
-
-    def _rows(self, path: Path, required: tuple[str, ...], cells: CellReader) -> Iterator[tuple[int, dict[str, str]]]:
-        """The rows of a table of labels, its columns called as in the EPIC-KITCHENS-100 form."""
-        columns = self._columns.get(path)
-        if columns is None:
-            yield from super()._rows(path, required, cells)
-            return
-        of_video: Counter[str] = Counter()
-        for line, row in super()._rows(path, (), cells):
-            found = {name: row.get(column, "") for name, column in columns.items()}
-            video = video_name(found["video_id"])[0]
-            of_video[video] += 1
-            number = f"{video}_{of_video[video]}"
-            yield line, {"participant_id": "", "narration": "", "narration_id": number} | found
 
     def _labels(self, row: dict[str, str], cells: CellReader, line: int) -> dict[str, Any]:
         label = self._labels_of.get(same_when_read(" ".join(row["label"].split())))
@@ -161,25 +126,13 @@ class LabelTable(EpicKitchens):
 
 
 def label_files(folder: Path) -> dict[str, Path]:
-    """The tables of a folder by split: its only CSV file for "all", or those called by the splits' names."""
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".csv", ".tsv") and path.is_file())
-    by_split = {
-        split: path for split, names in SPLITS.items() for path in found if path.stem.lower() in names
-    }  # fmt: skip
-    if by_split:
-        return by_split
-    tables = [path for path in found if not path.name.startswith("EPIC_100_")]
-    return {ALL: tables[0]} if len(tables) == 1 else {}
-
-
-def _columns(path: Path) -> dict[str, str]:
-    """What the table calls the columns of :data:`HEADERS` that it has."""
-    there = Table(path, ()).columns
-    found = {name: next((one for one in called if one in there), "") for name, called in HEADERS.items()}
-    missing = [HEADERS[name][0] for name in REQUIRED if not found[name]]
-    if missing:
-        raise InputError(f"lacks the column(s) {', '.join(missing)}; found {there[:40]}", file=path, hint=_expected())
-    return {name: column for name, column in found.items() if column}
+    """The tables of labels of a folder by split: those called by the splits' names, else its only one, for "all"."""
+    named = tables_of_splits(folder)
+    if labelled := {split: path for split, path in named.items() if says_classes(path)}:
+        return labelled
+    others = [path for path in tables_in(folder) if path not in named.values()]
+    tables = [path for path in others if not path.name.startswith("EPIC_100_")]
+    return {ALL: tables[0]} if len(tables) == 1 else named
 
 
 def _expected() -> str:

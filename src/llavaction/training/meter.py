@@ -23,6 +23,8 @@ from llavaction.training.losses import PIECES
 HOPELESS = 64
 """So many records none of which could be read end a training."""
 METRICS = "metrics.jsonl"
+LAST = "train_loss"
+"""What the last line of a stage has: the mean loss of all its steps."""
 F1 = "eval_f1_"
 """How the names of a tower's F1 scores begin."""
 _SUMS = ("rows", "tokens", "places", "flops", "skipped", "partial", "records")
@@ -105,7 +107,8 @@ class Meter:
 class MetricsWriter(TrainerCallback):
     """Writes every line of the log to ``metrics.jsonl``, TensorBoard and standard error.
 
-    Lines of steps after the checkpoint from which a training goes on are taken back: those steps are done again.
+    Where a training goes on, the lines are taken back that will be written again: those of steps after its checkpoint,
+    the first line of a stage that begins anew, and the last one, which says that all steps are done.
 
     Args:
         folder: of the run.
@@ -125,7 +128,9 @@ class MetricsWriter(TrainerCallback):
         from torch.utils.tensorboard import SummaryWriter
 
         lines = read_metrics(self._path)
-        kept = [line for line in lines if line["stage"] != self._stage or line["step"] <= state.global_step]
+        done = state.global_step
+        stays = [done > 0 and line["step"] <= done and LAST not in line for line in lines]
+        kept = [line for line, stay in zip(lines, stays, strict=True) if stay or line["stage"] != self._stage]
         write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         with self._board_is_written():
             self._board = SummaryWriter(str(self._board_folder), purge_step=state.global_step + 1)
@@ -137,8 +142,8 @@ class MetricsWriter(TrainerCallback):
         if not state.is_world_process_zero or not logs:
             return
         values = {name: value for name, value in logs.items() if name not in ("epoch", "total_flos")}
-        if "train_loss" in values:  # the library's own leaves out what came before a training went on
-            values["train_loss"] = mean_loss(line for line in read_metrics(self._path) if line["stage"] == self._stage)
+        if LAST in values:  # the library's own leaves out what came before a training went on
+            values[LAST] = mean_loss(line for line in read_metrics(self._path) if line["stage"] == self._stage)
         self._write({"step": state.global_step, **values})
         for name, value in values.items():
             with self._board_is_written():
