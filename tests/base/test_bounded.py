@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import resource
 import subprocess
 import sys
+import threading
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llavaction.base.bounded import DEEPEST, parse_json, parse_yaml, read_text
+from llavaction.base.bounded import DEEPEST, parse_json, parse_yaml, read_bytes, read_text
 from llavaction.base.errors import InputError
 from llavaction.base.json_stream import JsonCursor
 
@@ -222,3 +225,18 @@ def test_a_stream_names_the_line(text: str, line: int) -> None:
         for _ in cursor.object_keys():
             cursor.value()
         cursor.end()
+
+
+def test_a_small_file_takes_little_memory_and_a_pipe_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"small")
+    os.mkfifo(tmp_path / "pipe")
+    tracemalloc.start()
+    assert read_bytes(tmp_path / "a") == b"small"
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"through a pipe",))
+    writer.start()
+    assert read_bytes(tmp_path / "pipe") == b"through a pipe"
+    writer.join()
+    with pytest.raises(InputError, match="is larger than"):
+        read_bytes(tmp_path / "a", 4)

@@ -8,7 +8,9 @@ as an :class:`InputError` with file and line.
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,9 @@ def read_bytes(path: str | Path, most: int = MOST_BYTES) -> bytes:
     path = Path(path)
     try:
         with path.open("rb") as stream:
-            raw = stream.read(most + 1)
+            facts = os.fstat(stream.fileno())
+            # read takes memory for all that it is asked for
+            raw = stream.read((min(facts.st_size, most) if stat.S_ISREG(facts.st_mode) else most) + 1)
     except FileNotFoundError:
         raise InputError("no such file", file=path) from None
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError

@@ -89,6 +89,7 @@ class EpicKitchens:
         self.notes: list[str] = []
         self._tables: dict[Path, SegmentTable] = {}
         self._columns: dict[Path, dict[str, str]] = {}  # of tables with names of their own
+        self._labelled: dict[Path, bool] = {}
         self.verbs = self._read_classes("EPIC_100_verb_classes.csv")
         self.nouns = self._read_classes(self._noun_file)
         self.name, self.licence = self._identity()
@@ -208,7 +209,7 @@ class EpicKitchens:
     def _split_file(self, split: str) -> Path | None:
         """The official file, or the one file that has the official name within its own (a rebuilt copy)."""
         official = self.folder / f"EPIC_100_{split}.csv"
-        if official.is_file() and says_classes(official):
+        if official.is_file() and self._is_labelled(official):
             return official
         others = [
             path
@@ -221,7 +222,13 @@ class EpicKitchens:
         """The table of a split's segments that says no classes."""
         named = [self.folder / f"EPIC_100_{split}_timestamps.csv", self.folder / f"EPIC_100_{split}.csv"]
         own = tables_of_splits(self.folder).get(split)
-        return next((path for path in (*named, own) if path and path.is_file() and not says_classes(path)), None)
+        there = (path for path in (*named, own) if path is not None and path.is_file())
+        return next((path for path in there if not self._is_labelled(path)), None)
+
+    def _is_labelled(self, path: Path) -> bool:
+        if path not in self._labelled:
+            self._labelled[path] = says_classes(path)
+        return self._labelled[path]
 
     def _remark(self, path: Path, line: int, what: str, refused: bool) -> None:
         self.remarks.append(Remark(path.name, line, what, refused))

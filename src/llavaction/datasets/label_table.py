@@ -40,7 +40,7 @@ class LabelTable(EpicKitchens):
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.remarks, self.notes, self._tables = [], [], {}
+        self.remarks, self.notes, self._tables, self._labelled = [], [], {}, {}
         self._files = label_files(self.folder)
         if not self._files:
             raise InputError("holds no table of labels", file=folder, hint=_expected())
