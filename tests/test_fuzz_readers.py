@@ -35,6 +35,7 @@ from llavaction.curation.mixture import load_mixture
 from llavaction.curation.records import Message, TrainingRecord
 from llavaction.datasets.boxes import FrameBoxes, ObjectBox
 from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.label_table import open_annotations
 from llavaction.evaluation.predictions import Prediction, read_predictions
 from llavaction.models.checkpoint import open_checkpoint
 from llavaction.models.shards import open_weights, read_header
@@ -50,6 +51,7 @@ from llavaction.training.checkpoints import hold_to_data
 from llavaction.training.config import load_config
 from llavaction.training.meter import read_metrics
 from llavaction.training.run import check_output
+from llavaction.video.rates import read_rates
 
 COUNT = int(os.environ.get("LLAVACTION_FUZZ", "0"))
 USUAL = 120
@@ -312,7 +314,33 @@ def _read_settings(folder: Path) -> None:
     mapping(["key=" + raw.decode("utf-8", "surrogateescape")])
 
 
+def _labels(folder: Path) -> None:
+    rows = [f"v{i % 3}.mp4;00:00:0{i},5;{i + 1};{('run', 'rear: left')[i % 2]};m{i % 2}" for i in range(8)]
+    (folder / "mice.csv").write_text("\n".join(["Video;Onset;Offset;Behaviour;Subject", *rows]) + "\n")
+    (folder / "test.csv").write_text("video_id,start,stop\nw1,0,1.5\nw2,1,2\n")
+
+
+def _read_labels(folder: Path) -> None:
+    dataset = open_annotations(folder)
+    _written(dataset.segments("all"))
+    _written(dataset.segments("test", unlabelled=True))
+    assert dataset.vocabulary.one_label
+    json.dumps([*map(str, dataset.remarks), *dataset.notes], ensure_ascii=False).encode()
+
+
+def _rates(folder: Path) -> None:
+    (folder / "fps.json").write_text('{"a": 30, "b": {"film_fps": 59.94, "images": "left_", "first": 1}}')
+    (folder / "fps.csv").write_text("video_id;fps\na;29,97\nb;30\n")
+
+
+def _read_rates(folder: Path) -> None:
+    for path in folder.glob("fps.*"):
+        read_rates(path)
+
+
 READERS = {
+    "rates": Reader(_rates, "fps.*", _read_rates),
+    "labels": Reader(_labels, "*.csv", _read_labels),
     "annotations": Reader(_annotations, "*.csv", _read_annotations),
     "benchmark": Reader(_benchmark, "*.json*", _read_benchmark),
     "run": Reader(_run, "*.*", _read_run),

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from asking import make_frames, make_question
 
-from llavaction.backends.asking import Look, option_scores, query, written_answers
+from llavaction.backends.asking import option_scores, query, written_answers
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
+from llavaction.backends.looks import Look
 from llavaction.models.tiny import write_tiny
 from llavaction.questions.option_orders import turned
 from llavaction.questions.schema import Option

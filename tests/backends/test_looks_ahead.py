@@ -14,9 +14,10 @@ import pytest
 from asking import make_question
 
 from llavaction.actions.segments import Clip
-from llavaction.backends.asking import check_frames, frames_wanted, looks_ahead
+from llavaction.backends.asking import check_frames, frames_wanted
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
+from llavaction.backends.looks import looks_ahead
 from llavaction.base.errors import InputError
 from llavaction.models.tiny import FAMILIES, write_tiny
 from llavaction.questions.schema import Question

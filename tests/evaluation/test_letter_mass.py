@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from evaluation_fakes import CONFIG, FakeBackend
 
-from llavaction.backends.asking import Look, option_scores
+from llavaction.backends.asking import option_scores
 from llavaction.backends.base import OptionScores, Query
 from llavaction.backends.letter_mass import letter_mass_summary, letter_mass_warning
+from llavaction.backends.looks import Look
 from llavaction.base.records import read_json, write_json
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.report import write_report

@@ -162,7 +162,7 @@ def test_rates_by_video(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "told", "line"),
     [
-        ("fps.json", "{", "no JSON", 1),
+        ("fps.json", "{", "not JSON", 1),
         ("fps.json", "[30]", "expected", None),
         ("fps.json", '{"a": 0}', "frame rate of 'a' is 0", None),
         ("fps.json", '{"a": NaN}', "frame rate of 'a' is nan", None),
@@ -173,7 +173,7 @@ def test_rates_by_video(tmp_path: Path) -> None:
         ("fps.csv", "video,fps\na,3\n", "video_id", 1),
         ("fps.csv", "video_id,fps\na,3\nb,\n", "frame rate of 'b'", 3),
         ("fps.csv", "video_id,fps\na,3\na,4\n", "two frame rates", 3),
-        ("fps.csv", "video_id,x,fps\na,3\n", "3 columns", 2),
+        ("fps.csv", "video_id,x,fps\na,3\n", "frame rate of 'a' is ''", 2),
     ],
 )
 def test_files_of_rates_are_refused_with_their_line(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from llavaction.backends.asking import Library, reason
+from llavaction.backends.looks import Library, reason
 from llavaction.base.seeding import hashed_seed
 from llavaction.evaluation.predictions import Prediction, probabilities
 from llavaction.questions.schema import LETTERS, Question

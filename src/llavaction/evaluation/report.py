@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import llavaction
-from llavaction.backends.asking import Library
+from llavaction.backends.looks import Library
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_text
 from llavaction.base.statistics import paired_comparison

@@ -11,17 +11,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from llavaction.backends.asking import (
-    Answers,
-    Library,
-    Look,
-    ask_all,
-    backend_settings,
-    frames_wanted,
-    option_scores,
-    written_answers,
-)
+from llavaction.backends.asking import Answers, ask_all, backend_settings, frames_wanted, option_scores, written_answers
 from llavaction.backends.base import Backend
+from llavaction.backends.looks import Library, Look
 from llavaction.base.records import Strict, to_line, write_json
 from llavaction.base.run_folder import METRICS
 from llavaction.base.seeding import hashed_seed

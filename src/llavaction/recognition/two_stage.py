@@ -15,9 +15,10 @@ from pydantic import Field
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
-from llavaction.backends.asking import Batch, Library, Look, ask_all, backend_settings, frames_wanted, option_scores
+from llavaction.backends.asking import ask_all, backend_settings, frames_wanted, option_scores
 from llavaction.backends.base import Backend
 from llavaction.backends.letter_mass import letter_mass_summary
+from llavaction.backends.looks import Batch, Library, Look
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.journal import Journal
 from llavaction.base.records import Strict, to_line, write_json

@@ -12,8 +12,6 @@ film's frames (000000, 000010, 000020, ...), ``film_fps`` may be given instead; 
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from llavaction.base.errors import InputError
+from llavaction.base.records import read_json
+from llavaction.base.tables import Table
 from llavaction.video.errors import VideoError
 
 FILE_NAME = "fps.json"
@@ -31,9 +31,6 @@ FASTEST = 1000.0
 
 FASTEST_FILM = 240.0
 """Frames per second a film may have been shot at for its numbering to be believed."""
-
-LARGEST_FILE = 1 << 26
-"""Bytes of a file of rates; a hundred thousand videos take 5 MB."""
 
 
 @dataclass(frozen=True)
@@ -116,25 +113,14 @@ def read_rates(path: str | Path) -> dict[str, Rate]:
         InputError: there is no such file, or it is not as described at the top of this module.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise InputError("is too large for a file of frame rates", file=path)
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", file=path) from None
-    except UnicodeDecodeError:
-        raise InputError("is not UTF-8 text", file=path) from None
-    found = _from_json(text, path) if path.suffix.lower() == ".json" else _from_csv(text, path)
+    found = _from_json(path) if path.suffix.lower() == ".json" else _from_table(path)
     if not found:
         raise InputError("names no video", file=path)
     return found
 
 
-def _from_json(text: str, path: Path) -> dict[str, Rate]:
-    try:
-        content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError, ValueError) as error:
-        raise InputError(f"is no JSON: {error}", file=path, line=getattr(error, "lineno", None)) from None
+def _from_json(path: Path) -> dict[str, Rate]:
+    content = read_json(path)
     if not isinstance(content, dict):
         raise InputError('expected {"video id": frames per second, ...}', file=path)
     return {video: _entry(video, value, path) for video, value in content.items()}
@@ -156,28 +142,18 @@ def _entry(video: str, value: Any, path: Path) -> Rate:
     return Rate(fps, film_fps, images, first)
 
 
-def _from_csv(text: str, path: Path) -> dict[str, Rate]:
-    header = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=header.count)
+def _from_table(path: Path) -> dict[str, Rate]:
+    table = Table(path, ("video_id",))
+    kind = next((name for name in ("fps", "film_fps") if name in table.columns), None)
+    if kind is None:
+        raise InputError(f"lacks the column fps (or film_fps); found {table.columns[:40]}", file=path, line=1)
     found: dict[str, Rate] = {}
-    try:
-        rows = list(csv.reader(text.splitlines(), delimiter=delimiter))
-    except csv.Error as error:
-        raise InputError(f"is no CSV: {error}", file=path) from None
-    columns = [name.strip().lower() for name in rows[0]] if rows else []
-    kind = next((name for name in ("fps", "film_fps") if name in columns), None)
-    if "video_id" not in columns or kind is None:
-        raise InputError(f"expected columns video_id and fps (or film_fps), found {columns}", file=path, line=1)
-    video_at, rate_at = columns.index("video_id"), columns.index(kind)
-    for line, row in enumerate(rows[1:], 2):
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(row) <= max(video_at, rate_at):
-            raise InputError(f"expected {len(columns)} columns, found {len(row)}", file=path, line=line)
-        video = row[video_at].strip()
-        written = row[rate_at].strip().replace(",", ".") if delimiter != "," else row[rate_at].strip()
-        rate = check_rate(written, f"the frame rate of '{video}'", file=path, line=line)
+    for row in table:
+        if row.fault:
+            raise InputError(row.fault, file=path, line=row.line)
+        video, written = row.cells["video_id"], row.cells[kind].replace(",", ".")
+        rate = check_rate(written, f"the frame rate of '{video}'", file=path, line=row.line)
         entry = Rate(fps=rate) if kind == "fps" else Rate(film_fps=rate)
         if found.setdefault(video, entry) != entry:
-            raise InputError(f"'{video}' has two frame rates", file=path, line=line)
+            raise InputError(f"'{video}' has two frame rates", file=path, line=row.line)
     return found
