@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from llavaction.cli.keys import set_option
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, table
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes, table
 from llavaction.questions.miners import MINERS
 from llavaction.questions.texts import TEXTS
 
@@ -56,10 +56,7 @@ def build(
     dataset = open_annotations(annotations)
     config = BuildConfig.from_mapping({**values, "settings": mapping(settings)})
     made = build_benchmark(dataset, config, workers).save(output)
-    for remark in dataset.remarks:
-        click.echo(f"note: {remark}", err=True)
-    for note in made.card.notes:
-        click.echo(f"note: {note}", err=True)
+    say_notes(*dataset.remarks, *made.card.notes)
     counts = "\n".join(f"  {name}: {count}" for name, count in made.card.counts.items())
     seconds = time.perf_counter() - begun
     emit(

@@ -9,7 +9,7 @@ import click
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, frame_rates, table
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, frame_rates, say_notes, table
 from llavaction.curation.clips import FPS, SHORT_SIDE
 from llavaction.curation.exports import CLIPS, EXPORTS, export
 from llavaction.curation.llava import read_llava
@@ -47,8 +47,7 @@ def curate(
     """Make training records of the segments of a split."""
     dataset = open_annotations(annotations)
     card = curate_mixture(dataset, mixture, output, split=split, predictions=predictions)
-    for remark in (*dataset.remarks, *card.notes):
-        click.echo(f"note: {remark}", err=True)
+    say_notes(*dataset.remarks, *card.notes)
     rows = [
         [name, str(count), ", ".join(f"{lost} {why}" for why, lost in card.left_out.get(name, {}).items()) or "none"]
         for name, count in card.counts.items()

@@ -9,7 +9,7 @@ import click
 
 from llavaction.cli.curate import curate, export_records, import_records
 from llavaction.cli.keys import set_option
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes
 
 if TYPE_CHECKING:
     from llavaction.datasets.kitchen_mini import KitchenMiniSummary
@@ -67,6 +67,7 @@ def simulate_specialist(annotations: Path, split: str, output: Path, settings: t
 
     dataset = open_annotations(annotations)
     vocabulary, segments = dataset.vocabulary, list(dataset.segments(split))
+    say_notes(*dataset.remarks, *dataset.notes)
     counts = {action: vocabulary.count(action, "train") for action in vocabulary.actions}
     model = NoiseModel.from_mapping(mapping(settings))
     predictions = simulate_predictions(segments, vocabulary.actions, counts, model)

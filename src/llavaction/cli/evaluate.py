@@ -10,7 +10,7 @@ import click
 
 from llavaction.base.errors import InputError
 from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
-from llavaction.cli.options import FOLDER, as_json, emit, mapping
+from llavaction.cli.options import FOLDER, as_json, emit, mapping, say_notes
 from llavaction.video.rates import Rates
 
 if TYPE_CHECKING:
@@ -89,7 +89,9 @@ def _inputs(spec: str, benchmark: Benchmark, annotations: Path | None) -> dict[s
     if kind == "specialist" and annotations is not None:
         dataset = open_annotations(annotations)
         ids = [segment.segment_id for segment in dataset.segments(benchmark.card.split)]
-        return {"segment_ids": ids, "actions": dataset.vocabulary.actions}
+        actions = dataset.vocabulary.actions
+        say_notes(*dataset.remarks, *dataset.notes)
+        return {"segment_ids": ids, "actions": actions}
     return {}
 
 

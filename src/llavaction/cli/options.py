@@ -109,3 +109,9 @@ def timed_echo() -> Callable[[str], None]:
     """A function that prints a line behind the seconds since now."""
     begun = time.perf_counter()
     return lambda what: click.echo(f"[{time.perf_counter() - begun:5.1f} s] {what}")
+
+
+def say_notes(*notes: object) -> None:
+    """Say on standard error what was noticed in files that were read."""
+    for note in notes:
+        click.echo(f"note: {note}", err=True)

@@ -10,7 +10,7 @@ import click
 
 from llavaction.base.errors import InputError
 from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, table
+from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes, table
 
 if TYPE_CHECKING:
     from llavaction.video.rates import Rates
@@ -55,9 +55,9 @@ def recognise(
     config = RecognitionConfig.from_mapping({**plain, "backend_options": options})
     dataset = open_annotations(config.annotations)
     segments = list(dataset.segments(config.split, unlabelled=True))
-    for remark in (*dataset.remarks, *dataset.notes):
-        click.echo(f"note: {remark}", err=True)
-    vocabulary, ids = dataset.vocabulary, [segment.segment_id for segment in segments]
+    vocabulary = dataset.vocabulary
+    say_notes(*dataset.remarks, *dataset.notes)
+    ids = [segment.segment_id for segment in segments]
     kind, _ = parse_spec(config.backend)
     inputs: dict[str, Any] = {}
     if kind == "prior":
