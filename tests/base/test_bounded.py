@@ -103,8 +103,35 @@ def blank_zip(path: Path) -> None:
         stream.write(b"{}")
 
 
+def long_header_npz(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        length = 500 << 20
+        header = b"\x93NUMPY\x02\x00" + length.to_bytes(4, "little")
+        archive.writestr("verb_output.npy", header + b" " * length)
+
+
+def strided_pt(path: Path) -> None:
+    import torch
+
+    wide = torch.zeros(1, dtype=torch.float16).expand(20_000, 10_000)
+    torch.save({"verb_output": wide, "noun_output": wide, "narration_id": ["a", "b"]}, path)
+
+
 BOMBS: dict[str, tuple[str, Callable[[Path], object], str, str]] = {
     "npz of zeros": ("p.npz", zeros_npz, f"load_predictions(path, {IDS}, [])", "MiB|cut short"),
+    "npz with a long header": (
+        "p.npz",
+        long_header_npz,
+        f"load_predictions(path, {IDS}, [])",
+        "uncommon version",
+    ),
+    "pt of one number": ("p.pt", strided_pt, f"load_predictions(path, {IDS}, [])", "more than 100,000,000"),
+    "json of small entries": (
+        "p.json",
+        lambda path: path.write_text(f"{{{','.join(f'{chr(34)}{i}{chr(34)}:0' for i in range(100_000))}}}"),
+        f"load_predictions(path, {IDS}, [])",
+        "neither a challenge",
+    ),
     "zip of lists": ("p.zip", nested_zip, f"load_predictions(path, {IDS}, [])", "not JSON|result of"),
     "zip of blanks": ("p.zip", blank_zip, f"load_predictions(path, {IDS}, [])", "GiB"),
     "class index": (

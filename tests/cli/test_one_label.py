@@ -86,6 +86,11 @@ def test_files_named_for_splits_and_a_column_of_splits(tmp_path: Path):
     write(tmp_path / "a" / "train.csv", header, "v1,0,1,run", "v1,1,2,rear")
     dataset = open_annotations(write(tmp_path / "a" / "val.csv", header, "v2,0,1,run"))
     assert {split: len(dataset.segments(split)) for split in dataset.splits} == {"train": 2, "validation": 1}
+    write(tmp_path / "a" / "val.csv", header, "v1,0,1,run", "v2,0,1,rear")  # a video in both
+    assert len({segment.segment_id for segment in open_annotations(tmp_path / "a").segments("all")}) == 4
+    write(tmp_path / "a" / "validation.csv", header, "v2,0,1,run")
+    with pytest.raises(InputError, match=r"two tables of the split 'validation': val\.csv and validation\.csv"):
+        open_annotations(tmp_path / "a")
     rows = ("v1,0,1,run,training", "v2,0,1,run,test", "v2,1,2,rear,nowhere")
     dataset = open_annotations(write(tmp_path / "b" / "x.csv", f"{header},split", *rows))
     assert {split: len(dataset.segments(split)) for split in dataset.splits} == {"train": 1, "test": 1}
@@ -98,8 +103,8 @@ def test_new_videos_have_a_table_without_labels(tmp_path: Path, labels: str):
     dataset = open_annotations(write(tmp_path / "test.csv", "file;onset;offset", "v8.mp4;0;1,5", "v8.mp4;1,5;3"))
     assert "test" not in dataset.splits
     first, second = dataset.segments("test", unlabelled=True)
-    assert (first.segment_id, first.video_id, first.start, first.stop) == ("v8_1", "v8", 0.0, 1.5)
-    assert (second.segment_id, second.labelled, second.action) == ("v8_2", False, (-1, -1))
+    assert (first.segment_id, first.video_id, first.start, first.stop) == ("v8_test_1", "v8", 0.0, 1.5)
+    assert (second.segment_id, second.labelled, second.action) == ("v8_test_2", False, (-1, -1))
     assert dataset.groups("test") == {} and len(dataset.vocabulary.actions) == 2
     with pytest.raises(InputError, match="has no split 'test'") as refused:
         dataset.segments("test")

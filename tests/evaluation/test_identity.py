@@ -12,16 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluation_fakes import CONFIG, FakeBackend, make_benchmark
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.base.errors import InputError
-from llavaction.base.fingerprints import PART, PARTS, file_facts
+from llavaction.base.fingerprints import PART, PARTS, FileFacts, file_facts, same_content
 from llavaction.evaluation.runner import RunConfig, RunResult, run
 from llavaction.models.checkpoint import fingerprint
 from llavaction.models.tiny import write_tiny
 from llavaction.questions.schema import Benchmark
 from llavaction.video.library import VideoLibrary
+from llavaction.video.rates import Rates
 from llavaction.video.write import write_video
 
 Change = Callable[[Path], None]
@@ -44,6 +46,24 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(stored: Path, tmp_path: Path) -> Path:
     """A copy for one test."""
     return Path(shutil.copytree(stored, tmp_path / "home"))
+
+
+def test_the_rate_of_images_is_part_of_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "v").mkdir()
+    for number in range(1, 101):
+        Image.new("RGB", (16, 16), (number, 0, 0)).save(tmp_path / "v" / f"{number:05d}.png")
+
+    def known(fps: Rates | None) -> FileFacts:
+        return VideoLibrary(tmp_path, fps=fps).facts([("v", None)])["v"]
+
+    assert known(10) == known({"v": 10}) and not same_content(known(10), known(30))
+    (tmp_path / "fps.json").write_text('{"v": 10}')
+    at_first = known(None)
+    assert same_content(at_first, known(10))
+    (tmp_path / "fps.json").write_text('{"v": {"film_fps": 10}}')
+    assert not same_content(at_first, known(None))
+    Image.new("RGB", (16, 16), (200, 0, 0)).save(tmp_path / "v" / "00100.png")  # the last of a hundred
+    assert not same_content(known(10), at_first)
 
 
 def write_film(path: Path, brightness: int) -> None:

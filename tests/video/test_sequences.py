@@ -197,3 +197,23 @@ def test_the_option_takes_a_number_or_a_file(tmp_path: Path) -> None:
         result = CliRunner().invoke(cli, [*command, "--fps", given])
         assert result.exit_code != 0
         assert told in f"{result.output} {result.exception}"
+
+
+def test_images_named_by_time_need_no_rate(tmp_path: Path) -> None:
+    (tmp_path / "v").mkdir()
+    for number in range(6):
+        Image.new("RGB", (16, 16), (40 * number, 0, 0)).save(tmp_path / "v" / f"{number / 2}.png")
+    for fps in (None, 99.0, {"other": 30.0}):
+        seen = VideoLibrary(tmp_path, fps=fps).read(Clip(video_id="v", start=0, stop=2), 2)
+        assert seen.error is None and seen.times.tolist() == [0.5, 1.5]
+
+
+@pytest.mark.parametrize("every", [60, 1500, 3600, 86400])
+def test_a_picture_now_and_then(tmp_path: Path, every: int) -> None:
+    (tmp_path / "v").mkdir()
+    for number in range(8):
+        Image.new("RGB", (16, 16), (30 * number, 0, 0)).save(tmp_path / "v" / f"{number:05d}.png")
+    seen = VideoLibrary(tmp_path, fps=1 / every).read(Clip(video_id="v", start=0, stop=8 * every), 8)
+    assert seen.error is None
+    assert seen.times == pytest.approx([number * every for number in range(8)], rel=1e-6)
+    assert seen.images[:, 0, 0, 0].tolist() == [30 * number for number in range(8)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from llavaction.backends.base import Query
 from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.records import file_sha256
+from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_rng
 from llavaction.questions.schema import Question
 from llavaction.specialists.predictions import SpecialistPrediction, load_predictions
@@ -159,7 +159,7 @@ class SpecialistBackend(Baseline):
     Args:
         predictions: question id (the segment's id in benchmarks built here) to prediction.
         name: what the result is filed under.
-        sha256: of the file they come from, for the record.
+        sha256: of the predictions as read, for the record: what a file means may depend on the annotations.
     """
 
     decision_rule = "specialist scores"
@@ -184,7 +184,9 @@ class SpecialistBackend(Baseline):
             return cls(**options)
         if not argument:
             raise InputError("which predictions file?", hint="write specialist:FILE")
-        return cls(load_predictions(argument, segment_ids, actions), sha256=file_sha256(argument), **options)
+        read = load_predictions(argument, segment_ids, actions)
+        content = hashlib.sha256("".join(to_line(found) for found in read.values()).encode())
+        return cls(read, sha256=content.hexdigest(), **options)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -103,9 +103,7 @@ def _read_array(stream: IO[bytes], name: str, size: int, most: int, path: str | 
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-    else:
+    else:  # the others are for headers of more than 64 KiB, which no plain array has; numpy would read 4 GiB of it
         raise InputError(f"'{name}' is of an uncommon version of the .npy format", file=path)
     if dtype.hasobject:
         raise InputError(f"'{name}' cannot be read without unpickling: it holds Python objects", file=path, hint=hint)

@@ -10,6 +10,9 @@ from typing import Any, TypedDict
 PART, PARTS = 1 << 16, 16
 """Bytes of a part and number of parts that :func:`file_facts` reads of a large file."""
 
+FILES = 64
+"""Files of a folder that :func:`folder_facts` looks into."""
+
 
 class FileFacts(TypedDict):
     """What a large file is known by.
@@ -48,13 +51,25 @@ def file_facts(path: Path) -> FileFacts:
 
 
 def folder_facts(folder: Path) -> FileFacts:
-    """Facts of a folder as of one file: sizes added up, the latest modification, a digest over names and facts."""
+    """Facts of a folder as of one file: sizes added up, the latest modification, a digest over names and sizes of all
+    files and the contents of :data:`FILES` of them, evenly spread.
+    """
     digest, size, modified = hashlib.sha256(), 0, 0
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        facts = file_facts(path)
-        digest.update(f"{path.relative_to(folder)}:{facts['sha256_of_parts']}\n".encode(errors="surrogateescape"))
-        size, modified = size + facts["bytes"], max(modified, facts["modified"])
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    opened = {round(number * (len(paths) - 1) / (FILES - 1)) for number in range(FILES)}
+    for number, path in enumerate(paths):
+        status = path.stat()
+        digest.update(f"{path.relative_to(folder)}:{status.st_size}\n".encode(errors="surrogateescape"))
+        if number in opened:
+            digest.update(file_facts(path)["sha256_of_parts"].encode())
+        size, modified = size + status.st_size, max(modified, status.st_mtime_ns)
     return {"bytes": size, "modified": modified, "sha256_of_parts": digest.hexdigest()}
+
+
+def with_setting(facts: FileFacts, setting: str) -> FileFacts:
+    """Facts of a file that is read under a setting."""
+    digest = hashlib.sha256(f"{facts['sha256_of_parts']} {setting}".encode()).hexdigest()
+    return {**facts, "sha256_of_parts": digest}
 
 
 def path_facts(path: Path) -> FileFacts:

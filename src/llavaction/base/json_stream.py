@@ -34,12 +34,15 @@ class JsonCursor:
 
     def __init__(self, stream: IO[str], file: str | Path) -> None:
         self._stream, self._file = stream, file
-        self._buffer, self._place, self._line, self._read, self._ended = "", 0, 1, 0, False
+        self._buffer, self._place, self._read, self._ended = "", 0, 0, False
+        self._line, self._counted = 1, 0  # the line of this place in the buffer; line breaks are counted once
 
     @property
     def line(self) -> int:
         """1-based line of the place."""
-        return self._line + self._buffer.count("\n", 0, self._place)
+        self._line += self._buffer.count("\n", self._counted, self._place)
+        self._counted = self._place
+        return self._line
 
     def peek(self) -> str:
         """The next character that is no blank; empty at the end."""
@@ -116,8 +119,8 @@ class JsonCursor:
             added = self._stream.read(max(CHUNK, len(self._buffer) - self._place))
         except UnicodeDecodeError as error:
             raise self._fault(f"is not UTF-8 text ({error.reason})") from None
-        self._line += self._buffer.count("\n", 0, self._place)
-        self._buffer, self._place = self._buffer[self._place :] + added, 0
+        _ = self.line
+        self._buffer, self._place, self._counted = self._buffer[self._place :] + added, 0, 0
         self._read += len(added)
         self._ended = not added
         if self._read > MOST_TEXT:
@@ -125,5 +128,5 @@ class JsonCursor:
         return bool(added)
 
     def _fault(self, problem: str, place: int | None = None) -> InputError:
-        line = self._line + self._buffer.count("\n", 0, self._place if place is None else place)
-        return InputError(problem, file=self._file, line=line)
+        ahead = 0 if place is None else self._buffer.count("\n", self._place, place)
+        return InputError(problem, file=self._file, line=self.line + ahead)

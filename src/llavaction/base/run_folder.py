@@ -105,7 +105,7 @@ def settle_videos(folder: Path, facts: Mapping[str, FileFacts], *, started: bool
         InputError: a video has another content than at the start.
     """
     path = folder / VIDEOS
-    known: dict[str, FileFacts] = read_json(path)["videos"] if started and path.is_file() else {}
+    known = _read_videos(path) if started and path.is_file() else {}
     changed = sorted(name for name in facts.keys() & known.keys() if not same_content(known[name], facts[name]))
     if changed:
         old, new = known[changed[0]], facts[changed[0]]
@@ -118,6 +118,17 @@ def settle_videos(folder: Path, facts: Mapping[str, FileFacts], *, started: bool
         )
     if known != {**known, **facts} or not path.is_file():
         write_json(path, {"schema_version": 1, "videos": {**known, **facts}})
+
+
+def _read_videos(path: Path) -> dict[str, FileFacts]:
+    content = read_json(path)
+    videos = content.get("videos") if isinstance(content, dict) else None
+    if not isinstance(videos, dict):
+        raise InputError("expected the videos of a run", file=path)
+    for name, facts in videos.items():
+        if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int):
+            raise InputError(f"'{name}' has no size: expected what a video is known by", file=path)
+    return videos
 
 
 def _plain(value: Any) -> Any:

@@ -26,7 +26,12 @@ def source_options(default_split: str) -> Callable[[Command], Command]:
             frame_rates,
             click.option("--split", default=default_split, show_default=True, help="Split of the annotations."),
             click.option("--videos", type=FOLDER, required=True, help="Folder of the videos."),
-            click.option("--annotations", type=FOLDER, required=True, help="Folder with EPIC_100_*.csv files."),
+            click.option(
+                "--annotations",
+                type=FOLDER,
+                required=True,
+                help="Folder with EPIC_100_*.csv files, or a table with a label column.",
+            ),
         ):
             command = option(command)
         return command

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 from pydantic import Field
@@ -20,6 +19,7 @@ from llavaction.base.records import Record, read_json, write_json
 from llavaction.video.errors import ShortVideoError
 from llavaction.video.frames import Frames
 from llavaction.video.library import VideoLibrary
+from llavaction.video.rates import exact_rate
 from llavaction.video.write import write_video
 
 FPS, SHORT_SIDE, MOST_FRAMES = 8.0, 480, 256
@@ -174,7 +174,7 @@ def _written(
         frames = library.read(until, there, segment_id=segment_id, size=size)
     if not len(frames):
         return str(frames.error)
-    write_video(path, frames.images, Fraction(rate).limit_denominator(1001))
+    write_video(path, frames.images, exact_rate(rate))
     said = None if problem is None else problem.problem
     return CutClip(file=path.name, source=source, frames=len(frames), stand_ins=frames.stand_ins, problem=said)
 

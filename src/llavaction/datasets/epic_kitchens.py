@@ -111,7 +111,8 @@ class EpicKitchens:
         Raises:
             InputError: the split's file is missing, lacks a column, or has no usable row.
         """
-        path, spans = self._split_file(split), self._spans_file(split)
+        path = self._split_file(split)
+        spans = self._spans_file(split) if path is None else None
         if path is None and unlabelled and spans is not None:
             return self._unlabelled(spans)
         if path is None:
@@ -241,10 +242,11 @@ class EpicKitchens:
     def _rows(self, path: Path, required: tuple[str, ...], cells: CellReader) -> Iterator[tuple[int, dict[str, str]]]:
         """Rows of a CSV file with the line on which each begins; rows that cannot be read are remarked, and once all
         are read, what was understood of the file's form is noted. Rows of people's own tables come with the columns
-        called as here, and with an id: the video's name and its segments' number.
+        called as here, and with an id: the video's name and the segment's number, between them a split's file name.
         """
         columns = self._columns.get(path)
         table, of_video = Table(path, () if columns else required), Counter[str]()
+        part = f"_{path.stem.lower()}" if path in tables_of_splits(self.folder).values() else ""
         for row in table:
             if row.fault:
                 self._remark(path, row.line, row.fault, True)
@@ -254,7 +256,7 @@ class EpicKitchens:
                 found = {name: row.cells.get(column, "") for name, column in columns.items()}
                 video = video_name(found["video_id"])[0]
                 of_video[video] += 1
-                number = f"{video}_{of_video[video]}"
+                number = f"{video}{part}_{of_video[video]}"
                 yield row.line, {"participant_id": "", "narration": "", "narration_id": number} | found
         for what in (*table.notes, *cells.notes):
             self._note(path, what)

@@ -65,5 +65,18 @@ def tables_in(folder: Path) -> list[Path]:
 
 
 def tables_of_splits(folder: Path) -> dict[str, Path]:
-    """The tables of a folder that are called by a split's name, such as "val.csv", by split."""
-    return {split: path for split, names in SPLITS.items() for path in tables_in(folder) if path.stem.lower() in names}
+    """The tables of a folder that are called by a split's name, such as "val.csv", by split.
+
+    Raises:
+        InputError: there are two of one split.
+    """
+    found: dict[str, Path] = {}
+    for split, names in SPLITS.items():
+        for path in tables_in(folder):
+            if path.stem.lower() not in names:
+                continue
+            if split in found:
+                problem = f"holds two tables of the split '{split}': {found[split].name} and {path.name}"
+                raise InputError(problem, file=folder, hint="put all segments of a split into one table")
+            found[split] = path
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ def write_figures(folder: str | Path, runs: Sequence[FinishedRun], pairs: Sequen
     """Write what a paper shows of runs on one benchmark.
 
     ``accuracy`` (all runs, bars with 95 % intervals), and for each run ``classes-N`` (verbs, nouns, actions),
-    ``confusions-N``, ``calibration-N`` and ``verbs-N`` (heat map): tables as .csv and .tex, figures as .svg and .pdf.
+    ``confusions-N``, ``calibration-N`` and ``verbs-N`` (heat map; ``actions-N`` where labels are no
+    pairs): tables as .csv and .tex, figures as .svg and .pdf.
 
     Args:
         folder: where they go.
@@ -53,7 +55,9 @@ def write_figures(folder: str | Path, runs: Sequence[FinishedRun], pairs: Sequen
             written += _figure(folder / f"calibration-{number}", lambda axes, found=found: _dots(axes, found), (3, 3))
         heat = heat_map(run_pairs, names)
         if heat is not None:
-            written += _figure(folder / f"verbs-{number}", lambda axes, heat=heat: _heat(axes, heat), (6, 5))
+            part = "verb" if metrics["parts"].get("verb") else "action"
+            draw = partial(_heat, heat=heat, part=part)
+            written += _figure(folder / f"{part}s-{number}", draw, (6, 5))
     return written
 
 
@@ -143,9 +147,9 @@ def _dots(axes: Any, found: Mapping[str, Any]) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the choice", ylabel="share of right answers")
 
 
-def _heat(axes: Any, heat: HeatMap) -> None:
+def _heat(axes: Any, heat: HeatMap, part: str) -> None:
     columns = [*heat.names, "any other"]
     axes.imshow([[share for _, share in cells] for _, _, cells in heat.rows], vmin=0, vmax=1, cmap="Blues")
     axes.set_xticks(range(len(columns)), [_plain(name) for name in columns], rotation=60, ha="right")
     axes.set_yticks(range(len(heat.rows)), [_plain(f"{name} ({n})") for name, n, _ in heat.rows])
-    axes.set(xlabel="verb of the chosen option", ylabel="right verb (questions answered)")
+    axes.set(xlabel=f"{part} of the chosen option", ylabel=f"right {part} (questions answered)")

@@ -166,7 +166,13 @@ def _pairs(benchmark: Benchmark, run: FinishedRun) -> Pairs:
 def environment_of(folder: Path) -> Any:
     """The last environment a run was made in; None where that is not on record."""
     path = folder / "environment.json"
-    return read_json(path)["environments"][-1] if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    listed = found.get("environments") if isinstance(found, dict) else None
+    if not isinstance(listed, list) or not listed or not isinstance(listed[-1], dict):
+        raise InputError("expected the environments a run was made in", file=path)
+    return listed[-1]
 
 
 def heat_map(pairs: Pairs, names: ActionNames) -> HeatMap | None:

@@ -79,8 +79,10 @@ class FinishedRun:
                 hint="start it again with the same command; it does the rest",
             )
         config, metrics = read_config(folder), read_json(folder / METRICS)
-        if not isinstance(metrics, dict):
+        if not isinstance(metrics, dict) or not isinstance(metrics.get("counts"), dict):
             raise InputError("expected the metrics of a run", file=folder / METRICS)
+        if not isinstance(config.get("resolved", {}), dict):
+            raise InputError("'resolved' is no mapping of settings", file=folder / "config.yaml")
         if (folder / RECOGNITIONS).is_file():
             recognitions = tuple(read_records(folder / RECOGNITIONS, Recognition, journal=True))
             predictions = [as_prediction(found) for found in recognitions if found.truth is not None]

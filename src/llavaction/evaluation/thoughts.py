@@ -15,7 +15,10 @@ _THOUGHTS: tuple[tuple[str, str], ...] = (
         r"<\|channel\|>(?:analysis|commentary)\b(?:<\|message\|>)?",
         r"<\|channel\|>final(?:<\|constrain\|>\w+)?(?:<\|message\|>)?",
     ),
-    (r"\Aanalysis(?=[A-Z\s])", r"assistantfinal"),  # the same where the decoder has left out special tokens
+    (
+        r"\A(?-i:analysis(?=[A-Z]|(?s:.*)assistantfinal))",
+        r"assistantfinal",
+    ),  # the same where the decoder has left out special tokens
 )
 """How thoughts open and close by the models that have them; the last two end where the answer's channel opens."""
 

@@ -35,7 +35,7 @@ class Source:
     """A split and where its videos are.
 
     Attributes:
-        annotations: folder in the EPIC-KITCHENS-100 form.
+        annotations: folder in the EPIC-KITCHENS-100 form, or with a table of labels.
         videos: folder of the videos, in any layout.
         split: which split.
         workers: processes that decode.

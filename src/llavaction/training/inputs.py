@@ -141,7 +141,7 @@ class ClipDataset(Dataset[TrainingItem | Skipped]):
         rng = None if self._jitter is None else hashed_rng("jitter", self._jitter, record.record_id, draw.turn)
         read = partial(self._library.read, record.clip, count, segment_id=record.segment_id, jitter=rng)
         try:
-            key = (self._library.root, record.clip, count, record.segment_id)
+            key = (self._library.known_by, record.clip, count, record.segment_id)
             frames = read() if rng is not None else self._store.read(key, read)
         except Exception as error:  # a decoder may raise anything on a damaged file
             return Skipped(record.record_id, f"{type(error).__name__}: {error}")

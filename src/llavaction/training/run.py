@@ -131,6 +131,7 @@ def train(config: TrainConfig) -> TrainResult:
     results = [*(config.output / stage.name / MODEL for stage in stages[:-1]), config.output / MODEL]
     ahead = [stage for stage, result in zip(stages, results, strict=True) if not _is_there(result)]
     _look_for_inputs(start_path(config.model) if len(ahead) == len(stages) else None, ahead)
+    _store.cache_clear()  # videos may have changed since another training in this process
     with folder_lock(config.output, PATIENCE) if first else nullcontext():
         with processes.main_process_first():
             check_output(config)

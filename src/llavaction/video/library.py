@@ -10,7 +10,7 @@ from pathlib import Path
 
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
-from llavaction.base.fingerprints import FileFacts, path_facts
+from llavaction.base.fingerprints import FileFacts, path_facts, with_setting
 from llavaction.video.decode import read_clip
 from llavaction.video.errors import MissingVideoError, VideoError
 from llavaction.video.frames import Frames, Side, Size
@@ -18,6 +18,7 @@ from llavaction.video.layouts import Kind, Source, find_sources
 from llavaction.video.pieces import read_chunks, read_images
 from llavaction.video.rates import FILE_NAME, Rate, Rates, rate_of, read_rates
 from llavaction.video.sampling import Draws
+from llavaction.video.sequences import image_sequence
 
 PREFERENCE = (Kind.VIDEO, Kind.CHUNKS, Kind.FRAMES)
 """Which to read where a video is kept in several ways."""
@@ -71,6 +72,11 @@ class VideoLibrary:
         return str(kinds.pop()) if len(kinds) == 1 else "mixed"
 
     @property
+    def known_by(self) -> str:
+        """What decides which pictures a clip has, but for the files themselves."""
+        return f"{self.root} {self._rates!r}"
+
+    @property
     def video_ids(self) -> list[str]:
         """Ids of all videos there are, sorted."""
         return sorted({source.video_id for source in self._sources})
@@ -90,13 +96,20 @@ class VideoLibrary:
     def facts(self, ids: Iterable[tuple[str, str | None]]) -> dict[str, FileFacts]:
         """What the videos of (video id, segment id or None) are known by, by path under the root, sorted.
 
-        Videos that are not there, or whose id does not tell which of several is meant, are left out.
+        The frame rate of a folder of images, which decides what is seen of it, counts as its content. Videos that are
+        not there, or whose id does not tell which of several is meant, are left out.
         """
-        places = set()
+        sources: dict[Path, Source] = {}
         for video_id, segment_id in ids:
             with contextlib.suppress(MissingVideoError):
-                places.add(self.path(video_id, segment_id))
-        return {path.relative_to(self.root).as_posix(): path_facts(path) for path in sorted(places)}
+                source = self._find(video_id, segment_id)[0]
+                sources[source.path] = source
+        return {path.relative_to(self.root).as_posix(): self._facts(sources[path]) for path in sorted(sources)}
+
+    def _facts(self, source: Source) -> FileFacts:
+        facts = path_facts(source.path)
+        rate = rate_of(self._rates, (source.video_id, source.name)) if source.kind is Kind.FRAMES else None
+        return facts if rate is None else with_setting(facts, repr(rate))
 
     def read(
         self,
@@ -163,6 +176,8 @@ class VideoLibrary:
         found = rate_of(self._rates, (source.video_id, source.name))
         if found is not None:
             return found
+        if image_sequence(source.path, source.path.stat().st_mtime_ns, None, None).times is not None:
+            return Rate()  # the images' names tell their times
         if self._rates is not None:
             raise VideoError(f"no frame rate is known for video '{source.video_id}'", file=source.path)
         raise InputError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from llavaction.video.frames import Frames, Sheet, Side, Size
 from llavaction.video.images import read_image
 from llavaction.video.layouts import Source, chunk_length
 from llavaction.video.plan import OVERHANG, check_span, plan_clip, rows_outside
-from llavaction.video.rates import Rate
+from llavaction.video.rates import Rate, exact_rate
 from llavaction.video.sampling import Draws, Timeline, chunk_reads, last_chunk
 from llavaction.video.sequences import ImageSequence, image_sequence
 
@@ -198,6 +197,6 @@ def read_images(
 def _timeline(sequence: ImageSequence, rate: Rate, folder: Path) -> Timeline:
     if sequence.times is not None:
         period = float(np.median(np.diff(sequence.times)))
-        return Timeline(sequence.times, Fraction(1 / period).limit_denominator(1001))
-    fps = Fraction(rate.per_second(sequence.step, folder)).limit_denominator(1001)
+        return Timeline(sequence.times, exact_rate(1 / period))
+    fps = exact_rate(rate.per_second(sequence.step, folder))
     return Timeline(np.arange(sequence.places) / float(fps), fps)

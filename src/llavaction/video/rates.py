@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -88,6 +89,13 @@ def rate_of(rates: Rates | None, names: tuple[str, ...]) -> Rate | None:
 
 def _key(name: str) -> str:
     return str(PurePosixPath(name)).casefold()
+
+
+def exact_rate(fps: float) -> Fraction:
+    """A rate as a fraction whose smaller part is at most 1001: 29.97 is 30000/1001, one picture an hour 1/3600."""
+    if fps < 1:
+        return 1 / Fraction(1 / fps).limit_denominator(1001)
+    return Fraction(fps).limit_denominator(1001)
 
 
 def check_rate(value: Any, what: str, *, file: Path | None = None, line: int | None = None) -> float:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from llavaction.base.errors import InputError
 from llavaction.base.files import Part, unwritable
 from llavaction.video.opening import file_url, reason
+from llavaction.video.rates import exact_rate
 
 FINE_CLOCK = Fraction(1, 90_000)
 """Tick of files whose frames are timed one by one; the video clock of MPEG."""
@@ -79,7 +80,7 @@ class VideoWriter:
         self._shape: tuple[int, ...] | None = None
         self._timed, self._last = timed, -1
         self._reformatter = VideoReformatter()
-        rate = fps if isinstance(fps, Fraction) else Fraction(fps).limit_denominator(1001)
+        rate = fps if isinstance(fps, Fraction) else exact_rate(fps)
         settings = {"crf": str(crf)} if codec in QUALITY_OPTION else {}
         if codec == "libx264":
             settings.update(STEADY)
