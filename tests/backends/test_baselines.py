@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,3 +132,13 @@ def test_oracle_without_and_with_errors() -> None:
     assert all(c != i % 5 for i, c in enumerate(_choices(OracleBackend(1.0), queries)))
     with pytest.raises(InputError, match=r"between 0 and 1, got 1\.5"):
         OracleBackend(1.5)
+
+
+def test_a_file_of_predictions_is_known_by_what_it_means(tmp_path: Path) -> None:
+    path = tmp_path / "published.json"
+    path.write_text(json.dumps({"0": {"predictions": [0, 1], "target": 0}}))
+
+    def known(actions: list[tuple[int, int]]) -> object:
+        return SpecialistBackend.from_spec(str(path), segment_ids=["a"], actions=actions).settings["fingerprint"]
+
+    assert known([(0, 0), (1, 1)]) == known([(0, 0), (1, 1)]) != known([(1, 1), (0, 0)])

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import PART, PARTS, FileFacts, file_facts, same_content
+from llavaction.base.run_folder import settle_videos
 from llavaction.evaluation.runner import RunConfig, RunResult, run
 from llavaction.models.checkpoint import fingerprint
 from llavaction.models.tiny import write_tiny
@@ -57,6 +58,7 @@ def test_the_rate_of_images_is_part_of_what_they_are(tmp_path: Path) -> None:
         return VideoLibrary(tmp_path, fps=fps).facts([("v", None)])["v"]
 
     assert known(10) == known({"v": 10}) and not same_content(known(10), known(30))
+    assert VideoLibrary(tmp_path, fps=10).known_by != VideoLibrary(tmp_path, fps=30).known_by
     (tmp_path / "fps.json").write_text('{"v": 10}')
     at_first = known(None)
     assert same_content(at_first, known(10))
@@ -198,3 +200,10 @@ def test_facts_of_a_large_file_read_parts_of_it(tmp_path: Path) -> None:
         assert file_facts(path)["sha256_of_parts"] != before["sha256_of_parts"]
     path.write_bytes(content)
     assert file_facts(path)["sha256_of_parts"] == before["sha256_of_parts"]
+
+
+@pytest.mark.parametrize("text", ["{}", '{"videos": 3}', '{"videos": {"a": 3}}', '{"videos": {"a": {}}}'])
+def test_a_damaged_list_of_videos_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "videos.json").write_text(text)
+    with pytest.raises(InputError, match=r"videos\.json"):
+        settle_videos(tmp_path, {}, started=True)

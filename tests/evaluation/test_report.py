@@ -17,8 +17,9 @@ from llavaction.evaluation.failures import excess, film_strip, worst
 from llavaction.evaluation.metrics import match
 from llavaction.evaluation.names import OptionNames
 from llavaction.evaluation.predictions import Prediction, failed, scored
-from llavaction.evaluation.report import clock, heat_map, percent, plain, points, write_report
+from llavaction.evaluation.report import clock, environment_of, heat_map, percent, plain, points, write_report
 from llavaction.evaluation.runner import run
+from llavaction.evaluation.runs import FinishedRun
 from llavaction.questions.schema import Benchmark, Option
 
 AUDIT = {
@@ -258,3 +259,24 @@ def test_the_audit_is_shown_as_tables(finished: tuple[Path, Benchmark], tmp_path
     for name, value in cells:
         assert f'<td>{name}</td><td class="n">{value}</td>' in text
     assert "probability 0.68" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("environment.json", "{}"),
+        ("environment.json", '{"environments": []}'),
+        ("environment.json", '{"environments": [3]}'),
+        ("metrics.json", "{}"),
+        ("metrics.json", "[]"),
+        ("config.yaml", "resolved: 3"),
+    ],
+)
+def test_damaged_run_folders_are_named(tmp_path: Path, name: str, text: str) -> None:
+    run_folder = tmp_path / "run"
+    run(CONFIG, make_benchmark(questions=6, videos=2), ChanceBackend(0), None, run_folder)
+    assert environment_of(FinishedRun.load(run_folder).folder)["python"]
+    (run_folder / name).write_text(text)
+    with pytest.raises(InputError) as refused:
+        environment_of(FinishedRun.load(run_folder).folder)
+    assert name in str(refused.value)

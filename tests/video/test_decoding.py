@@ -269,3 +269,21 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     found = read_clip(path, 0, 1, 2)
     assert isinstance(found.error, CorruptVideoError)
     assert "no video stream" in str(found.error)
+
+
+def test_a_whole_decode_is_strict_where_the_decoder_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "v.avi"
+    rng = np.random.default_rng(0)
+    images = np.kron(rng.integers(0, 255, (12, 16, 24, 3), dtype=np.uint8), np.ones((1, 4, 4, 1), np.uint8))
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert len(list(read_all(path))) == 12
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2 : len(raw) // 2 + 400] = bytes(400)
+    path.write_bytes(raw)
+    with pytest.raises(CorruptVideoError, match="damaged"):
+        list(read_all(path))

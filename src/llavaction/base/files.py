@@ -10,6 +10,7 @@ import secrets
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from llavaction.base.errors import InputError
 
 LONGEST_STEM = 200
 """Letters of a file's name that are part of its temporary neighbour's."""
+
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+"""Opens no symbolic link, where the system knows how to say so."""
 
 _PART = re.compile(r"\..+\.[0-9a-f]{12}\.part(\.[A-Za-z0-9]+)?", re.DOTALL)
 """Names of temporary neighbours."""
@@ -59,8 +63,10 @@ class Part:
                 if folder:
                     self.path.mkdir()
                 else:
-                    os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o666))
+                    os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | NO_LINKS | os.O_WRONLY, 0o666))
                 self._lock = _locked(self.path)
+                if self._lock is None:
+                    time.sleep(0.01)  # whoever sweeps has its lock for a moment, then it is gone
                 if self.path.exists():  # not swept away before it was locked
                     return
                 self._unlock()
@@ -117,7 +123,7 @@ def _locked(path: Path) -> int | None:
         return None
     try:
         access = os.O_RDONLY if stat.S_ISDIR(path.lstat().st_mode) else os.O_RDWR  # network file systems ask for it
-        descriptor = os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path, access | NO_LINKS | os.O_NONBLOCK)
     except OSError:
         return None
     try:

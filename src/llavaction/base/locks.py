@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from llavaction.base.errors import LlavactionError
-from llavaction.base.files import sweep, unwritable
+from llavaction.base.files import NO_LINKS, sweep, unwritable
 
 PATIENCE = 15.0
 """Seconds to wait for the folder of a training: decoders of one that was killed take a moment to end."""
@@ -36,7 +36,7 @@ def folder_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stream = os.fdopen(os.open(folder / ".lock", os.O_CREAT | os.O_APPEND | os.O_RDWR | os.O_NOFOLLOW, 0o666), "ab")
+        stream = os.fdopen(os.open(folder / ".lock", os.O_CREAT | os.O_APPEND | os.O_RDWR | NO_LINKS, 0o666), "ab")
     except OSError as error:
         raise unwritable(folder, error, "cannot be made") from None
     with stream:

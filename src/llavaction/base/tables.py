@@ -59,7 +59,7 @@ class Table:
     def __init__(self, path: str | Path, required: Sequence[str]) -> None:
         self.path, self.notes = Path(path), list[str]()
         text = self._decoded(read_bytes(self.path, MOST_BYTES))
-        if text.count("\n") + text.count("\r") > MOST_LINES:
+        if max(text.count("\n"), text.count("\r")) > MOST_LINES:
             raise InputError(f"has more than {MOST_LINES:,} lines", file=self.path)
         lines = io.StringIO(text, newline=None)
         self._lines = enumerate((line.rstrip("\n") for line in lines), start=1)

@@ -417,6 +417,7 @@ def read_all(
         first, begin = int(video.index.pts[0]), float(video.timeline.times[0])
     with open_container(path) as container:
         chosen = choose_stream(container, stream, path)
+        chosen.codec_context.options = decoder_options(chosen.codec_context.codec.canonical_name)
         chosen.codec_context.thread_type, chosen.codec_context.thread_count = "SLICE", 1
         reformatter = VideoReformatter()
         try:
