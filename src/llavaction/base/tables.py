@@ -72,7 +72,7 @@ class Table:
             line, text = first
             if not text.strip(f" \t{self.separator}"):
                 continue
-            cells = self._record(line, text)
+            cells = self._record(text)
             if isinstance(cells, str):
                 yield Row(line, {}, cells)
                 continue
@@ -86,7 +86,7 @@ class Table:
     def _next(self) -> tuple[int, str] | None:
         return self._ahead.popleft() if self._ahead else next(self._lines, None)
 
-    def _record(self, line: int, text: str) -> list[str] | str:
+    def _record(self, text: str) -> list[str] | str:
         """The cells of the record that begins on a line, or what is wrong with that line; other lines are not lost.
 
         A quoted cell goes on over the next lines until its quote is closed. Where one of those lines is a whole record

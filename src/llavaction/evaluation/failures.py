@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from llavaction.backends.looks import Library, reason
+from llavaction.backends.looks import Library, look
 from llavaction.base.seeding import hashed_seed
 from llavaction.evaluation.predictions import Prediction, probabilities
 from llavaction.questions.schema import LETTERS, Question
@@ -106,15 +106,12 @@ def film_strip(library: Library | None, question: Question, count: int) -> Strip
     """Decode a few frames of a question's clip; whatever goes wrong is said in the strip's remark."""
     if library is None:
         return Strip(remark="The report was made without the videos.")
-    try:
-        frames = library.read(question.clip, count, segment_id=question.question_id)
-    except Exception as error:  # a decoder may raise anything on a damaged file
-        return Strip(remark=reason(error))
-    if not len(frames.images):
-        return Strip(remark=reason(frames.error) if frames.error else "no frame could be decoded")
-    jpeg, width, height = _jpeg(frames.images)
+    seen = look(library, question, count)
+    if seen.images is None:
+        return Strip(remark=seen.error)
+    jpeg, width, height = _jpeg(seen.images)
     source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-    return Strip(source, None if frames.error is None else reason(frames.error), width, height)
+    return Strip(source, seen.note, width, height)
 
 
 def _jpeg(images: NDArray[np.uint8]) -> tuple[bytes, int, int]:
