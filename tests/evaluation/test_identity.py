@@ -148,7 +148,7 @@ def test_changed_questions_are_refused(home: Path) -> None:
 
 def test_changed_videos_are_refused(home: Path) -> None:
     write_film(home / "videos" / "P02_01.mp4", 200)
-    with pytest.raises(InputError, match=r"1 of the run's 2 videos changed .* 'P02_01.mp4'"):
+    with pytest.raises(InputError, match=r"1 of the run's 2 videos changed .* 'P02_01'"):
         ask(home)
 
 
@@ -162,6 +162,14 @@ def test_other_spellings_and_copies_are_no_change(home: Path) -> None:
     assert ask(home, model="elsewhere/again", videos="linked").asked_now == 0
 
 
+def test_a_video_of_another_suffix_is_another_video(home: Path) -> None:
+    write_film(home / "P01_01.mkv", 200)
+    (home / "videos" / "P01_01.mp4").unlink()
+    (home / "P01_01.mkv").rename(home / "videos" / "P01_01.mkv")
+    with pytest.raises(InputError, match="the first: 'P01_01'"):
+        ask(home)
+
+
 def test_videos_may_come_later(home: Path) -> None:
     shutil.rmtree(home / "run")
     (home / "videos" / "P02_01.mp4").rename(home / "P02_01.mp4")
@@ -169,7 +177,7 @@ def test_videos_may_come_later(home: Path) -> None:
     (home / "P02_01.mp4").rename(home / "videos" / "P02_01.mp4")
     assert ask(home).asked_now == 0
     known = json.loads((home / "run" / "videos.json").read_text())["videos"]
-    assert list(known) == ["P01_01.mp4", "P02_01.mp4"]
+    assert list(known) == ["P01_01", "P02_01"]
     write_film(home / "videos" / "P02_01.mp4", 200)
     with pytest.raises(InputError, match=r"1 of the run's 2 videos changed"):
         ask(home)

@@ -81,7 +81,7 @@ def _same_questions(first: FinishedRun, second: FinishedRun, across_benchmarks: 
     if not across_benchmarks:
         raise InputError(
             f"{message}: {first.folder} and {second.folder} were made on different benchmarks",
-            hint="allow it only if comparing benchmarks is what you want",
+            hint="if comparing benchmarks is what you want, say so with --across-benchmarks",
         )
     return [f"{message}: the difference is between benchmarks as well as between models"]
 

@@ -94,17 +94,19 @@ class VideoLibrary:
         return self._find(video_id, segment_id)[0].path
 
     def facts(self, ids: Iterable[tuple[str, str | None]]) -> dict[str, FileFacts]:
-        """What the videos of (video id, segment id or None) are known by, by path under the root, sorted.
+        """What the videos of (video id, segment id or None) are known by, by that id, sorted.
+
+        So a video of another suffix or layout is another one.
 
         The frame rate of a folder of images, which decides what is seen of it, counts as its content. Videos that are
         not there, or whose id does not tell which of several is meant, are left out.
         """
-        sources: dict[Path, Source] = {}
+        sources: dict[str, Source] = {}
         for video_id, segment_id in ids:
             with contextlib.suppress(MissingVideoError):
-                source = self._find(video_id, segment_id)[0]
-                sources[source.path] = source
-        return {path.relative_to(self.root).as_posix(): self._facts(sources[path]) for path in sorted(sources)}
+                source, is_segment = self._find(video_id, segment_id)
+                sources[segment_id if is_segment and segment_id else video_id] = source
+        return {name: self._facts(sources[name]) for name in sorted(sources)}
 
     def _facts(self, source: Source) -> FileFacts:
         facts = path_facts(source.path)
