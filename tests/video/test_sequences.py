@@ -173,6 +173,7 @@ def test_rates_by_video(tmp_path: Path) -> None:
         ("fps.csv", "video,fps\na,3\n", "video_id", 1),
         ("fps.csv", "video_id,fps\na,3\nb,\n", "frame rate of 'b'", 3),
         ("fps.csv", "video_id,fps\na,3\na,4\n", "two frame rates", 3),
+        ("fps.csv", 'video_id,fps\na,"1,000"\n', "is '1,000'", 2),
         ("fps.csv", "video_id,x,fps\na,3\n", "frame rate of 'a' is ''", 2),
     ],
 )

@@ -96,10 +96,8 @@ class VideoLibrary:
     def facts(self, ids: Iterable[tuple[str, str | None]]) -> dict[str, FileFacts]:
         """What the videos of (video id, segment id or None) are known by, by that id, sorted.
 
-        So a video of another suffix or layout is another one.
-
-        The frame rate of a folder of images, which decides what is seen of it, counts as its content. Videos that are
-        not there, or whose id does not tell which of several is meant, are left out.
+        A video of another suffix or layout under the same id is another one, and so is a folder of images at another
+        frame rate. Videos that are not there, or whose id does not tell which of several is meant, are left out.
         """
         sources: dict[str, Source] = {}
         for video_id, segment_id in ids:

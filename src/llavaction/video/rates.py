@@ -92,7 +92,7 @@ def _key(name: str) -> str:
 
 
 def exact_rate(fps: float) -> Fraction:
-    """A rate as a fraction whose smaller part is at most 1001: 29.97 is 30000/1001, one picture an hour 1/3600."""
+    """A rate as a fraction whose denominator, or that of its period below 1 per second, is at most 1001."""
     if fps < 1:
         return 1 / Fraction(1 / fps).limit_denominator(1001)
     return Fraction(fps).limit_denominator(1001)
@@ -159,7 +159,9 @@ def _from_table(path: Path) -> dict[str, Rate]:
     for row in table:
         if row.fault:
             raise InputError(row.fault, file=path, line=row.line)
-        video, written = row.cells["video_id"], row.cells[kind].replace(",", ".")
+        video, written = row.cells["video_id"], row.cells[kind]
+        if table.separator != ",":  # elsewhere a comma may stand between thousands
+            written = written.replace(",", ".")
         rate = check_rate(written, f"the frame rate of '{video}'", file=path, line=row.line)
         entry = Rate(fps=rate) if kind == "fps" else Rate(film_fps=rate)
         if found.setdefault(video, entry) != entry:
