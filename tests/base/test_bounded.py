@@ -186,6 +186,16 @@ def test_a_number_of_json_is_never_a_surprise() -> None:
         parse_json(b"{\n\n'a': 1}", file="x")
 
 
+def test_a_key_stands_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"x:7: .*the key 'a' stands twice"):
+        parse_json('[{"b": {"a": 1, "c": 2, "a": 3}}]', file="x", line=7)
+    cursor = JsonCursor(io.StringIO('{"a": 1,\n"b": 2,\n"a": 3}'), "x.json")
+    with pytest.raises(InputError, match=r"x.json:3: .*the key 'a' stands twice"):
+        for _ in cursor.object_keys():
+            cursor.value()
+    assert parse_json('[{"a": 1}, {"a": 2}]') == [{"a": 1}, {"a": 2}]
+
+
 @pytest.mark.parametrize("text", [r'"a\ud800"', r'{"\udc00": 1}', r'[[{"a": ["\ud83d"]}]]'])
 def test_half_a_character_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="half a surrogate pair"):
@@ -203,6 +213,7 @@ def test_half_a_character_is_refused(text: str) -> None:
         ("a: &a [1, *a]", "alias"),
         ("a: 2020-99-99", "not readable as YAML"),
         ("a: " + "9" * 5000, "not readable as YAML"),
+        ("b: 1\na: 0x" + "f" * 8000, "x:2: .*a number of 8,002 characters"),
         ("[" * 65 + "]" * 65, "nested deeper than 64"),
         ("a: !!python/object:os.system {}", "could not determine a constructor"),
         ("a: \0", "not readable as YAML"),

@@ -69,12 +69,19 @@ def test_the_length_of_a_whole_video_is_looked_up(mini: Path, tmp_path: Path) ->
     name = library.video_ids[0]
     talk = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "That."}]
     entries = [{"id": str(i), "video": f"{v}.mp4", "conversations": talk} for i, v in enumerate((name, "nowhere"))]
+    entries.append({**entries[0], "id": "late", "start_timestamp": 1, "end_timestamp": 9999})
     (tmp_path / "x.json").write_text(json.dumps(entries))
     done = call("import", tmp_path / "x.json", "--videos", mini, "--output", tmp_path / "out")
-    assert "1 records written" in done.stdout
+    assert done.exit_code == 3
+    assert "1 of 3 records were left out" in done.stderr
+    assert "1 clips end after their video, e.g. record 'late' until 9999.0 s" in done.stderr
+    done = call("import", tmp_path / "x.json", "--videos", mini, "--output", tmp_path / "out", "--allow-missing")
+    assert done.exit_code == 0
+    assert "2 records written" in done.stdout
     assert "record 2 of x.json left out" in done.stderr
-    (record,) = read_records(tmp_path / "out/records.jsonl", TrainingRecord)
+    record, _ = read_records(tmp_path / "out/records.jsonl", TrainingRecord)
     assert record.clip.duration == pytest.approx(probe(library.path(name)).duration)
+    (tmp_path / "x.json").write_text(json.dumps(entries[:2]))
     with pytest.raises(InputError, match="does not say where the clip"):
         call("import", tmp_path / "x.json", "--output", tmp_path / "out")
 

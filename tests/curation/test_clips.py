@@ -148,6 +148,17 @@ def test_an_export_leaves_out_what_has_no_clip(library: VideoLibrary, tmp_path: 
     assert probe(tmp_path / "out" / listed.file).frames == 8
 
 
+def test_llava_names_each_video_by_its_path(tmp_path: Path) -> None:
+    grey = [np.full((48, 64, 3), 90, dtype=np.uint8)] * 20
+    (tmp_path / "videos/p1").mkdir(parents=True)
+    write_video(tmp_path / "videos/p1/one.MP4", grey, RATE)
+    write_records(tmp_path / "r.jsonl", [record("a", "one"), record("b", "two"), record("text", None)])
+    found = export(tmp_path / "r.jsonl", tmp_path / "out", "llava", library=VideoLibrary(tmp_path / "videos"))
+    written = json.loads((tmp_path / "out/llava.json").read_text())
+    assert [(entry["id"], entry.get("video")) for entry in written] == [("a", "p1/one.MP4"), ("text", None)]
+    assert (found.records, found.without_clip, list(found.uncut)) == (2, 1, ["two"])
+
+
 def test_a_folder_that_cannot_be_written(library: VideoLibrary, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be made"):

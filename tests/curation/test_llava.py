@@ -13,7 +13,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import read_records, write_records
 from llavaction.curation.exports import EXPORTS, Exported, export
 from llavaction.curation.llava import from_llava, read_llava, to_llava, video_id
-from llavaction.curation.messages import ClipFile
+from llavaction.curation.messages import ClipFile, forged_mark
 from llavaction.curation.mixture import curate
 from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.epic_kitchens import EpicKitchens
@@ -182,6 +182,26 @@ def test_records_with_words_are_left_out_and_counted(records: Path, tmp_path: Pa
     assert len(entries) == 2
     with pytest.raises(InputError, match="words in place of a clip"):
         to_llava(told)
+
+
+@pytest.mark.parametrize("style", EXPORTS)
+@pytest.mark.parametrize("mark", ["<image>", "<audio>", "<|im_end|>", "<bbox>", "</s>", "<end_of_turn>"])
+def test_a_text_that_trainers_take_for_a_mark_is_left_out_and_named(
+    records: Path, tmp_path: Path, style: str, mark: str
+) -> None:
+    first, second, third = list(read_records(records, TrainingRecord))[:3]
+    asked, answered = second.messages[-2:]
+    forged = second.model_copy(update={"messages": (asked, answered.model_copy(update={"content": f"cut {mark}"}))})
+    write_records(tmp_path / "r.jsonl", [first, forged, third])
+    found = export(tmp_path / "r.jsonl", tmp_path / "out", style)
+    assert (found.records, found.forged) == (2, {second.record_id: mark})
+    assert f"cut {mark}" not in (tmp_path / "out" / ("llava.json" if style == "llava" else "train.jsonl")).read_text()
+
+
+def test_an_ordinary_text_is_no_mark(records: Path) -> None:
+    record = next(read_records(records, TrainingRecord))
+    said = record.messages[-1].model_copy(update={"content": "a < b, <b>put</b> |x| <3 <- [INST]"})
+    assert forged_mark(record.model_copy(update={"messages": (*record.messages[:-1], said)})) is None
 
 
 def test_an_unknown_format(records: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from llavaction.curation.narration import DirectNarration, DirectNarrationSettin
 from llavaction.curation.out_of_fold import load_out_of_fold
 from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.label_table import open_annotations
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes/mixtures"
 
@@ -154,6 +155,15 @@ def test_other_files_that_are_no_mixtures(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text("tasks: [")
     with pytest.raises(InputError, match="not readable as YAML"):
         load_mixture(tmp_path / "m.yaml")
+
+
+def test_a_name_that_stands_for_the_clip_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(
+        "video,start,stop,label\na,0,1,walk\na,1,2,see <video>\nb,0,1,walk\nc,0,2,see <video>\n"
+    )
+    mixture = _write(tmp_path / "m.yaml", tasks=[{"task": "direct_narration"}])
+    with pytest.raises(InputError, match=r"is called 'see <video>', and '<video>' stands for the clip"):
+        curate(open_annotations(tmp_path), mixture, tmp_path / "out", split="train")
 
 
 def test_a_mixture_that_leaves_nothing(kitchen: EpicKitchens, tmp_path: Path) -> None:

@@ -99,6 +99,20 @@ def test_resumed_training_equals_an_unbroken_one(
     assert any(not torch.equal(start[name], first[name]) for name in start)
 
 
+def test_no_step_is_missing_from_the_mean_loss(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = [line["loss"] for line in run(home, tmp_path / "every", steps=6) if "loss" in line]
+    values = {"steps": 6, "log_steps": 10, "save_steps": 4}
+    rare = run(home, tmp_path / "rare", **values)
+    with monkeypatch.context() as patch:
+        patch.setattr(ActionTrainer, "compute_loss", stopping_at(5))
+        with pytest.raises(KeyboardInterrupt):
+            run(home, tmp_path / "broken", **values)
+    resumed = run(home, tmp_path / "broken", **values)
+    for lines in (rare, resumed):
+        assert [line["step"] for line in lines if "loss" in line] == [1, 4, 6]
+        assert [line["train_loss"] for line in lines if "train_loss" in line] == [pytest.approx(sum(every) / 6)]
+
+
 def test_the_log_is_the_same_wherever_a_training_was_stopped(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,8 +29,23 @@ MOST_YAML = 256 << 10
 """Bytes of a YAML file; the parser is slow."""
 MOST_NODES = 50_000
 """Values in a YAML file, counted as often as aliases repeat them."""
+LONGEST_NUMBER = 1000
+"""Characters of a whole number in YAML; those of more than 4,300 digits cannot even be printed."""
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; the library would take the last value of a key that stands twice."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+        raise ValueError(f"the key {twice!a:.80} stands twice in an object")
+    return made
+
+
+JSON = json.JSONDecoder(object_pairs_hook=_each_key_once)
+"""Reads JSON; raises ValueError where a key stands twice in an object."""
 
 
 def read_bytes(path: str | Path, most: int = MOST_BYTES) -> bytes:
@@ -84,19 +99,19 @@ def parse_json(raw: bytes | str, *, file: str | Path | None = None, line: int | 
         file, line: where it stands, for the message; without ``line`` the document's own line is named.
 
     Raises:
-        InputError: it is no JSON, has more than ``MOST_VALUES`` values or ``DEEPEST`` levels, or holds a text that
-            cannot be written as UTF-8 (half a surrogate pair).
+        InputError: it is no JSON, holds a key twice in one object, has more than ``MOST_VALUES`` values or ``DEEPEST``
+            levels, or holds a text that cannot be written as UTF-8 (half a surrogate pair).
     """
     text = decoded(raw, file=file, line=line) if isinstance(raw, bytes) else raw
     if len(text) > MOST_VALUES and sum(map(text.count, ",[{")) > MOST_VALUES:
         raise InputError(f"has more than {MOST_VALUES:,} values", file=file, line=line)
     try:
-        value = json.loads(text)
+        value = JSON.decode(text)
     except json.JSONDecodeError as error:
         raise InputError(f"not JSON ({error.msg})", file=file, line=line or error.lineno) from None
     except RecursionError:
         raise InputError(f"is nested deeper than {DEEPEST} levels", file=file, line=line) from None
-    except ValueError as error:  # a number of thousands of digits
+    except ValueError as error:  # a key that stands twice, a number of thousands of digits
         raise InputError(f"not JSON ({error})", file=file, line=line) from None
     check_value(value, text, file=file, line=line)
     return value
@@ -192,6 +207,8 @@ class _BoundedLoader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(None, None, f"nested deeper than {DEEPEST} levels", mark)
         node = super().compose_node(parent, index)
         self._depth -= 1
+        if getattr(node, "tag", None) == "tag:yaml.org,2002:int" and len(node.value) > LONGEST_NUMBER:
+            raise yaml.composer.ComposerError(None, None, f"a number of {len(node.value):,} characters", mark)
         if alias:
             if id(node) not in self._sizes:
                 raise yaml.composer.ComposerError(None, None, "an alias within what it stands for", mark)

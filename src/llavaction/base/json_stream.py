@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from llavaction.base.bounded import DEEPEST, check_value
+from llavaction.base.bounded import DEEPEST, JSON, check_value
 from llavaction.base.errors import InputError
 
 CHUNK = 1 << 20
@@ -18,7 +18,6 @@ MOST_TEXT = 1 << 30
 """Characters of a file."""
 
 _BLANKS = re.compile(r"[ \t\n\r]*")
-_decoder = json.JSONDecoder()
 
 
 class JsonCursor:
@@ -59,7 +58,7 @@ class JsonCursor:
         self.peek()
         while True:
             try:
-                value, end = _decoder.raw_decode(self._buffer, self._place)
+                value, end = JSON.raw_decode(self._buffer, self._place)
             except json.JSONDecodeError as error:
                 if self._ended or len(self._buffer) - self._place > MOST_ENTRY:
                     raise self._fault(f"not JSON ({error.msg})", error.pos) from None
@@ -80,10 +79,14 @@ class JsonCursor:
         if self.peek() == "}":
             self._take("}")
             return
+        seen = set()
         while True:
             if self.peek() != '"':
                 raise self._fault("not JSON (expected a key in quotes)")
             key = self.value()
+            if key in seen:
+                raise self._fault(f"not JSON (the key {key!a:.80} stands twice in an object)")
+            seen.add(key)
             self._take(":")
             yield key
             if self._take(",}") == "}":

@@ -159,18 +159,25 @@ class ClusteredBootstrap:
         return Interval(float(taken.mean()), low, high, len(taken), clusters, method)
 
     def mean_bounds(self, values: ArrayLike) -> tuple[float, float] | None:
-        """Both ends for the mean of any values [values]; None where all are of one cluster, which tells no spread.
+        """Both ends for the mean of differences [values] between -1 and 1; None where all are of one cluster, which
+        tells no spread.
 
         With fewer than ten clusters Student's t over clusters, or over values where that is wider; else the bootstrap.
+        Where all values are equal, as many of them might be others as Wilson's interval has it for none seen.
         """
         array = np.asarray(values, dtype=np.float64)
         if self.count < 2:
             return None
         if self.count >= FEW_CLUSTERS:
-            return self.bounds(array)
-        by_video = _t_bounds(array, self.codes, self.level)
-        by_value = _t_bounds(array, np.arange(len(array)), self.level)
-        return min(by_video[0], by_value[0]), max(by_video[1], by_value[1])
+            low, high = self.bounds(array)
+        else:
+            by_video = _t_bounds(array, self.codes, self.level)
+            by_value = _t_bounds(array, np.arange(len(array)), self.level)
+            low, high = min(by_video[0], by_value[0]), max(by_video[1], by_value[1])
+        if array.min() == array.max():
+            share, value = wilson(0, len(array), self.level)[1], float(array[0])
+            low, high = min(low, value - share * (value + 1)), max(high, value + share * (1 - value))
+        return max(low, -1.0), min(high, 1.0)
 
 
 def _t_bounds(values: NDArray[np.float64], codes: NDArray[Any], level: float) -> tuple[float, float]:

@@ -12,6 +12,10 @@ from llavaction.cli.keys import set_option
 from llavaction.cli.options import frame_rates
 from llavaction.questions.prompts import PromptStyle
 
+allow_missing = click.option(
+    "--allow-missing", is_flag=True, help="End with status 0 also if more than a tenth is left out."
+)
+
 _OPTIONS = (
     click.option(
         "--frames", type=int, help="Frames per clip; by default as many as the model was trained with, else 16."
@@ -30,9 +34,7 @@ _OPTIONS = (
     click.option("--batch-size", type=int, default=4, show_default=True, help="Questions per call of the backend."),
     click.option("--workers", type=int, default=2, show_default=True, help="Threads that decode ahead."),
     click.option("--retry-failed", is_flag=True, help="Ask those again whose video could not be read last time."),
-    click.option(
-        "--allow-missing", is_flag=True, help="End with status 0 also if more than a tenth could not be asked."
-    ),
+    allow_missing,
     set_option("llavaction.backends.huggingface_config:HuggingFaceConfig"),
 )
 
@@ -42,7 +44,10 @@ INCOMPLETE = 3
 """The status it ends with."""
 
 
-def end_by_failures(errors: Sequence[str], total: int, what: str, allow_missing: bool) -> None:
+RETRY = "run the same command with --retry-failed"
+
+
+def end_by_failures(errors: Sequence[str], total: int, what: str, allow_missing: bool, then: str = RETRY) -> None:
     """Say what could not be asked, and end the command with a status that tells if it was much.
 
     Args:
@@ -50,15 +55,13 @@ def end_by_failures(errors: Sequence[str], total: int, what: str, allow_missing:
         total: how many were to be asked.
         what: for the message, "questions could not be asked".
         allow_missing: end as usual all the same.
+        then: what to do when the cause is mended.
     """
     if not errors:
         return
     click.echo(f"{len(errors)} of {total} {what}; the first: {errors[0]}", err=True)
     if len(errors) > MOST_FAILED * total and not allow_missing:
-        click.echo(
-            "  hint: mend the cause and run the same command with --retry-failed; or accept it with --allow-missing",
-            err=True,
-        )
+        click.echo(f"  hint: mend the cause and {then}; or accept it with --allow-missing", err=True)
         sys.exit(INCOMPLETE)
 
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import click
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
+from llavaction.cli.asking import allow_missing, end_by_failures
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, frame_rates, say_notes, table
 from llavaction.curation.clips import FPS, SHORT_SIDE
 from llavaction.curation.exports import CLIPS, EXPORTS, export
 from llavaction.curation.llava import read_llava
 from llavaction.curation.mixture import RECORDS
 from llavaction.curation.mixture import curate as curate_mixture
+from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.label_table import open_annotations
+from llavaction.video.errors import VideoError
 from llavaction.video.library import VideoLibrary
 from llavaction.video.probe import probe
 from llavaction.video.rates import Rates
 
 MOST_SAID = 5
-"""Clips that cannot be cut, or only in part, are named up to here."""
+"""Records that are left out and clips that cannot be cut, or only in part, are named up to here."""
+ROUNDED = 0.1
+"""Seconds by which a clip may end after its video for rounding's sake."""
+AGAIN = "run the same command again"
 
 
 @click.command("curate")
@@ -63,12 +71,18 @@ def curate(
 @click.command("import")
 @click.argument("file", type=FILE)
 @click.option("--output", type=FOLDER, required=True, help="The folder to write.")
-@click.option("--videos", type=FOLDER, help="Folder of videos, for records that do not say where their clip ends.")
+@click.option(
+    "--videos",
+    type=FOLDER,
+    help="Folder of videos: tells where clips end whose records do not say it, and which end after their video.",
+)
+@allow_missing
 @as_json
-def import_records(file: Path, output: Path, videos: Path | None, json_out: bool) -> None:
+def import_records(file: Path, output: Path, videos: Path | None, allow_missing: bool, json_out: bool) -> None:
     """Turn LLaVA's conversation JSON (or JSON Lines) into training records."""
     library = None if videos is None else VideoLibrary(videos)
 
+    @cache
     def duration(video_id: str) -> float:
         assert library is not None
         path = library.path(video_id)
@@ -77,14 +91,36 @@ def import_records(file: Path, output: Path, videos: Path | None, json_out: bool
         return probe(path).duration
 
     found = read_llava(file, None if library is None else duration)
-    for place, why in found.refused:
+    for place, why in found.refused[:MOST_SAID]:
         click.echo(f"note: record {place} of {file.name} left out: {why}", err=True)
+    if library is not None:
+        say_notes(*_past_the_end(found.records, duration))
     write_records(output / RECORDS, found.records)
     emit(
         {"output": str(output), "records": len(found.records), "left out": len(found.refused)},
         f"{len(found.records)} records written to {output}, {len(found.refused)} left out",
         json_out,
     )
+    errors = [f"{why} (record {place})" for place, why in found.refused]
+    end_by_failures(errors, len(errors) + len(found.records), "records were left out", allow_missing, AGAIN)
+
+
+def _past_the_end(records: Sequence[TrainingRecord], duration: Callable[[str], float]) -> list[str]:
+    """A note on clips that end after their video, or whose video is not there."""
+    late, lost = [], []
+    for record in records:
+        if record.clip is not None:
+            try:
+                end = duration(record.clip.video_id)
+            except (VideoError, InputError):
+                lost.append(record.clip.video_id)
+                continue
+            if record.clip.stop > end + ROUNDED:
+                late.append(f"record '{record.record_id}' until {record.clip.stop} s, its video ends at {end:.2f} s")
+    notes = [f"{len(late)} clips end after their video, e.g. {late[0]}; they will be partial"] if late else []
+    if lost:
+        notes.append(f"the videos of {len(lost)} records cannot be looked into, e.g. '{lost[0]}'")
+    return notes
 
 
 @click.command("export")
@@ -92,10 +128,15 @@ def import_records(file: Path, output: Path, videos: Path | None, json_out: bool
 @click.option("--format", "style", required=True, help=f"One of {', '.join(EXPORTS)}.")
 @click.option("--output", type=FOLDER, required=True, help="The folder to write.")
 @click.option("--video", default="{video_id}.mp4", show_default=True, help="For llava: pattern of a video's path.")
-@click.option("--videos", type=FOLDER, help="Folder of videos; the other formats' clips are cut from it.")
+@click.option(
+    "--videos",
+    type=FOLDER,
+    help="Folder of videos: LLaVA's records name each by its path in it, the other formats' clips are cut from it.",
+)
 @frame_rates
 @click.option("--clip-fps", default=FPS, show_default=True, help="Frames per second of the clips.")
 @click.option("--clip-side", default=SHORT_SIDE, show_default=True, help="Most pixels of their shorter side.")
+@allow_missing
 @as_json
 def export_records(
     records: Path,
@@ -106,6 +147,7 @@ def export_records(
     fps: Rates | None,
     clip_fps: float,
     clip_side: int,
+    allow_missing: bool,
     json_out: bool,
 ) -> None:
     """Write a records.jsonl as LLaVA, TRL, ms-swift or LLaMA-Factory read it.
@@ -117,14 +159,22 @@ def export_records(
     text = f"{found.records} records written to {output}"
     if found.left_out:
         text += f"; {found.left_out} left out, in which words stand in for the clip"
+    if found.forged:
+        text += f"; {len(found.forged)} left out, whose texts hold a mark that trainers do not take for text"
+    for name, mark in list(found.forged.items())[:MOST_SAID]:
+        click.echo(f"note: record {name} says {mark!r}", err=True)
     for name, problem in list(found.uncut.items())[:MOST_SAID]:
-        click.echo(f"note: {name} cannot be cut: {problem}", err=True)
+        click.echo(f"note: {name} cannot be {'named' if style == 'llava' else 'cut'}: {problem}", err=True)
     for name, problem in list(found.partial.items())[:MOST_SAID]:
         click.echo(f"note: {name} is not the complete clip: {problem}", err=True)
     if found.partial:
         text += f"; {len(found.partial)} of the {found.clips} clips are not complete, see clips.jsonl"
     if found.uncut:
-        text += f"; {found.without_clip} left out for want of {len(found.uncut)} clips that cannot be cut"
+        what = "videos that are not there" if style == "llava" else "clips that cannot be cut"
+        text += f"; {found.without_clip} left out for want of {len(found.uncut)} {what}"
     if found.clips and library is None:
         text += f"; cut the {found.clips} clips listed in clips.jsonl into {output / CLIPS}, or give --videos"
     emit({"output": str(output), **asdict(found)}, text, json_out)
+    errors = [f"{name} says {mark!r}" for name, mark in found.forged.items()]
+    errors += [next(iter(found.uncut.values()))] * found.without_clip if found.uncut else []
+    end_by_failures(errors, len(errors) + found.records, "records were not written", allow_missing, AGAIN)

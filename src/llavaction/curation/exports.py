@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from llavaction.base.records import read_records, write_json, write_records
 from llavaction.base.registry import suggestion
 from llavaction.curation.clips import Cut, CutClip, cut_clips
 from llavaction.curation.llava import to_llava
-from llavaction.curation.messages import FORMATS, ClipFile, clip_name, llama_factory_entry
+from llavaction.curation.messages import FORMATS, ClipFile, clip_name, forged_mark, llama_factory_entry
 from llavaction.curation.records import TrainingRecord
+from llavaction.video.errors import MissingVideoError
 from llavaction.video.library import VideoLibrary
 
 EXPORTS = ("llava", *FORMATS)
@@ -33,14 +34,16 @@ class Exported:
         records: how many.
         left_out: records that were not written because words stand in for their clip, which no other trainer can add
             to an action token.
+        forged: id of a record that was not written to the mark in its text which the trainer would not take for text.
         clips: how many clips the trainer needs as files.
-        uncut: file name to what is wrong with its video, for clips that could not be cut.
+        uncut: file name (for ``llava``, video id) to what is wrong with its video, for clips that could not be cut.
         without_clip: records that were not written because theirs is one of these.
         partial: file name to what is missing in it, for clips that could be cut only in part.
     """
 
     records: int
     left_out: int
+    forged: Mapping[str, str] = field(default_factory=dict)
     clips: int = 0
     uncut: Mapping[str, str] = field(default_factory=dict)
     without_clip: int = 0
@@ -65,7 +68,8 @@ def export(
         style: one of EXPORTS.
         video: for ``llava``: pattern of a video's path.
         library: where the clips that other trainers need as files are cut from, into ``clips``; None leaves that to
-            the caller. ``llava`` needs none: its records say which span is meant.
+            the caller. ``llava`` needs none: its records say which span is meant. With one they name each video by its
+            path in it, in place of the pattern.
         cutting: see :func:`llavaction.curation.clips.cut_clips`.
 
     Raises:
@@ -75,15 +79,29 @@ def export(
         raise InputError(f"unknown format '{style}'", hint=suggestion(style, EXPORTS))
     folder = Path(output)
     clips: dict[str, tuple[Clip, str | None]] = {}
+    forged: dict[str, str] = {}
     seen = left_out = 0
     for record in read_records(records, TrainingRecord):
         seen, left_out = seen + 1, left_out + (record.words is not None)
-        if record.clip is not None:
+        mark = None if record.words is not None else forged_mark(record)
+        if mark is not None:
+            forged[record.record_id] = mark
+        elif record.clip is not None:
             clips[clip_name(record.clip)] = record.clip, record.segment_id
-    exportable = (record for record in read_records(records, TrainingRecord) if record.words is None)
+    exportable = (
+        record
+        for record in read_records(records, TrainingRecord)
+        if record.words is None and record.record_id not in forged
+    )
     if style == "llava":
-        lines = (_line(to_llava(record, video)) for record in exportable)
-        return Exported(write_lines(folder / "llava.json", _as_list(lines)) - 1, left_out)
+        kept, lacking = _places({clip.video_id for clip, _ in clips.values()}, library)
+        lines = (
+            _line(to_llava(record, video) | ({"video": kept[record.clip.video_id]} if record.clip and kept else {}))
+            for record in exportable
+            if record.clip is None or record.clip.video_id not in lacking
+        )
+        count = write_lines(folder / "llava.json", _as_list(lines)) - 1
+        return Exported(count, left_out, forged, 0, lacking, seen - left_out - len(forged) - count)
     cut = Cut(0, 0) if library is None else cut_clips(clips, library, folder / CLIPS, **cutting)
     uncut = cut.failed
     written = (
@@ -97,7 +115,19 @@ def export(
     if style == "llama-factory":
         write_json(folder / "dataset_info.json", llama_factory_entry("llavaction", "train.jsonl"))
     partial = {name: f"{found.problem}" for name, found in cut.partial.items()}
-    return Exported(count, left_out, len(clips), uncut, seen - left_out - count, partial)
+    return Exported(count, left_out, forged, len(clips), uncut, seen - left_out - len(forged) - count, partial)
+
+
+def _places(videos: Iterable[str], library: VideoLibrary | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Where each video lies under the library, and what is wrong with those that do not."""
+    kept, lacking = {}, {}
+    for name in sorted(videos) if library else ():
+        assert library is not None
+        try:
+            kept[name] = library.path(name).relative_to(library.root).as_posix()
+        except MissingVideoError as error:
+            lacking[name] = str(error)
+    return kept, lacking
 
 
 def _clip_file(name: str, clip: Clip, partial: Mapping[str, CutClip]) -> ClipFile:

@@ -14,7 +14,7 @@ from llavaction.actions.vocabulary import Action, ActionVocabulary
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
 from llavaction.curation.neighbours import Pair, preceding_pairs, successors
-from llavaction.curation.records import ActionLabels
+from llavaction.curation.records import VIDEO, ActionLabels
 from llavaction.questions.filters import TruthFilter
 from llavaction.specialists.predictions import SpecialistPrediction
 
@@ -33,6 +33,9 @@ class Material:
         seed: of all random choices.
         durations: seconds of each video, where known.
         predictions: out-of-fold predictions by segment id, where there are any.
+
+    Raises:
+        InputError: a narration or the name of a class says ``<video>``, which a record would take for its clip.
     """
 
     table: SegmentTable
@@ -41,6 +44,21 @@ class Material:
     seed: int = 0
     durations: Mapping[str, float] = field(default_factory=dict)
     predictions: Mapping[str, SpecialistPrediction] | None = None
+
+    def __post_init__(self) -> None:
+        names = map(self.vocabulary.action_name, self.classes)
+        said = [*((segment.narration, f"segment '{segment.segment_id}'") for segment in self.table)]
+        said += [(name, "a class") for name in (*names, *filter(None, map(self.vocabulary.noun_name, self._nouns)))]
+        for text, whose in said:
+            if text and VIDEO in text:
+                raise InputError(
+                    f"{whose} is called {text!a:.80}, and '{VIDEO}' stands for the clip in training records",
+                    hint="word it otherwise in the annotations",
+                )
+
+    @property
+    def _nouns(self) -> set[int]:
+        return {noun for segment in self.table for noun in segment.all_noun_classes}
 
     @cached_property
     def truth(self) -> TruthFilter:

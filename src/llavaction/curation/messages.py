@@ -17,6 +17,7 @@ called; ``clips.jsonl`` beside an export lists which span of which video it hold
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,13 @@ from pydantic import Field
 from llavaction.actions.segments import Clip
 from llavaction.base.records import Record
 from llavaction.curation.records import VIDEO, Message, TrainingRecord
+
+_MARK = re.compile(
+    r"<\|[^<>|\s]{1,40}\|>"
+    r"|</?(?:image|video|audio|img|bbox|ref-object|cot-process|start-image|s|start_of_turn|end_of_turn"
+    r"|start_of_image|image_soft_token|IMG_CONTEXT|pad|unk|bos|eos)>"
+)
+"""Control tokens of the hub's model families, and the placeholders that ms-swift and LLaMA-Factory fill in."""
 
 
 class ClipFile(Record):
@@ -74,6 +82,18 @@ def llama_factory_entry(name: str, file: str) -> dict[str, Any]:
             },
         }
     }
+
+
+def forged_mark(record: TrainingRecord) -> str | None:
+    """The first thing in a record's texts that a trainer takes for something else than text; None where there is none.
+
+    Trainers put pictures and sounds where a text says so, and their tokenizers read control tokens in it.
+    """
+    for said in record.messages:
+        mark = _MARK.search(said.content.replace(VIDEO, "", 1))
+        if mark:
+            return mark[0]
+    return None
 
 
 FORMATS: dict[str, Callable[[TrainingRecord, str], dict[str, Any]]] = {

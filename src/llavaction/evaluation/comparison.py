@@ -10,6 +10,9 @@ from llavaction.base.errors import InputError
 from llavaction.base.statistics import ClusteredBootstrap, paired_comparison
 from llavaction.evaluation.runs import FinishedRun, labels
 
+FEWEST_VIDEOS = 6
+"""From fewer videos no difference can have p < 0.05: of all patterns of signs two are as extreme as the observed."""
+
 
 def compare(
     run_a: str | Path, run_b: str | Path, *, across_benchmarks: bool = False, n: int = 2000, seed: int = 0
@@ -44,9 +47,18 @@ def compare(
     found = asdict(paired_comparison(right_a, right_b, videos, n=n, seed=seed))
     bootstrap = ClusteredBootstrap(videos, n=n, seed=seed)
     for name, answers in zip(names, zip(*pairs, strict=True), strict=True):
-        missing = sum(answer.choice is None for answer in answers)
-        if missing:
-            notes.append(f"{name} left {missing} of {len(pairs)} without a readable answer; they count as wrong")
+        failed = sum(answer.parse_status == "failed" for answer in answers)
+        unread = sum(answer.choice is None for answer in answers) - failed
+        if failed:
+            notes.append(f"{name} could not be asked {failed} of {len(pairs)}; they count as wrong")
+        if unread:
+            notes.append(f"{name} left {unread} of {len(pairs)} without a readable answer; they count as wrong")
+    if len(set(videos)) < FEWEST_VIDEOS:
+        least = 2.0 ** (1 - len(set(videos)))
+        notes.append(
+            f"from {counted(len(set(videos)), 'video')} the sign-flip test gives no p below {least:.2f}, "
+            "however large the difference"
+        )
     return {
         "schema_version": 1,
         "a": {"name": names[0], "folder": str(run_a), "accuracy": bootstrap.interval(right_a).rounded()},

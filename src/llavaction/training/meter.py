@@ -137,6 +137,11 @@ class MetricsWriter(TrainerCallback):
         if not state.global_step:
             self._write({"step": 0, **self._facts})
 
+    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """Have a line written at every checkpoint and at the end, so that no step is in none of them."""
+        if control.should_save or state.global_step >= state.max_steps:
+            control.should_log = True
+
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **rest: Any) -> None:
         """Write one line."""
         if not state.is_world_process_zero or not logs:
