@@ -67,7 +67,7 @@ def test_options_are_scored_on_the_clip_asked_for(video: Path, model: Path) -> N
 
 def test_without_options_the_model_speaks(video: Path, model: Path) -> None:
     found = json.loads(ask(video, "--model", model, "--frames", "2", "--set", "max_new_tokens=5", "--json"))
-    assert found["question"] == "What is the person doing?"
+    assert found["question"] == "Which action does the video show?"
     assert found["clip"]["stop"] == pytest.approx(2.0)
     assert isinstance(found["answer"], str)
 

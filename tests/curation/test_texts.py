@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from kitchen_days import material
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
 from llavaction.base.registry import resolve
-from llavaction.curation.caption import DOUBLE, REQUESTS, SINGLE
+from llavaction.curation.caption import DOUBLE, REQUESTS, SINGLE, Caption, CaptionSettings
+from llavaction.curation.material import Material
 from llavaction.curation.open_qa import QUESTIONS
 from llavaction.curation.tasks import TASKS, Task
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.questions.builder import QUESTION
-from llavaction.questions.prompts import multiple_choice_prompt
+from llavaction.datasets.label_table import open_annotations
+from llavaction.questions.prompts import QUESTION, multiple_choice_prompt
 from llavaction.questions.schema import Option, Provenance, Question
 
 
@@ -87,6 +89,17 @@ def test_captions_name_the_action_and_use_every_template(kitchen: EpicKitchens) 
     assert 60 < seen["actions 2"] < 180
     assert all(seen[template.split()[0]] > 5 for template in (*SINGLE, *DOUBLE))
     assert seen["The"] > seen["Before"]
+
+
+def test_captions_of_labels_without_nouns_speak_of_nobody(tmp_path: Path) -> None:
+    rows = [f"a{i % 4},{i},{i + 1},{('groom', 'rear', 'dig')[i % 3]}" for i in range(40)]
+    (tmp_path / "train.csv").write_text("video,start,stop,label\n" + "\n".join(rows) + "\n")
+    dataset = open_annotations(tmp_path)
+    table = dataset.segments("train")
+    task = Caption(CaptionSettings(task="caption", name="c", double=0.5), Material(table, dataset.vocabulary, "train"))
+    said = [message.content for segment in table for message in task.record(segment, 0).messages]
+    assert not [text for text in said if "hand" in text or "person" in text or "to groom" in text]
+    assert {2, 1} == {task.record(segment, 0).provenance["actions"] for segment in table}
 
 
 def test_an_object_list_is_readable(kitchen: EpicKitchens) -> None:

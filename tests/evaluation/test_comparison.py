@@ -45,6 +45,19 @@ def test_equal_runs_are_not_told_apart(tmp_path: Path, benchmark: Benchmark) -> 
     assert "No difference" in comparison_text(found)
 
 
+def test_notes_tell_what_was_not_asked_from_what_was_not_read(tmp_path: Path) -> None:
+    benchmark = make_benchmark(questions=12, videos=3)
+    first, second = a_run(tmp_path / "a", benchmark, 4, "x"), a_run(tmp_path / "b", benchmark, 0, "y")
+    lines = (first / "predictions.jsonl").read_text().splitlines()
+    lines[0] = lines[0].replace('"unparsed"', '"failed"')
+    (first / "predictions.jsonl").write_text("\n".join(lines) + "\n")
+    assert compare(first, second)["notes"] == [
+        "x could not be asked 1 of 12; they count as wrong",
+        "x left 3 of 12 without a readable answer; they count as wrong",
+        "from 3 videos the sign-flip test gives no p below 0.25, however large the difference",
+    ]
+
+
 def test_small_p_values_are_not_zero() -> None:
     assert (p_value(0.00001), p_value(0.0312)) == ("p < 0.001", "p = 0.031")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import re
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ from PIL import Image
 from llavaction.backends.baselines import ChanceBackend
 from llavaction.base.errors import InputError
 from llavaction.evaluation.failures import excess, film_strip, worst
+from llavaction.evaluation.figures import write_figures
 from llavaction.evaluation.metrics import match
 from llavaction.evaluation.names import OptionNames
 from llavaction.evaluation.predictions import Prediction, failed, scored
@@ -244,6 +246,19 @@ def test_what_was_not_answered_stands_in_the_tiles(tmp_path: Path) -> None:
     run(CONFIG, benchmark, FakeBackend(needs_frames=2), FakeLibrary(bad=bad), tmp_path / "run")
     text = write_report(tmp_path / "report.html", [tmp_path / "run"], benchmark).read_text(encoding="utf-8")
     assert "2 answered · 0 unread · 6 not asked" in text and "of the answered" in text
+
+
+def test_a_run_without_an_answer_has_no_accuracy(tmp_path: Path) -> None:
+    benchmark = make_benchmark(questions=8, videos=2)
+    backend = FakeBackend(texts={question.question_id: "?" for question in benchmark.questions})
+    run(CONFIG.model_copy(update={"decision": "generation"}), benchmark, backend, None, tmp_path / "run")
+    text = write_report(tmp_path / "report.html", [tmp_path / "run"], benchmark).read_text(encoding="utf-8")
+    assert "Not one answered of 8 questions" in text
+    assert '<td>fake</td><td class="n">–</td>' in text and 'role="listitem">fake' not in text
+    write_figures(tmp_path / "figures", [FinishedRun.load(tmp_path / "run")], [[]], None)
+    with (tmp_path / "figures/accuracy.csv").open() as stream:
+        (row,) = csv.DictReader(stream)
+    assert (row["accuracy"], row["answered"], row["unread"]) == ("", "0", "8")
 
 
 def test_the_audit_is_shown_as_tables(finished: tuple[Path, Benchmark], tmp_path: Path) -> None:

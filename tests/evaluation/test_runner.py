@@ -275,6 +275,24 @@ def test_an_unknown_setting_suggests_the_nearest() -> None:
         RunConfig.from_mapping({"benchmark": "b", "backend": "chance", "batchsize": 3})
 
 
+def test_letters_of_options_that_are_not_listed_are_refused(tmp_path: Path, benchmark: Benchmark) -> None:
+    for prompt in ("open", "published_open"):
+        unlisted = CONFIG.model_copy(update={"prompt": prompt})
+        with pytest.raises(InputError, match=rf"prompt '{prompt}' does not list the options"):
+            run(unlisted, benchmark, FakeBackend(), None, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+        run(unlisted, benchmark, FakeBackend(decision_rule="label texts"), None, tmp_path / f"{prompt} texts")
+        written = unlisted.model_copy(update={"decision": "generation"})
+        run(written, benchmark, FakeBackend(), None, tmp_path / f"{prompt} written")
+
+
+def test_a_rule_of_scoring_is_nothing_to_written_answers() -> None:
+    with pytest.raises(InputError, match="decision 'generation' scores none"):
+        RunConfig.from_mapping({
+            "benchmark": "b", "backend": "bundled", "decision": "generation", "backend_options": {"rule": "texts"},
+        })  # fmt: skip
+
+
 @dataclass
 class Picky(FakeBackend):
     """Refuses the questions in ``refused``, by their name or without a word of which one it is."""

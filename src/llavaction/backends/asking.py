@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from llavaction.backends.base import Backend, OptionScores, Query, QuestionError
+from llavaction.backends.base import LETTERS_RULE, Backend, OptionScores, Query, QuestionError
 from llavaction.backends.looks import Batch, Library, Look, looks_ahead, reason
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.fingerprints import FileFacts
@@ -19,7 +19,7 @@ from llavaction.base.progress import progress
 from llavaction.base.records import AnyRecord, Strict
 from llavaction.base.run_folder import METRICS, record_environment, settle_config, settle_videos
 from llavaction.questions.option_orders import mean_over_orders, order_turns, turned
-from llavaction.questions.prompts import Perspective, PromptStyle, multiple_choice_prompt
+from llavaction.questions.prompts import OPEN_PROMPTS, Perspective, PromptStyle, multiple_choice_prompt
 from llavaction.questions.schema import Question
 
 HOPELESS = 32
@@ -53,6 +53,19 @@ def check_frames(backend: Backend, count: int) -> None:
     check = getattr(backend, "check_frames", None)
     if count and check is not None:
         check(count)
+
+
+def check_prompt(backend: Backend, style: PromptStyle) -> None:
+    """Refuse a prompt that does not list the options where the answer is one of their letters.
+
+    Raises:
+        InputError: it is such a prompt and such a backend.
+    """
+    if style in OPEN_PROMPTS and backend.decision_rule == LETTERS_RULE:
+        raise InputError(
+            f"prompt '{style}' does not list the options, so that their letters mean nothing",
+            hint="--set rule=texts compares the options' texts; or ask for written answers",
+        )
 
 
 def backend_settings(backend: Backend) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from llavaction.base.errors import InputError
 from llavaction.questions.schema import OpenQuestion, Question
 
+LETTERS_RULE = "option letters"
+"""The decision rule of backends that score the letters of listed options."""
+
 
 class QuestionError(InputError):
     """One question that cannot be asked; the others of the call can be.

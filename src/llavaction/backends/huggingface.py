@@ -16,7 +16,7 @@ import transformers
 from numpy.typing import NDArray
 from transformers import GenerationConfig
 
-from llavaction.backends.base import OptionScores, Query, QuestionError
+from llavaction.backends.base import LETTERS_RULE, OptionScores, Query, QuestionError
 from llavaction.backends.chat import Chat
 from llavaction.backends.families import Prepared, family_of
 from llavaction.backends.huggingface_config import HuggingFaceConfig
@@ -51,7 +51,7 @@ class HuggingFaceBackend:
     def __init__(self, config: HuggingFaceConfig) -> None:
         self.config = config
         self.name = f"transformers:{config.path.resolve().name}"
-        self.decision_rule = "option letters" if config.rule == "letters" else RULES[config.normalisation]
+        self.decision_rule = LETTERS_RULE if config.rule == "letters" else RULES[config.normalisation]
         self.device = _device(config.device)
         half = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         self.dtype = half if config.dtype == "auto" else _DTYPES[config.dtype]

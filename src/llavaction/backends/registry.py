@@ -35,7 +35,11 @@ def parse_spec(spec: str) -> tuple[str, str | None]:
     if Path(spec).is_dir():
         return "transformers", spec
     if "/" in spec and not colon:
-        raise InputError("no such checkpoint folder, and no backend has this name", file=spec)
+        raise InputError(
+            "no such checkpoint folder, and no backend has this name",
+            file=spec,
+            hint="a model of the hub is downloaded first, e.g. with: hf download OWNER/NAME --local-dir FOLDER",
+        )
     raise InputError(
         f"unknown backend '{name}'",
         hint=f"{suggestion(name, (*BACKENDS, BUNDLED))} The path of a checkpoint folder will also do.",

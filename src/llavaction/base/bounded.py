@@ -207,7 +207,7 @@ class _BoundedLoader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(None, None, f"nested deeper than {DEEPEST} levels", mark)
         node = super().compose_node(parent, index)
         self._depth -= 1
-        if getattr(node, "tag", None) == "tag:yaml.org,2002:int" and len(node.value) > LONGEST_NUMBER:
+        if isinstance(node, yaml.ScalarNode) and node.tag.endswith(":int") and len(node.value) > LONGEST_NUMBER:
             raise yaml.composer.ComposerError(None, None, f"a number of {len(node.value):,} characters", mark)
         if alias:
             if id(node) not in self._sizes:

@@ -15,9 +15,10 @@ from llavaction.backends.letter_mass import LITTLE
 from llavaction.backends.registry import make_backend
 from llavaction.base.errors import InputError
 from llavaction.base.text import same_when_read
+from llavaction.bundled import BUNDLED
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, MOMENT, as_json, emit, mapping, table
-from llavaction.questions.prompts import multiple_choice_prompt
+from llavaction.questions.prompts import QUESTION, multiple_choice_prompt
 from llavaction.questions.schema import LETTERS, OpenQuestion, Option, Provenance, Question
 from llavaction.video.decode import read_clip
 from llavaction.video.probe import probe
@@ -25,7 +26,7 @@ from llavaction.video.probe import probe
 
 @click.command("ask")
 @click.argument("video", type=FILE)
-@click.argument("question", default="What is the person doing?")
+@click.argument("question", default=QUESTION)
 @click.option("--model", required=True, help="A checkpoint folder, or bundled.")
 @click.option(
     "--start", type=MOMENT, default=0.0, show_default=True, help="When the clip begins: seconds, MM:SS or HH:MM:SS."
@@ -55,12 +56,14 @@ def ask(
     """Ask a model QUESTION about VIDEO: in its own words, or which of --options is likeliest."""
     texts = answers(options)
     if not question.strip():
-        raise InputError("the question is empty", hint="leave it out to ask what the person is doing")
+        raise InputError("the question is empty", hint="leave it out to ask which action the video shows")
     clip = _clip(video, start, stop, frames or 1)
     backend = make_backend(model, **mapping(settings), **({} if frames is None else {"frames": frames}))
     if not backend.needs_frames:
         raise InputError(f"'{model}' would answer without looking at the video", hint="it needs at least one frame")
     check_frames(backend, backend.needs_frames)
+    if model == BUNDLED:
+        click.echo("note: the bundled model has learnt the rendered kitchens of kitchen_mini, nothing else", err=True)
     asked: Question | OpenQuestion
     if texts:
         asked = Question(
@@ -131,11 +134,13 @@ def _clip(video: Path, start: float, stop: float | None, frames: int) -> Clip:
     info = probe(video)
     duration = info.duration
     stop = duration if stop is None else stop
-    if not 0 <= start < stop or stop > duration + 1e-6:
+    if stop <= start:
+        raise InputError(f"the clip would end at {stop:g} s, which is not after its start at {start:g} s", file=video)
+    if stop > duration + 1e-6:
         raise InputError(
             f"asked for {start:g} to {stop:g} s of a video that lasts {duration:.2f} s",
             file=video,
-            hint="--start and --stop are seconds from its first frame",
+            hint="--start and --stop count from its beginning: seconds, MM:SS or HH:MM:SS",
         )
     if frames > (there := max(round((stop - start) * info.rate), 1)):
         raise InputError(f"asked for {frames} frames of a clip that has {there}", file=video, hint="lower --frames")

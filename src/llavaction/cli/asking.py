@@ -10,7 +10,7 @@ import click
 
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import frame_rates
-from llavaction.questions.prompts import PromptStyle
+from llavaction.questions.prompts import Perspective, PromptStyle
 
 allow_missing = click.option(
     "--allow-missing", is_flag=True, help="End with status 0 also if more than a tenth is left out."
@@ -28,6 +28,13 @@ _OPTIONS = (
         show_default=True,
         help="How the question is put. letters: options listed, a letter is the answer; published: the paper's "
         "wording; open and published_open: options not listed, for --set rule=texts or written answers.",
+    ),
+    click.option(
+        "--perspective",
+        type=click.Choice(get_args(Perspective)),
+        default="first_person",
+        show_default=True,
+        help="How the published prompts speak: 'you are the person', or of 'the person'.",
     ),
     click.option("--option-orders", type=int, default=1, show_default=True, help="Orders of the options to ask in."),
     click.option("--limit", type=int, help="Ask about only this many, the same for every backend."),

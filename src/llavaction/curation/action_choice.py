@@ -15,10 +15,10 @@ from llavaction.base.errors import InputError
 from llavaction.curation.material import Material
 from llavaction.curation.neighbours import prior_actions
 from llavaction.curation.tasks import Conversation, Task, TaskSettings
-from llavaction.questions.builder import QUESTION
 from llavaction.questions.miners import MiningTask, make_miner
 from llavaction.questions.prompts import (
     PRIOR_PROBABILITY,
+    QUESTION,
     Perspective,
     PriorAction,
     format_task_related_prompt,

@@ -9,24 +9,28 @@ from llavaction.actions.segments import Clip, Segment
 from llavaction.curation.material import Wording
 from llavaction.curation.tasks import Conversation, Task, TaskSettings, one_of
 
-REQUESTS = (
+REQUESTS: tuple[str, ...] = (
     "Describe what happens in this clip.",
     "Write a caption for this video.",
     "Tell in a sentence what the hands do.",
     "What can be seen here? Answer in one sentence.",
 )
-SINGLE = (
+SINGLE: tuple[str, ...] = (
     "The action shown is to {action}.",
     "Somebody's hands are at work: {action}.",
     "The person uses {object} to do this: {action}.",
     "What happens here can be called '{action}'; it involves {object}.",
 )
-DOUBLE = (
+DOUBLE: tuple[str, ...] = (
     "Two actions follow one another: first {action}, then {next}.",
     "It begins with '{action}' and goes on with '{next}'.",
     "The person starts with this: {action}. After that comes: {next}.",
     "Before '{next}' one sees '{action}'.",
 )
+LABELLED_REQUESTS = tuple(request for request in REQUESTS if "hands" not in request)
+LABELLED_SINGLE = ("What the clip shows is labelled '{action}'.", "This is seen: {action}.")
+LABELLED_DOUBLE = tuple(form for form in DOUBLE if "person" not in form)
+"""Of labels without a noun, which may be an animal's."""
 
 
 class CaptionSettings(TaskSettings):
@@ -56,10 +60,13 @@ class Caption(Task):
         if double and following is not None and following.stop - segment.start <= self.settings.longest:
             facts["next"] = self.material.words(following, self.settings.wording)
             clip = Clip(video_id=segment.video_id, start=segment.start, stop=following.stop)
-        single = SINGLE if facts["object"] else [form for form in SINGLE if "{object}" not in form]
-        answer = one_of(DOUBLE if clip else single, rng).format(**facts)
+        requests, forms = REQUESTS, DOUBLE if clip else SINGLE
+        if self.material.vocabulary.one_label:
+            requests, forms = LABELLED_REQUESTS, LABELLED_DOUBLE if clip else LABELLED_SINGLE
+        usable = [form for form in forms if facts["object"] or "{object}" not in form]
+        answer = one_of(usable, rng).format(**facts)
         provenance = {"actions": 2 if clip else 1}
-        return Conversation(one_of(REQUESTS, rng), answer, clip, labelled=clip is None, provenance=provenance)
+        return Conversation(one_of(requests, rng), answer, clip, labelled=clip is None, provenance=provenance)
 
     def _objects(self, segment: Segment) -> str:
         """Names of the segment's nouns, "knife, onion and board"; empty where it has none."""

@@ -10,8 +10,7 @@ from pydantic import Field
 from llavaction.actions.segments import Segment
 from llavaction.curation.material import Wording
 from llavaction.curation.tasks import Conversation, Task, TaskSettings
-from llavaction.questions.builder import QUESTION
-from llavaction.questions.prompts import Perspective, format_task_related_prompt, open_prompt
+from llavaction.questions.prompts import QUESTION, Perspective, format_task_related_prompt, open_prompt
 
 
 class DirectNarrationSettings(TaskSettings):

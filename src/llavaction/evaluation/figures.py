@@ -11,6 +11,7 @@ from typing import Any
 
 from llavaction.base.files import whole
 from llavaction.base.records import write_text
+from llavaction.base.text import shown
 from llavaction.evaluation.report import HeatMap, heat_map
 from llavaction.evaluation.runs import FinishedRun, labels
 
@@ -66,7 +67,8 @@ def _accuracies(named: Sequence[str], runs: Sequence[FinishedRun]) -> list[list[
     rows: list[list[Cell]] = [[*head]]
     for name, run in zip(named, runs, strict=True):
         share, counts = run.metrics["accuracy"], run.metrics["counts"]
-        values = [share["value"], share["low"], share["high"], share["n"], share["clusters"]]
+        known = [share["value"], share["low"], share["high"]] if counts["answered"] else [None] * 3
+        values = [*known, share["n"], share["clusters"]]
         rows.append([name, *values, counts["answered"], counts["unparsed"], counts["failed"], run.metrics["chance"]])
     return rows
 
@@ -90,7 +92,8 @@ def _confusions(metrics: Mapping[str, Any]) -> list[list[Cell]]:
 def _table(path: Path, rows: Sequence[Sequence[Cell]]) -> list[Path]:
     """The same rows as CSV (numbers as they are) and as a LaTeX tabular (shares with four decimals)."""
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([["" if cell is None else cell for cell in row] for row in rows])
+    rows = [["" if cell is None else shown(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    csv.writer(stream, lineterminator="\n").writerows(rows)
     columns = "l" + "r" * (len(rows[0]) - 1)
     body = [" & ".join(map(_tex, row)) + r" \\" for row in rows]
     lines = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", body[0], r"\hline", *body[1:], r"\hline", r"\end{tabular}"]
@@ -103,7 +106,7 @@ def _table(path: Path, rows: Sequence[Sequence[Cell]]) -> list[Path]:
 def _tex(cell: Cell) -> str:
     if isinstance(cell, float):
         return f"{cell:.4f}"
-    return "" if cell is None else "".join(_LATEX.get(letter, letter) for letter in str(cell))
+    return "".join(_LATEX.get(letter, letter) for letter in str(cell))
 
 
 def _figure(path: Path, draw: Any, size: tuple[float, float]) -> list[Path]:
@@ -124,12 +127,14 @@ def _figure(path: Path, draw: Any, size: tuple[float, float]) -> list[Path]:
 
 def _plain(text: str) -> str:
     """Text in which a drawing sees no mathematics."""
-    return text.replace("$", r"\$")
+    return shown(text).replace("$", r"\$")
 
 
 def _bars(axes: Any, named: Sequence[str], runs: Sequence[FinishedRun]) -> None:
     for place, run in enumerate(reversed(runs)):
         share = run.metrics["accuracy"]
+        if not run.metrics["counts"]["answered"]:
+            continue
         value = 100 * share["value"]
         reach = [[max(value - 100 * share["low"], 0)], [max(100 * share["high"] - value, 0)]]
         axes.barh(place, value, xerr=reach, color="#4477aa", ecolor="#222222", capsize=3, height=0.6)

@@ -11,7 +11,15 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from llavaction.backends.asking import Answers, ask_all, backend_settings, frames_wanted, option_scores, written_answers
+from llavaction.backends.asking import (
+    Answers,
+    ask_all,
+    backend_settings,
+    check_prompt,
+    frames_wanted,
+    option_scores,
+    written_answers,
+)
 from llavaction.backends.base import Backend
 from llavaction.backends.looks import Library, Look
 from llavaction.base.records import Strict, to_line, write_json
@@ -59,8 +67,11 @@ class RunConfig(Strict):
 
     @model_validator(mode="after")
     def _orders_have_scores(self) -> RunConfig:
-        if self.option_orders > 1 and self.decision == "generation":
-            raise ValueError("option_orders averages scores; decision 'generation' has none")
+        if self.decision == "generation":
+            if self.option_orders > 1:
+                raise ValueError("option_orders averages scores; decision 'generation' has none")
+            if "rule" in self.backend_options:
+                raise ValueError("the backend's rule is how it scores options; decision 'generation' scores none")
         return self
 
     def decision_rule(self, backend: Backend) -> str:
@@ -126,6 +137,8 @@ def run(
     folder = Path(folder)
     questions = asked_questions(benchmark, config.limit)
     resolved = resolve(config, questions, backend)
+    if config.decision == "likelihood":
+        check_prompt(backend, config.prompt)
     count = frames_wanted(backend, config.frames, library)
     with PredictionJournal(folder) as journal:
         predictions, asked_now = ask_all(

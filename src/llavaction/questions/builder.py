@@ -21,6 +21,7 @@ from llavaction.base.workers import process_pool
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.questions.filters import REASONS, TruthFilter
 from llavaction.questions.miners import Mined, Miner, MiningTask, make_miner
+from llavaction.questions.prompts import QUESTION
 from llavaction.questions.schema import (
     LETTERS,
     Benchmark,
@@ -34,8 +35,8 @@ from llavaction.questions.schema import (
 from llavaction.questions.texts import make_texts
 from llavaction.specialists.predictions import Predictions, check_classes, load_predictions
 
-QUESTION = "Which action does the video show?"
-"""The question every benchmark of ours asks; prompts wrap it."""
+MOST_NAMED = 20
+"""Rows of the annotations that were left out are named in the card up to here; they are counted there, too."""
 
 
 class BuildConfig(Strict):
@@ -108,7 +109,7 @@ def build_benchmark(dataset: EpicKitchens, config: BuildConfig, workers: int = 1
             "miner report": _report(mined.values()),
             "filter": {reason: sum(m.rejections.get(reason, 0) for m in mined.values()) for reason in reasons},
         },
-        notes=tuple(dataset.notes),
+        notes=(*dataset.notes, *[str(remark) for remark in dataset.remarks if remark.refused][:MOST_NAMED]),
     )
     used = sorted({option.action for q in questions for option in q.options if option.action is not None})
     facts = Facts(

@@ -15,10 +15,16 @@ from llavaction.base.errors import InputError
 from llavaction.base.registry import suggestion
 from llavaction.questions.schema import Question
 
+QUESTION = "Which action does the video show?"
+"""The question every benchmark of ours asks; prompts wrap it."""
+
 PromptStyle = Literal["letters", "published", "open", "published_open"]
 """``letters``: ours, asks for the letter alone. ``published``: the paper's prompt, asks for "A. move knife".
 ``open`` and ``published_open`` do not list the options: the answer is to be the text of one. The latter is the paper's
 prompt for direct narration, which asks for "move knife"."""
+
+OPEN_PROMPTS: tuple[PromptStyle, ...] = ("open", "published_open")
+"""Those that do not list the options."""
 
 Perspective = Literal["first_person", "third_person"]
 """Whether the prompt says "you are the person" or speaks of "the person"."""

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
-from llavaction.backends.asking import ask_all, backend_settings, frames_wanted, option_scores
+from llavaction.backends.asking import ask_all, backend_settings, check_prompt, frames_wanted, option_scores
 from llavaction.backends.base import Backend
 from llavaction.backends.letter_mass import letter_mass_summary
 from llavaction.backends.looks import Batch, Library, Look
@@ -25,8 +25,7 @@ from llavaction.base.records import Strict, to_line, write_json
 from llavaction.base.run_folder import METRICS
 from llavaction.base.seeding import hashed_rng, hashed_seed
 from llavaction.base.text import same_when_read
-from llavaction.questions.builder import QUESTION
-from llavaction.questions.prompts import Perspective, PromptStyle
+from llavaction.questions.prompts import QUESTION, Perspective, PromptStyle
 from llavaction.questions.schema import LETTERS, Option, Provenance, Question
 from llavaction.recognition.accuracy import PARTS, summary
 from llavaction.recognition.records import RECOGNITIONS, Recognition
@@ -149,6 +148,7 @@ def recognise(
         )
     stage_one = {s.segment_id: (s, _without_twins(predictions[s.segment_id], vocabulary)) for s in known}
     questions = [_question(*pair, vocabulary, config) for pair in stage_one.values()]
+    check_prompt(backend, config.prompt)
     count = frames_wanted(backend, config.frames, library)
     with Journal(folder / RECOGNITIONS, Recognition, "segment_id") as journal:
         recognitions, asked_now = ask_all(
