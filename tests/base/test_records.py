@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llavaction.base.errors import InputError
-from llavaction.base.records import Record, read_json, read_records, write_records, write_text
+from llavaction.base.records import Record, read_json, read_lines, read_records, write_records, write_text
 from llavaction.base.registry import resolve
 from llavaction.base.seeding import hashed_rng, hashed_seed
 
@@ -89,3 +89,11 @@ def test_seeds_depend_on_names_only():
 def test_registry_suggests():
     with pytest.raises(InputError, match="unknown colour 'gren'\n  hint: did you mean 'green'"):
         resolve({"green": "a:b", "red": "a:c"}, "gren", "colour")
+
+
+def test_a_file_of_blank_lines_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "few.jsonl").write_text('"a"\n' + "\n" * 1000 + '"b"\n')
+    assert [value for _, value in read_lines(tmp_path / "few.jsonl")] == ["a", "b"]
+    (tmp_path / "many.jsonl").write_text('"a"\n' + "\n" * 100_001)
+    with pytest.raises(InputError, match=r"many.jsonl:100002: has more than 100,000 blank lines"):
+        list(read_lines(tmp_path / "many.jsonl"))

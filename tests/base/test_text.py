@@ -4,6 +4,7 @@ import io
 import json
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -61,3 +62,11 @@ def test_a_note_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_reads_the_same() -> None:
     assert same_when_read(" Chopping  board\n") == same_when_read("chopping board")
     assert same_when_read("cup") != same_when_read("cups")
+
+
+def test_a_process_without_an_output_stays_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with safe_output():
+        print("nowhere")
+        click.echo("nowhere")
+    assert sys.stdout is None

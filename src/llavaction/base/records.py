@@ -17,6 +17,8 @@ from llavaction.base.registry import suggestion
 
 LONGEST_LINE = 16 << 20
 """Bytes of a line of JSON Lines."""
+MOST_BLANK = 100_000
+"""Blank lines of JSON Lines one after the other."""
 
 
 class Strict(BaseModel):
@@ -101,20 +103,23 @@ def read_lines(path: str | Path, what: str = "value", *, journal: bool = False) 
         journal: see :func:`read_records`.
 
     Raises:
-        InputError: the file is missing, or a line is not JSON or too long (names file and line).
+        InputError: the file is missing, a line is not JSON or too long, or too many are blank (names file and line).
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no such file (expected JSON Lines of {what})", file=path)
     with path.open("rb") as stream:
-        number = 0
+        number = blank = 0
         while raw := stream.readline(LONGEST_LINE + 1):
             number += 1
             if len(raw) > LONGEST_LINE:
                 raise InputError(f"is longer than {LONGEST_LINE >> 20} MiB", file=path, line=number)
             if journal and not raw.endswith(b"\n"):
                 return
-            if raw.strip():
+            blank = 0 if raw.strip() else blank + 1
+            if blank > MOST_BLANK:
+                raise InputError(f"has more than {MOST_BLANK:,} blank lines", file=path, line=number)
+            if not blank:
                 try:
                     yield number, parse_json(raw, file=path, line=number)
                 except InputError as error:

@@ -61,7 +61,8 @@ class SafeStream:
 def safe_output() -> Iterator[None]:
     """While the block lasts, what is printed cannot steer the terminal."""
     before = sys.stdout, sys.stderr
-    streams: list[Any] = [stream if isinstance(stream, SafeStream) else SafeStream(stream) for stream in before]
+    # a process that was started with a closed stream has None
+    streams: list[Any] = [stream if isinstance(stream, SafeStream | None) else SafeStream(stream) for stream in before]
     sys.stdout, sys.stderr = streams
     try:
         yield

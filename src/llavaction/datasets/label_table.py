@@ -84,7 +84,7 @@ class LabelTable(EpicKitchens):
                 if not row.fault and (label := " ".join(row.cells[column].split())):
                     spellings.setdefault(same_when_read(label), Counter())[label] += 1
         if not spellings:
-            raise InputError("has no labels", file=next(iter(self._files.values())), hint=_expected())
+            raise InputError("has no row with a label", file=next(iter(self._files.values())), hint=_expected())
         for read, written in spellings.items():
             self._labels_of[read], *others = sorted(written, key=lambda label: (-written[label], label))
             if others:
