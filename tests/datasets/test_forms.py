@@ -183,3 +183,11 @@ def test_a_class_row_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("1,put,", '1,"put,'))
     with pytest.raises(InputError, match=r"verb_classes.csv:3: .*quote"):
         EpicKitchens(folder)
+
+
+def test_a_comma_may_part_thousands_or_decimals(tmp_path: Path) -> None:
+    assert seconds("0,652") == 0.652  # no thousands begin with 0
+    reader = CellReader(tmp_path / "x.csv")
+    assert [reader.number(text, "duration") for text in ("12,5", "0,652", "1652")] == [12.5, 0.652, 1652]
+    with pytest.raises(InputError, match=r"duration '1,652' may be 1\.652 or 1652"):
+        reader.number("1,652", "duration")

@@ -21,7 +21,7 @@ LONGEST_LIST = 20_000
 """Characters of a list in a cell."""
 
 _PLAIN = re.compile(r"(?:\d{1,12}(?:[.,]\d{0,25})?|[.,]\d{1,25})(?:[eE]-\d{1,2})?", re.ASCII)
-_PART, _THOUSAND = re.compile(r"\d{1,6}", re.ASCII), re.compile(r"\d{1,3},\d{3}", re.ASCII)
+_PART, _THOUSAND = re.compile(r"\d{1,6}", re.ASCII), re.compile(r"[1-9]\d{0,2},\d{3}", re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,12}(?:[.,]0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d{1,15}(?:[.,]\d{0,15})?|[.,]\d{1,15})(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _NO_VALUE = {"", "nan", "none", "null", "na", "n/a"}
@@ -95,6 +95,8 @@ class CellReader:
         Raises:
             InputError: it is something else.
         """
+        if _THOUSAND.fullmatch(text):
+            raise InputError(f"{what} '{text}' may be {text.replace(',', '.')} or {text.replace(',', '')}")
         value = float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else math.nan
         if not (math.isfinite(value) and value > 0):
             raise InputError(f"{what} '{text}' is not a positive number")
