@@ -12,7 +12,8 @@ from annotation_files import HEADER, random_rows, write_annotations
 
 from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
-from llavaction.datasets.epic_kitchens import EpicKitchens, seconds
+from llavaction.datasets.cells import CellReader, seconds
+from llavaction.datasets.epic_kitchens import EpicKitchens
 
 Rows = list[list[str]]
 FILE = "EPIC_100_validation.csv"
