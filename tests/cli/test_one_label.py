@@ -115,7 +115,7 @@ def test_new_videos_have_a_table_without_labels(tmp_path: Path, labels: str):
     ("header", "row", "said"),
     [
         ("video_id,start,stop", "a,0,1", "lacks the column.s. label"),
-        ("video_id,start,stop,label", "a,0,1,", "no labels"),
+        ("video_id,start,stop,label", "a,0,1,", "no row with a label"),
     ],
 )
 def test_a_table_without_labels_is_refused(tmp_path: Path, header: str, row: str, said: str):

@@ -34,8 +34,9 @@ class LabelTable(EpicKitchens):
         folder: holds the file or files; see :data:`HEADERS` for the columns. Times are seconds or ``HH:MM:SS.ss``.
 
     A lone file is divided by its column ``split``; without one, a fifth of the videos, drawn by their names, is
-    "validation" and the others are "train". The split "all" has every segment. Other attributes and the errors are
-    those of :class:`EpicKitchens`. Class ids are the places of the labels in alphabetical order.
+    "validation" and the others are "train"; where a column names the subject, videos of one stay together. The split
+    "all" has every segment. Other attributes and the errors are those of :class:`EpicKitchens`. Class ids are the
+    places of the labels in alphabetical order.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -101,10 +102,21 @@ class LabelTable(EpicKitchens):
         if "split" in self._columns[path]:
             return {segment.segment_id: segment.extra["split"] for segment in table}
         ranked = sorted(table.videos, key=lambda video: hashed_rng("held out video", 0, video).random())
-        held_out = set(ranked[: max(1, round(HELD_OUT * len(ranked)))])
+        subject = self._columns[path].get("participant_id")
+        together = _videos_of_one_subject(table) if subject else {video: video for video in ranked}
+        if subject and len(set(together.values())) == 1 < len(ranked):
+            self.notes.append(
+                f"every video of {path.name} shares a '{subject}' with others: subjects are not kept apart"
+            )
+            subject, together = None, {video: video for video in ranked}
+        wanted, held_out = max(1, round(HELD_OUT * len(ranked))), set[str]()
+        for video in ranked:
+            if len(held_out) < wanted:
+                held_out |= {other for other in ranked if together[other] == together[video]}
+        whole = f", each '{subject}' with all its videos" if subject else ""
         self.notes.append(
-            f"{path.name} has no column 'split': {len(held_out)} of {len(ranked)} videos, drawn by their names, are "
-            f"'validation', the others 'train'; --split {ALL} takes every segment"
+            f"{path.name} has no column 'split': {len(held_out)} of {len(ranked)} videos, drawn by their names{whole}, "
+            f"are 'validation', the others 'train'; --split {ALL} takes every segment"
         )
         return {s.segment_id: "validation" if s.video_id in held_out else "train" for s in table}
 
@@ -140,6 +152,19 @@ def _expected() -> str:
         "expected one CSV file with the columns video_id, start, stop, label (and split, if wanted), "
         "or EPIC_100_verb_classes.csv with EPIC_100_validation.csv"
     )
+
+
+def _videos_of_one_subject(table: SegmentTable) -> dict[str, str]:
+    """For each video the first of those it shares a subject with, directly or by way of others."""
+    first_of: dict[str, str] = {video: video for video in table.videos}
+    seen: dict[str, str] = {}
+    for segment in table:
+        if not segment.participant_id:
+            continue
+        one, other = first_of[segment.video_id], first_of[seen.setdefault(segment.participant_id, segment.video_id)]
+        if one != other:
+            first_of = {video: min(one, other) if first in (one, other) else first for video, first in first_of.items()}
+    return first_of
 
 
 def open_annotations(folder: str | Path) -> EpicKitchens:
