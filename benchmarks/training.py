@@ -36,8 +36,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from llavaction.base.seeding import hashed_rng
 from llavaction.curation.records import TrainingRecord
 from llavaction.models.collator import Collator, TrainingItem
-from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoForConditionalGeneration
-from llavaction.models.processor import LlavaVideoProcessor
+from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoForConditionalGeneration, LlavaVideoProcessor
 from llavaction.models.tiny import write_tiny
 from llavaction.training.config import LoraConfig, RecordsConfig, StageConfig
 from llavaction.training.flops import FlopCounter, peak

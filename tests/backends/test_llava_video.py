@@ -18,7 +18,7 @@ from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
-from llavaction.models.processor import LlavaVideoProcessor
+from llavaction.models.llava_video import LlavaVideoProcessor
 from llavaction.models.tiny import write_tiny
 
 Make = Callable[..., HuggingFaceBackend]

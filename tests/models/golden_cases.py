@@ -16,8 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from llavaction.models.action_token import TOKENS
 from llavaction.models.collator import Collator, CollatorConfig, LaidOut
-from llavaction.models.llava_video import LlavaVideoConfig
-from llavaction.models.processor import LlavaVideoProcessor, Row
+from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoProcessor, Row
 from llavaction.models.tokenisation import IMAGE, VIDEO
 
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForImageTextToText
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.collator import Collator, CollatorConfig, TrainingItem
-from llavaction.models.processor import LlavaVideoProcessor
+from llavaction.models.llava_video import LlavaVideoProcessor
 from llavaction.models.tiny import write_tiny
 from llavaction.models.tokenisation import IGNORED, TokenisationConfig
 

@@ -17,9 +17,9 @@ from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPI
 
 from llavaction.backends.families import FAMILIES as ADAPTERS
 from llavaction.base.errors import InputError
-from llavaction.models.auto import MODELS
 from llavaction.models.checkpoint import open_checkpoint
 from llavaction.models.family_table import FAMILIES, remark_on_images, table
+from llavaction.models.registry import MODELS
 from llavaction.models.tiny import write_tiny
 
 DOCS = Path(__file__).parents[2] / "docs" / "families.md"

@@ -199,11 +199,11 @@ def test_saving_and_loading_gives_the_same_bits(tmp_path: Path, tied: bool) -> N
     assert (model.lm_head.weight is model.get_input_embeddings().weight) == tied
 
 
-@pytest.mark.parametrize("first", ["llavaction", "transformers", "llavaction.models.llava_video"])
+@pytest.mark.parametrize("first", ["transformers", "llavaction.models.llava_video"])
 def test_auto_classes_know_the_checkpoint_in_either_order_of_import(tmp_path: Path, first: str) -> None:
     small_model(action=action_values()).save_pretrained(tmp_path)
     code = (
-        f"import {first}; import llavaction, transformers; from transformers import AutoConfig;"
+        f"import {first}; import llavaction.models.llava_video, transformers; from transformers import AutoConfig;"
         f"from transformers import AutoModelForImageTextToText as A; p = {str(tmp_path)!r};"
         "print(type(AutoConfig.from_pretrained(p)).__name__, type(A.from_pretrained(p)).__name__)"
     )

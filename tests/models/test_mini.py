@@ -12,9 +12,9 @@ from small_models import MINI, MINI_TEXTS, mini_model
 
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint, load_model, open_checkpoint
+from llavaction.models.llava_video import LlavaVideoProcessor
 from llavaction.models.mini import learn_tokenizer, write_mini
 from llavaction.models.mini_config import MiniConfig
-from llavaction.models.processor import LlavaVideoProcessor
 from llavaction.models.tokenisation import SYSTEM
 
 

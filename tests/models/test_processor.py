@@ -16,8 +16,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
-from llavaction.models.llava_video import LlavaVideoConfig
-from llavaction.models.processor import LlavaVideoProcessor, add_visual_tokens
+from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoProcessor, add_visual_tokens
 from llavaction.models.tiny import build_tokenizer, write_tiny
 from llavaction.models.tiny_families import FAMILIES
 

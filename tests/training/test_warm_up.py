@@ -16,7 +16,7 @@ from llavaction.base.records import read_records, write_records
 from llavaction.datasets.boxes import HAND, FrameBoxes, ObjectBox
 from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
 from llavaction.models.checkpoint import load_model, open_checkpoint
-from llavaction.models.processor import LlavaVideoProcessor
+from llavaction.models.llava_video import LlavaVideoProcessor
 from llavaction.models.tiny import write_tiny
 from llavaction.training.checkpoints import checkpoints
 from llavaction.training.config import BoxesConfig, TrainConfig

@@ -11,7 +11,7 @@ from llavaction.backends.families import Seen, VideoFamily, plain_positions
 from llavaction.backends.huggingface_config import PixelRule
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
-from llavaction.models.processor import LlavaVideoProcessor
+from llavaction.models.llava_video import LlavaVideoProcessor
 
 
 class LlavaVideoFamily(VideoFamily):

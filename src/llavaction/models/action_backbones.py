@@ -1,6 +1,6 @@
 """Backbones with an action token: the library's own classes, each joined to the token by one statement.
 
-To add a backbone, write its two classes below and its line in ``models.auto.MODELS``.
+To add a backbone, write its two classes below and its line in ``models.registry.MODELS``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from huggingface_hub.dataclasses import strict
 from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
     PreTrainedModel,
@@ -23,7 +26,7 @@ from transformers import (
 from llavaction.base.errors import InputError
 from llavaction.models.action_model import ActionTokenMixin, initialise_action_parts
 from llavaction.models.action_token import TOKENS, ActionTokenConfig
-from llavaction.models.auto import MODELS, register
+from llavaction.models.registry import MODELS
 
 
 @strict
@@ -87,7 +90,7 @@ def add_action_token(model: PreTrainedModel, tokenizer: Any, settings: ActionTok
     """Give a plain model an action token and heads, freshly drawn.
 
     Args:
-        model: a backbone of ``models.auto.MODELS`` without action token; its modules become part of the result.
+        model: a backbone of ``models.registry.MODELS`` without action token; its modules become part of the result.
         tokenizer: its tokenizer, which gets the tokens of ``TOKENS``.
         settings: the supervision and the classes; ``token_ids`` are set from the tokenizer.
         seed: of the new weights.
@@ -125,4 +128,11 @@ def _assemble(model_class: Any, config: Any, model: PreTrainedModel) -> Any:
     return joined.train(model.training)
 
 
-register(__name__)
+for config_class, model_class in (
+    (LlavaOnevisionActionConfig, LlavaOnevisionActionForConditionalGeneration),
+    (Qwen25VLActionConfig, Qwen25VLActionForConditionalGeneration),
+    (Qwen3VLActionConfig, Qwen3VLActionForConditionalGeneration),
+):
+    AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
+    for auto_class in (AutoModelForImageTextToText, AutoModelForMultimodalLM):
+        auto_class.register(config_class, model_class, exist_ok=True)

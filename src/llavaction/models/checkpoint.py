@@ -18,8 +18,9 @@ from llavaction.base.bounded import read_text
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.records import read_json
-from llavaction.models.auto import MODELS as OUR_MODELS
 from llavaction.models.family_table import FAMILIES
+from llavaction.models.registry import MODELS as OUR_MODELS
+from llavaction.models.registry import register
 
 _PARTS = {
     "weights": ("*.safetensors", "*.safetensors.index.json"),
@@ -108,6 +109,7 @@ def open_checkpoint(folder: str | Path) -> Checkpoint:
     Raises:
         InputError: the folder is missing or is no checkpoint, its model takes no images, or a file is damaged.
     """
+    register()
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError("no such folder", file=folder, hint="give a local checkpoint folder; nothing is downloaded")

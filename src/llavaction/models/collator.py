@@ -13,7 +13,7 @@ from pydantic import Field
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
-from llavaction.models.processor import LlavaVideoProcessor, Row, padded
+from llavaction.models.llava_video import LlavaVideoProcessor, Row, padded
 from llavaction.models.tokenisation import ConversationTokeniser, TokenisationConfig, TurnForm
 from llavaction.models.user_text import Part, TextEncoder
 

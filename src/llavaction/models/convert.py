@@ -21,8 +21,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from llavaction.base.errors import InputError
 from llavaction.base.files import Part, unwritable
 from llavaction.base.records import read_json, write_json
-from llavaction.models.llava_video import LlavaVideoConfig
-from llavaction.models.processor import LlavaVideoProcessor, add_visual_tokens
+from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoProcessor, add_visual_tokens
 from llavaction.models.published import (
     IMAGE_NEWLINE,
     LM_HEAD,

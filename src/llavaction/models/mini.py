@@ -25,9 +25,8 @@ from llavaction.base.records import write_json
 from llavaction.models.action_model import initialise_action_parts
 from llavaction.models.action_token import TOKENS, ActionTokenConfig
 from llavaction.models.checkpoint import quiet
-from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoForConditionalGeneration
+from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoForConditionalGeneration, LlavaVideoProcessor
 from llavaction.models.mini_config import MiniConfig
-from llavaction.models.processor import LlavaVideoProcessor
 from llavaction.models.tokenisation import CHAT_TEMPLATE, SYSTEM
 
 _END, _PAD, _START, _IMAGE, _VIDEO = "<|im_end|>", "<|endoftext|>", "<|im_start|>", "<image>", "<video>"

@@ -18,7 +18,7 @@ from llavaction.base.seeding import hashed_rng
 from llavaction.models.action_token import action_settings
 from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.collator import Collator, CollatorConfig, TrainingItem, label_classes
-from llavaction.models.processor import LlavaVideoProcessor, padded
+from llavaction.models.llava_video import LlavaVideoProcessor, padded
 from llavaction.models.tokenisation import (
     END,
     IGNORED,

@@ -19,7 +19,7 @@ from llavaction.base.records import read_records
 from llavaction.base.seeding import hashed_rng
 from llavaction.base.workers import end_with_parent
 from llavaction.datasets.boxes import HAND, FrameBoxes
-from llavaction.models.processor import LlavaVideoProcessor
+from llavaction.models.llava_video import LlavaVideoProcessor
 from llavaction.training.config import BoxesConfig
 from llavaction.training.schedule import Draw
 from llavaction.video.decode import read_times

@@ -17,7 +17,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.files import clear_away
 from llavaction.base.records import file_sha256
 from llavaction.base.seeding import hashed_seed
-from llavaction.models.processor import LlavaVideoProcessor
+from llavaction.models.llava_video import LlavaVideoProcessor
 from llavaction.training.checkpoints import UNFINISHED, hold_to_data
 from llavaction.training.config import LearningRates, StageConfig, TrainConfig
 from llavaction.training.meter import F1, Meter, MetricsWriter

@@ -1,4 +1,4 @@
-"""LLaVA-Video: SigLIP, a two-layer projector and Qwen2, with the published ways to pool and to end lines.
+"""The LLaVA-Video model: SigLIP, a two-layer projector and Qwen2, with the published ways to pool and to end lines.
 
 The published family (LLaVA-OneVision, LLaVA-Video, LLaVAction) differs from the library's ``LlavaOnevision`` in what it
 makes of a video's patches; that alone is written here. The tower's last encoder layer is not run, so the configuration
@@ -7,25 +7,25 @@ counts it out. Semantics: published implementation, vision and sequence parts.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
-from huggingface_hub.dataclasses import strict
 from torch import nn
 from torch.nn import functional
-from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration, LlavaOnevisionModel
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionModel,
+)
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.llava_onevision.modeling_llava_onevision import LlavaOnevisionModelOutputWithPast
 
 from llavaction.base.errors import InputError
 from llavaction.models.action_model import ActionTokenMixin
-from llavaction.models.action_token import TOKENS, ActionPositions, action_settings
-from llavaction.models.auto import register
-
-NewlinePosition = Literal["grid", "frame", "one_token", "none"]
-Pooling = Literal["bilinear", "average", "max"]
+from llavaction.models.action_token import ActionPositions
+from llavaction.models.llava_video.configuration import LlavaVideoConfig
 
 _OTHERS_INPUTS = (
     "image_sizes",
@@ -36,57 +36,6 @@ _OTHERS_INPUTS = (
     "vision_feature_select_strategy",
 )
 """What the library's class takes as well and this one has no use for."""
-
-
-@strict
-class LlavaVideoConfig(LlavaOnevisionConfig):
-    """Configuration of a LLaVA-Video model.
-
-    Attributes:
-        newline_position: where the learnt newline vector goes: after every row of every frame ("grid"), after every
-            frame, once after the video ("one_token"), or nowhere.
-        still_newline: whether a still image ends in a newline.
-        pooling: how 2 x 2 patches of a video become one; bilinear rounds an odd side up, the others round it down.
-        action: fields of ``ActionTokenConfig``, or None for a model without action token.
-        published: what a converted checkpoint's own configuration says beyond this one, for the way back.
-    """
-
-    model_type = "llava_video"
-
-    newline_position: NewlinePosition = "grid"
-    still_newline: bool = True
-    pooling: Pooling = "bilinear"
-    action: dict | None = None
-    published: dict | None = None
-
-    @property
-    def patches_per_side(self) -> int:
-        """Patches along one side of a frame: 27 for 384 pixels."""
-        tower: Any = self.vision_config
-        return int(tower.image_size // tower.patch_size)
-
-    @property
-    def pooled_per_side(self) -> int:
-        """Visual tokens along one side of a pooled frame: 14 of 27, or 13 where rounding is down."""
-        half = self.patches_per_side / 2
-        return math.ceil(half) if self.pooling == "bilinear" else math.floor(half)
-
-    @property
-    def image_tokens(self) -> int:
-        """Tokens of a still image, which is not pooled."""
-        return self.patches_per_side**2 + int(self.still_newline)
-
-    @property
-    def action_tokens(self) -> tuple[str, ...]:
-        """The tokens that follow a video."""
-        settings = action_settings(self)
-        return () if settings is None else TOKENS[settings.supervision]
-
-    def visual_tokens(self, frames: int) -> int:
-        """Tokens of a video of so many frames, newlines included, action tokens not."""
-        side = self.pooled_per_side
-        newlines = {"grid": frames * side, "frame": frames, "one_token": 1, "none": 0}[self.newline_position]
-        return frames * side * side + newlines
 
 
 class Span(NamedTuple):
@@ -383,4 +332,5 @@ def _ended(items: torch.Tensor, newline: torch.Tensor) -> torch.Tensor:
     return torch.cat([items, end], dim=-2)
 
 
-register(__name__)
+for auto_class in (AutoModelForImageTextToText, AutoModelForMultimodalLM):
+    auto_class.register(LlavaVideoConfig, LlavaVideoForConditionalGeneration, exist_ok=True)

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import AddedToken
-from transformers import BatchFeature, ProcessorMixin
+from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from llavaction.base.errors import InputError
 from llavaction.models.action_token import TOKENS, action_settings
+from llavaction.models.llava_video.configuration import LlavaVideoConfig
 from llavaction.models.tokenisation import CHAT_TEMPLATE, IGNORED, IMAGE, VIDEO, text_ids
-
-if TYPE_CHECKING:
-    from llavaction.models.llava_video import LlavaVideoConfig
 
 Side = Literal["left", "right"]
 
@@ -385,3 +383,6 @@ def _checked(pixels: Any, kind: str, axes: str) -> NDArray[np.uint8]:
     if array.dtype != np.uint8 or array.ndim != axes.count(",") + 1 or array.shape[-1] != 3 or 0 in array.shape:
         raise InputError(f"{kind} of {array.dtype} {list(array.shape)}", hint=f"expected uint8 [{axes}], none empty")
     return array
+
+
+AutoProcessor.register(LlavaVideoConfig, LlavaVideoProcessor, exist_ok=True)
