@@ -19,6 +19,7 @@ from llavaction.curation.narration import DirectNarration, DirectNarrationSettin
 from llavaction.curation.out_of_fold import load_out_of_fold
 from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.specialists.predictions import PredictedClasses, write_predictions
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes/mixtures"
 
@@ -31,7 +32,7 @@ def _write(path: Path, **values: object) -> Path:
 @pytest.fixture
 def foretold(kitchen: EpicKitchens, tmp_path: Path) -> Path:
     path = tmp_path / "predictions.jsonl"
-    write_records(path, predictions(kitchen).values())
+    write_predictions(path, predictions(kitchen).values(), PredictedClasses.of(kitchen.vocabulary))
     return path
 
 
@@ -170,8 +171,11 @@ def test_out_of_fold_files_are_joined(kitchen: EpicKitchens, tmp_path: Path) -> 
     table, vocabulary = kitchen.segments("train"), kitchen.vocabulary
     known = predictions(kitchen)
     paths = [tmp_path / f"{fold}.jsonl" for fold in range(3)]
+    classes = PredictedClasses.of(vocabulary)
     for fold, path in enumerate(paths):
-        write_records(path, [p.model_copy(update={"fold": None}) for p in known.values() if p.fold == fold])
+        write_predictions(
+            path, [p.model_copy(update={"fold": None}) for p in known.values() if p.fold == fold], classes
+        )
     joined, notes = load_out_of_fold(paths, table, vocabulary)
     assert set(joined) == set(known)
     assert notes == []

@@ -32,7 +32,7 @@ from llavaction.questions.schema import (
     Question,
 )
 from llavaction.questions.texts import make_texts
-from llavaction.specialists.predictions import Predictions, check_classes, load_predictions
+from llavaction.specialists.predictions import Expected, Predictions, check_classes, load_predictions
 
 QUESTION = "Which action does the video show?"
 """The question every benchmark of ours asks; prompts wrap it."""
@@ -68,9 +68,13 @@ def build_benchmark(dataset: EpicKitchens, config: BuildConfig, workers: int = 1
     known = set(vocabulary.actions)
     classes = (*vocabulary.actions, *sorted({s.action for s in table} - known))
     predictions: Predictions | None = None
+    unsaid: list[str] = []
     if config.predictions is not None:
         ids = [segment.segment_id for segment in table]
-        predictions = load_predictions(config.predictions, ids, vocabulary.actions)
+        expected = Expected.of(table, vocabulary)
+        predictions = load_predictions(
+            config.predictions, ids, vocabulary.actions, expected=expected, say=unsaid.append
+        )
         check_classes(predictions, dataset.vocabulary, config.predictions)
     truth = TruthFilter(table, vocabulary)
     task = MiningTask(list(table), classes, truth, config.options - 1, config.seed, predictions, config.settings)
@@ -108,7 +112,7 @@ def build_benchmark(dataset: EpicKitchens, config: BuildConfig, workers: int = 1
             "miner report": _report(mined.values()),
             "filter": {reason: sum(m.rejections.get(reason, 0) for m in mined.values()) for reason in reasons},
         },
-        notes=tuple(dataset.notes),
+        notes=(*dataset.notes, *unsaid),
     )
     used = sorted({option.action for q in questions for option in q.options if option.action is not None})
     facts = Facts(

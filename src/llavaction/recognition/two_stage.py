@@ -314,6 +314,11 @@ def _rule(config: RecognitionConfig, backend: Backend) -> str:
     return backend.decision_rule + orders + weight
 
 
+def _digest(predictions: Sequence[SpecialistPrediction]) -> str:
+    """Of rankings; their clips are those of the questions."""
+    return hashlib.sha256("".join(to_line(found, ("clip",)) for found in predictions).encode()).hexdigest()
+
+
 def _resolve(
     config: RecognitionConfig,
     questions: Sequence[Question],
@@ -333,6 +338,6 @@ def _resolve(
             "frames": frames,
             "segments": len(questions),
             "questions_sha256": hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest(),
-            "predictions_sha256": hashlib.sha256("".join(map(to_line, predictions)).encode()).hexdigest(),
+            "predictions_sha256": _digest(predictions),
         },
     }

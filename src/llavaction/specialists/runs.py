@@ -10,7 +10,7 @@ from typing import Any
 
 from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
-from llavaction.base.records import write_json, write_records
+from llavaction.base.records import write_json
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.label_table import open_annotations
 from llavaction.specialists.accuracy import KS, measure
@@ -21,6 +21,7 @@ from llavaction.specialists.folds import FoldPlan, predict_folds
 from llavaction.specialists.footage import Footage
 from llavaction.specialists.labels import SpecialistLabels
 from llavaction.specialists.networks import with_checkpoint
+from llavaction.specialists.predictions import write_predictions
 from llavaction.specialists.score_parts import score_parts
 from llavaction.specialists.scores import score_segments
 from llavaction.specialists.training import train_specialist
@@ -157,7 +158,7 @@ def predict_split(
         found = score_segments(specialist, footage, parts=parts)
         candidates = specialist.labels.pairs if all_pairs else specialist.labels.actions
         predictions = list(found.rankings(candidates, top_k))
-        write_records(output, predictions)
+        write_predictions(output, predictions, specialist.labels.classes)
         if scores is not None:
             found.save(scores)
         if challenge is not None:
@@ -194,7 +195,7 @@ def train_folds(
     plan = FoldPlan.draw(source.segments, folds, config.seed)
     found, predictions = predict_folds(footage, source.labels, plan, output, top_k=top_k, facts=source.facts, log=log)
     write_json(output / FOLDS, dict(sorted(plan.of_video.items())))
-    write_records(output / PREDICTIONS, predictions)
+    write_predictions(output / PREDICTIONS, predictions, source.labels.classes)
     measured = predictions if top_k >= max(KS) else list(found.rankings(source.labels.actions, max(KS)))
     return {
         "output": str(output / PREDICTIONS),
