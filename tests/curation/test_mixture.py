@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -188,6 +189,32 @@ def test_out_of_fold_files_are_joined(kitchen: EpicKitchens, tmp_path: Path) -> 
     write_records(paths[2], [wrong])
     with pytest.raises(InputError, match=r"predicts verb 77 with noun 0 for 'P09_01_0'"):
         load_out_of_fold(paths[2:], table, vocabulary)
+
+
+def test_no_file_hides_another_of_its_name(kitchen: EpicKitchens, tmp_path: Path) -> None:
+    mixture = _write(tmp_path / "m.yaml", tasks=[{"task": "caption"}])
+    known, classes = predictions(kitchen), PredictedClasses.of(kitchen.vocabulary)
+    paths = [tmp_path / f"fold-{fold}" / "predictions.jsonl" for fold in range(3)]
+    for fold, path in enumerate(paths):
+        write_predictions(path, [p for p in known.values() if p.fold == fold], classes)
+    card = curate(kitchen, mixture, tmp_path / "out", predictions=paths)
+    names = ("predictions.jsonl", "predictions.jsonl (2)", "predictions.jsonl (3)")
+    assert [card.sources[name] for name in names] == sorted(map(file_sha256, paths))
+    moved = Path(shutil.copytree(tmp_path, tmp_path.parent / f"{tmp_path.name} moved", ignore=lambda *_: ["out"]))
+    again = [moved / "." / path.relative_to(tmp_path) for path in reversed(paths)]
+    assert curate(kitchen, moved / "m.yaml", tmp_path / "out", predictions=again).sources == card.sources
+    first = next(p for p in known.values() if p.fold == 0)
+    spoilt = first.model_copy(update={"actions": first.actions[::-1]})
+    write_predictions(paths[0], [spoilt, *(p for p in known.values() if p.fold == 0 and p is not first)], classes)
+    with pytest.raises(InputError, match=r"the predictions\.jsonl.* changed"):
+        curate(kitchen, mixture, tmp_path / "out", predictions=paths)
+
+
+def test_a_mixture_named_like_a_table(kitchen: EpicKitchens, tmp_path: Path) -> None:
+    mixture = _write(tmp_path / "EPIC_100_verb_classes.csv", tasks=[{"task": "caption"}])
+    card = curate(kitchen, mixture, tmp_path / "out")
+    assert card.sources["EPIC_100_verb_classes.csv"] == file_sha256(kitchen.folder / "EPIC_100_verb_classes.csv")
+    assert card.sources["EPIC_100_verb_classes.csv (2)"] == file_sha256(mixture)
 
 
 def test_a_full_disk_loses_nothing(kitchen: EpicKitchens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

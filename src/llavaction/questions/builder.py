@@ -14,8 +14,9 @@ from llavaction import __version__
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import Action, ActionVocabulary
 from llavaction.base.errors import InputError
+from llavaction.base.fingerprints import joined_sources
 from llavaction.base.progress import progress
-from llavaction.base.records import Strict, file_sha256
+from llavaction.base.records import Strict
 from llavaction.base.seeding import hashed_rng
 from llavaction.base.workers import process_pool
 from llavaction.datasets.epic_kitchens import EpicKitchens
@@ -164,9 +165,7 @@ def _question(segment: Segment, actions: Sequence[Action], texts: Sequence[str],
 
 def _sources(dataset: EpicKitchens, config: BuildConfig) -> dict[str, str]:
     sources = dataset.sources(*dict.fromkeys(("train", config.split)))
-    if config.predictions is not None:
-        sources[config.predictions.name] = file_sha256(config.predictions)
-    return sources
+    return sources if config.predictions is None else joined_sources(sources, [config.predictions])
 
 
 def _counts(questions: Sequence[Question], short: Sequence[str], dataset: EpicKitchens) -> dict[str, int]:

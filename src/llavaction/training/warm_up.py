@@ -190,7 +190,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
     if len(loaded.held_out):
         _evaluate_at_the_end(args)
     files = sorted(boxes.path.rglob("*.jsonl"))
-    known = {f"boxes {path.name}": file_sha256(path)[:16] for path in files}
+    known = {f"boxes {path.relative_to(boxes.path).as_posix()}": file_sha256(path)[:16] for path in files}
     known |= {"frames": f"{count}, {len(loaded.held_out)}"}
     known |= {f"video {name}": facts["sha256_of_parts"][:16] for name, facts in loaded.videos.items()}
     hold_to_data(home, known, write=processes.is_main_process)
