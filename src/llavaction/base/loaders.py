@@ -43,7 +43,7 @@ class Loader(DataLoader[Item]):
         """
         try:
             if self.num_workers:
-                torch.multiprocessing.get_context().Lock()  # what they need most; a loader that fails half-way is loud
+                torch.multiprocessing.Lock()  # what they need most; a loader that fails half-way is loud
             batches = super().__iter__()
         except OSError as error:
             raise LlavactionError(
