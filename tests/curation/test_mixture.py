@@ -51,6 +51,16 @@ def test_records_are_not_replaced_by_others(kitchen: EpicKitchens, tmp_path: Pat
     assert (tmp_path / "out" / "records.jsonl").read_bytes() == before
 
 
+def test_what_is_noted_anew_makes_no_other_records(kitchen: EpicKitchens, tmp_path: Path) -> None:
+    path, mixture = tmp_path / "old.jsonl", _write(tmp_path / "m.yaml", tasks=[{"task": "caption"}])
+    write_records(path, [p.model_copy(update={"clip": None}) for p in predictions(kitchen).values()])
+    made = curate(kitchen, mixture, tmp_path / "out", predictions=[path])
+    assert "old.jsonl does not say which videos and times" in made.notes[0]
+    card = tmp_path / "out" / "card.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "notes": []}))  # as an earlier version left it
+    assert curate(kitchen, mixture, tmp_path / "out", predictions=[path]) == made
+
+
 @pytest.mark.parametrize("recipe", sorted(path.name for path in RECIPES.glob("*.yaml")))
 def test_every_recipe(kitchen: EpicKitchens, foretold: Path, tmp_path: Path, recipe: str) -> None:
     card = curate(kitchen, RECIPES / recipe, tmp_path / "out", predictions=[foretold])
