@@ -46,7 +46,13 @@ from llavaction.recognition.records import Recognition
 from llavaction.specialists.classifier import Specialist
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.specialists.labels import ClassName, SpecialistLabels
-from llavaction.specialists.predictions import SpecialistPrediction, load_predictions
+from llavaction.specialists.predictions import (
+    Expected,
+    PredictedClasses,
+    SpecialistPrediction,
+    load_predictions,
+    write_predictions,
+)
 from llavaction.training.checkpoints import hold_to_data
 from llavaction.training.config import load_config
 from llavaction.training.meter import read_metrics
@@ -61,7 +67,12 @@ KEPT: dict[str, tuple[int, ...]] = {"shards": (744, 9664), "specialist predictio
 SLOWEST = 5.0
 """Seconds a reader may take for one file."""
 IDS = [f"P01_01_{number}" for number in range(6)]
+CLASSES = {"verb": 4, "noun": 5}
 ACTIONS = [(verb, noun) for verb in range(4) for noun in range(5)]
+EXPECTED = Expected(
+    {name: Clip(video_id="P01_01", start=i, stop=i + 1) for i, name in enumerate(IDS)},
+    *({i: f"{kind} {i}" for i in range(count)} for kind, count in CLASSES.items()),
+)
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
 
@@ -187,6 +198,10 @@ def _specialist_file(suffix: str) -> Callable[[Path], object]:
         path = folder / f"p{suffix}"
         if suffix == ".npz":
             np.savez(path, **_scores())
+        elif suffix == ".own.npz":
+            spans = {"video_id": np.array(["P01_01"] * 6), "start": np.arange(6.0), "stop": np.arange(6.0) + 1}
+            names = {f"{kind}_names": np.array([f"{kind} {i}" for i in range(n)]) for kind, n in CLASSES.items()}
+            np.savez(path, **_scores(), **spans, **names)
         elif suffix == ".compressed.npz":
             np.savez_compressed(path, **_scores())
         elif suffix == ".pt":
@@ -203,15 +218,16 @@ def _specialist_file(suffix: str) -> Callable[[Path], object]:
         elif suffix == ".json":
             path.write_text(_submission())
         else:
-            made = [SpecialistPrediction(segment_id=name, actions=((0, 1), (1, 0)), scores=(0.5, 0.2)) for name in IDS]
-            write_records(path, made)
+            values = {"actions": ((0, 1), (1, 0)), "scores": (0.5, 0.2)}
+            made = [SpecialistPrediction(segment_id=name, clip=clip, **values) for name, clip in EXPECTED.clips.items()]
+            write_predictions(path, made, PredictedClasses(verbs=EXPECTED.verbs, nouns=EXPECTED.nouns))
 
     return write
 
 
 def _read_specialist_file(folder: Path) -> None:
     (path,) = folder.glob("p.*")
-    _written(load_predictions(path, IDS, ACTIONS).values())
+    _written(load_predictions(path, IDS, ACTIONS, expected=EXPECTED).values())
 
 
 def _mixture(folder: Path) -> None:
@@ -347,7 +363,7 @@ READERS = {
     "recognitions": Reader(_recognitions, "*.jsonl", _read_recognitions),
     **{
         f"specialist predictions {suffix}": Reader(_specialist_file(suffix), "p.*", _read_specialist_file, 0.6)
-        for suffix in (".npz", ".compressed.npz", ".pt", ".json", ".rows.json", ".zip", ".jsonl")
+        for suffix in (".npz", ".own.npz", ".compressed.npz", ".pt", ".json", ".rows.json", ".zip", ".jsonl")
     },
     "mixture": Reader(_mixture, "*.yaml", lambda folder: load_mixture(folder / "m.yaml")),
     "recipe": Reader(_recipe, "*.yaml", lambda folder: load_config(folder / "r.yaml")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from asking import make_query
 
 from llavaction.backends.registry import BACKENDS, make_backend, parse_spec
 from llavaction.base.errors import InputError
-from llavaction.base.records import file_sha256, write_records
+from llavaction.base.records import to_line, write_records
 from llavaction.base.registry import resolve
 from llavaction.specialists.predictions import SpecialistPrediction
 
@@ -36,7 +37,7 @@ def test_makes_a_specialist_from_a_file_or_a_mapping(tmp_path: Path) -> None:
     backend = make_backend(f"specialist:{tmp_path / 'tim.jsonl'}", name="TIM")
     assert backend.name == "TIM"
     assert backend.generate([make_query(0)]) == ["E. wash plate"]
-    digest = {"specialist's predictions": file_sha256(tmp_path / "tim.jsonl")}
+    digest = {"specialist's predictions": hashlib.sha256(to_line(prediction, ("clip",)).encode()).hexdigest()}
     assert backend.settings == {"predictions": 1, "fingerprint": digest}  # type: ignore[attr-defined]
     same = make_backend("specialist", predictions={"q0": prediction})
     assert same.generate([make_query(0)]) == ["E. wash plate"]

@@ -11,8 +11,9 @@ import pytest
 
 from llavaction.base.errors import InputError
 from llavaction.base.files import Part, clear_away, sweep, whole
+from llavaction.base.fingerprints import joined_sources
 from llavaction.base.locks import folder_lock
-from llavaction.base.records import write_text
+from llavaction.base.records import file_sha256, write_text
 
 
 def test_temporary_names_cannot_be_foreseen(tmp_path: Path) -> None:
@@ -129,3 +130,17 @@ def test_a_full_disk_is_told_from_other_errors(tmp_path: Path) -> None:
     assert "make room" not in str(other.value)
     assert (tmp_path / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_no_source_hides_another(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "p.jsonl" for folder in "ab"]
+    for path, text in zip(paths, "xy", strict=True):
+        path.parent.mkdir()
+        path.write_text(text)
+    found = joined_sources({"p.jsonl": "a table's", "q.csv": "another's"}, paths)
+    digests = sorted(map(file_sha256, paths))
+    assert found == {
+        "p.jsonl": "a table's", "q.csv": "another's", "p.jsonl (2)": digests[0], "p.jsonl (3)": digests[1]
+    }  # fmt: skip
+    assert joined_sources({"p.jsonl": "a table's", "q.csv": "another's"}, paths[::-1]) == found
+    assert joined_sources({}, paths[:1]) == {"p.jsonl": file_sha256(paths[0])}

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from PIL import Image
 
 from llavaction.actions.segments import Clip
@@ -133,3 +133,71 @@ def test_settings_are_checked_before_anything_is_done(kitchen: Path, tmp_path: P
     with pytest.raises(LlavactionError, match=message):
         CliRunner(catch_exceptions=False).invoke(cli, list(map(str, arguments)), standalone_mode=False)
     assert not (tmp_path / "s").exists()
+
+
+def test_what_could_not_be_used_is_counted(kitchen: Path, tmp_path: Path):
+    dataset = EpicKitchens(kitchen / "annotations")
+    (tmp_path / "labels").mkdir()
+    lines = ["video_id,start,stop,label,split"]
+    for split in ("train", "validation"):
+        for s in dataset.segments(split):
+            name = dataset.vocabulary.action_name(s.action)
+            lines.append(f"{s.video_id},{s.start},{s.stop},{name},{split}")
+    lines[3] = lines[3].replace(",train", ",nowhere")
+    (tmp_path / "labels" / "mice.csv").write_text("\n".join(lines) + "\n")
+    source = ["--annotations", tmp_path / "labels", "--videos", tmp_path / "videos"]
+    shutil.copytree(kitchen / "videos", tmp_path / "videos")
+
+    def run(*arguments: str | Path) -> Result:
+        return CliRunner(catch_exceptions=False).invoke(cli, list(map(str, arguments)), standalone_mode=False)
+
+    tiny = settings(*SETTINGS)
+    done = run("specialist", "train", *source, "--split", "train", "--output", tmp_path / "a", *tiny)
+    segments = len(dataset.segments("train")) - 1
+    assert done.exit_code == 0
+    assert "note: mice.csv:4: split 'nowhere' is none of" in done.stderr
+    assert f"trained on {segments} of {segments} segments" in done.stdout
+    assert "1 rows of the table left out, named above" in done.stdout
+
+    table = dataset.segments("train")
+    others = [video for video in table.videos if video != lines[3].split(",")[0]]
+    for video in others[:2]:
+        next((tmp_path / "videos").rglob(f"{video}.*")).unlink()
+    used = segments - sum(len(table.of_video(video)) for video in others[:2])
+    for command in (
+        ("specialist", "train", *source, "--split", "train", "--output", tmp_path / "b", *tiny),
+        ("specialist", "predict", tmp_path / "a", *source, "--split", "train", "--output", tmp_path / "p.jsonl"),
+        ("specialist", "folds", *source, "--split", "train", "--output", tmp_path / "f", "--folds", "2", *tiny),
+    ):
+        done = run(*command)
+        assert done.exit_code == 3
+        assert f" {used} of {segments} segments" in done.stdout
+        assert f"{segments - used} of {segments} segments left out (first: " in done.stdout
+        assert "of the segments could not be used, more than 10%" in done.stderr
+        assert run(*command, "--allow-missing").exit_code == 0
+    made = json.loads(run(*command[:-1], command[-1], "--allow-missing", "--json").stdout)
+    assert (made["segments"], made["used"], made["rows_left_out"]) == (segments, used, 1)
+
+
+def test_a_label_that_the_specialist_does_not_know_is_named(kitchen: Path, tmp_path: Path):
+    rows = [f"{s.video_id},{s.start},{s.stop}" for s in EpicKitchens(kitchen / "annotations").segments("train")]
+    labels = [("groom", "rear", "run")[i % 3] for i in range(len(rows))]
+    folder = tmp_path / "labels"
+    folder.mkdir()
+
+    def write() -> None:
+        lines = ["video_id,start,stop,label", *(",".join(row) for row in zip(rows, labels, strict=True))]
+        (folder / "train.csv").write_text("\n".join(lines) + "\n")
+
+    write()
+    source = ["--annotations", folder, "--videos", kitchen / "videos", "--split", "train"]
+    call("specialist", "train", *source, "--output", tmp_path / "s", *settings(*SETTINGS))
+    labels[5] = "grom"
+    write()
+    with pytest.raises(InputError, match=r"label 'grom' is none of the 3 that this specialist was") as refused:
+        call("specialist", "predict", tmp_path / "s", *source, "--output", tmp_path / "p.jsonl")
+    assert "did you mean 'groom'?" in str(refused.value.hint) and "class file" not in str(refused.value)
+    labels[:] = ["run" if label != "run" else "rear" for label in labels]
+    write()
+    with pytest.raises(InputError, match=r"has no segment of 1 of the 3 labels .*the first 'groom'"):
+        call("specialist", "predict", tmp_path / "s", *source, "--output", tmp_path / "p.jsonl")

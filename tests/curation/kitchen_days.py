@@ -40,6 +40,7 @@ def predictions(dataset: EpicKitchens, folds: int = 3) -> dict[str, SpecialistPr
             actions=tuple(ranked),
             scores=tuple(-float(i) for i in range(len(ranked))),
             fold=number % folds,
+            clip=segment.clip,
         )
     return found
 

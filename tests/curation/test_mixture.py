@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -20,6 +21,7 @@ from llavaction.curation.out_of_fold import load_out_of_fold
 from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.label_table import open_annotations
+from llavaction.specialists.predictions import PredictedClasses, write_predictions
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes/mixtures"
 
@@ -32,7 +34,7 @@ def _write(path: Path, **values: object) -> Path:
 @pytest.fixture
 def foretold(kitchen: EpicKitchens, tmp_path: Path) -> Path:
     path = tmp_path / "predictions.jsonl"
-    write_records(path, predictions(kitchen).values())
+    write_predictions(path, predictions(kitchen).values(), PredictedClasses.of(kitchen.vocabulary))
     return path
 
 
@@ -48,6 +50,16 @@ def test_records_are_not_replaced_by_others(kitchen: EpicKitchens, tmp_path: Pat
     ):
         curate(kitchen, mixture, tmp_path / "out")
     assert (tmp_path / "out" / "records.jsonl").read_bytes() == before
+
+
+def test_what_is_noted_anew_makes_no_other_records(kitchen: EpicKitchens, tmp_path: Path) -> None:
+    path, mixture = tmp_path / "old.jsonl", _write(tmp_path / "m.yaml", tasks=[{"task": "caption"}])
+    write_records(path, [p.model_copy(update={"clip": None}) for p in predictions(kitchen).values()])
+    made = curate(kitchen, mixture, tmp_path / "out", predictions=[path])
+    assert "old.jsonl does not say which videos and times" in made.notes[0]
+    card = tmp_path / "out" / "card.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "notes": []}))  # as an earlier version left it
+    assert curate(kitchen, mixture, tmp_path / "out", predictions=[path]) == made
 
 
 @pytest.mark.parametrize("recipe", sorted(path.name for path in RECIPES.glob("*.yaml")))
@@ -180,8 +192,11 @@ def test_out_of_fold_files_are_joined(kitchen: EpicKitchens, tmp_path: Path) -> 
     table, vocabulary = kitchen.segments("train"), kitchen.vocabulary
     known = predictions(kitchen)
     paths = [tmp_path / f"{fold}.jsonl" for fold in range(3)]
+    classes = PredictedClasses.of(vocabulary)
     for fold, path in enumerate(paths):
-        write_records(path, [p.model_copy(update={"fold": None}) for p in known.values() if p.fold == fold])
+        write_predictions(
+            path, [p.model_copy(update={"fold": None}) for p in known.values() if p.fold == fold], classes
+        )
     joined, notes = load_out_of_fold(paths, table, vocabulary)
     assert set(joined) == set(known)
     assert notes == []
@@ -194,6 +209,32 @@ def test_out_of_fold_files_are_joined(kitchen: EpicKitchens, tmp_path: Path) -> 
     write_records(paths[2], [wrong])
     with pytest.raises(InputError, match=r"predicts verb 77 with noun 0 for 'P09_01_0'"):
         load_out_of_fold(paths[2:], table, vocabulary)
+
+
+def test_no_file_hides_another_of_its_name(kitchen: EpicKitchens, tmp_path: Path) -> None:
+    mixture = _write(tmp_path / "m.yaml", tasks=[{"task": "caption"}])
+    known, classes = predictions(kitchen), PredictedClasses.of(kitchen.vocabulary)
+    paths = [tmp_path / f"fold-{fold}" / "predictions.jsonl" for fold in range(3)]
+    for fold, path in enumerate(paths):
+        write_predictions(path, [p for p in known.values() if p.fold == fold], classes)
+    card = curate(kitchen, mixture, tmp_path / "out", predictions=paths)
+    names = ("predictions.jsonl", "predictions.jsonl (2)", "predictions.jsonl (3)")
+    assert [card.sources[name] for name in names] == sorted(map(file_sha256, paths))
+    moved = Path(shutil.copytree(tmp_path, tmp_path.parent / f"{tmp_path.name} moved", ignore=lambda *_: ["out"]))
+    again = [moved / "." / path.relative_to(tmp_path) for path in reversed(paths)]
+    assert curate(kitchen, moved / "m.yaml", tmp_path / "out", predictions=again).sources == card.sources
+    first = next(p for p in known.values() if p.fold == 0)
+    spoilt = first.model_copy(update={"actions": first.actions[::-1]})
+    write_predictions(paths[0], [spoilt, *(p for p in known.values() if p.fold == 0 and p is not first)], classes)
+    with pytest.raises(InputError, match=r"the predictions\.jsonl.* changed"):
+        curate(kitchen, mixture, tmp_path / "out", predictions=paths)
+
+
+def test_a_mixture_named_like_a_table(kitchen: EpicKitchens, tmp_path: Path) -> None:
+    mixture = _write(tmp_path / "EPIC_100_verb_classes.csv", tasks=[{"task": "caption"}])
+    card = curate(kitchen, mixture, tmp_path / "out")
+    assert card.sources["EPIC_100_verb_classes.csv"] == file_sha256(kitchen.folder / "EPIC_100_verb_classes.csv")
+    assert card.sources["EPIC_100_verb_classes.csv (2)"] == file_sha256(mixture)
 
 
 def test_a_full_disk_loses_nothing(kitchen: EpicKitchens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

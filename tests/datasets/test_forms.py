@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from annotation_files import HEADER, random_rows, write_annotations
+from annotation_files import HEADER, random_rows, segment_row, write_annotations
 
 from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
 from llavaction.datasets.cells import CellReader, seconds
 from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.label_table import open_annotations
 
 Rows = list[list[str]]
 FILE = "EPIC_100_validation.csv"
@@ -192,3 +193,27 @@ def test_a_comma_may_part_thousands_or_decimals(tmp_path: Path) -> None:
     assert [reader.number(text, "duration") for text in ("12,5", "0,652", "1652")] == [12.5, 0.652, 1652]
     with pytest.raises(InputError, match=r"duration '1,652' may be 1\.652 or 1652"):
         reader.number("1,652", "duration")
+
+
+@pytest.mark.parametrize("nothing", ["nan", "NA", "NaN", "None", "null", "n/a", "N/A", "-", " nan "])
+def test_a_cell_that_says_nothing_is_no_label(tmp_path: Path, nothing: str) -> None:
+    rows = ["v1,0,1,run", f"v1,1,2,{nothing}", "v2,0,1,rear", f"v2,1,2,{nothing}", "v2,2,3,run"]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mice.csv").write_text("\n".join(["video_id,start,stop,label", *rows]) + "\n")
+    dataset = open_annotations(tmp_path / "a")
+    assert [label.key for label in dataset.verbs.values()] == ["rear", "run"]
+    assert len(dataset.segments("all")) == 3
+    assert [(remark.line, remark.refused) for remark in dataset.remarks] == [(3, True), (5, True)]
+    assert str(dataset.remarks[0]) == f"mice.csv:3: has no label ('{nothing.strip()}') (row left out)"
+
+
+def test_a_narration_that_says_nothing_is_none_and_a_class_needs_a_name(tmp_path: Path) -> None:
+    rows = [segment_row(0, "P01_01", 0, 1, 0, 0, text="nan"), segment_row(1, "P01_01", 1, 2, 0, 0, text="take it")]
+    folder = write_annotations(tmp_path, {"train": rows})
+    dataset = open_annotations(folder)
+    assert [segment.narration for segment in dataset.segments("train")] == ["", "take it"]
+    assert dataset.vocabulary.narrations_of((0, 0)) == {"take it": 1}
+    path = folder / "EPIC_100_noun_classes.csv"
+    path.write_text(path.read_text().replace("2,knife,", "2,None,"))
+    with pytest.raises(InputError, match="has no key"):
+        open_annotations(folder)

@@ -292,6 +292,11 @@ def test_errors_name_what_is_wrong(tmp_path: Path):
     strange = {"P01_01_0": SpecialistPrediction(segment_id="P01_01_0", actions=((9, 0), (1, 1)), scores=(0.5, 0.1))}
     with pytest.raises(InputError, match="predicts verb 9 with noun 0"):
         recognise(CONFIG, SEGMENTS, strange, VOCABULARY, FirstOption(), FakeLibrary(), tmp_path)
+    first = PREDICTIONS["P01_01_0"]
+    other = SEGMENTS[0].clip.model_copy(update={"video_id": "P09_09"})
+    moved = {**PREDICTIONS, "P01_01_0": first.model_copy(update={"clip": other})}
+    with pytest.raises(InputError, match=r"other segments .*, 1 of 24; the first: 'P01_01_0' is P09_09 "):
+        recognise(CONFIG, SEGMENTS, moved, VOCABULARY, FirstOption(), FakeLibrary(), tmp_path)
     with pytest.raises(LlavactionError, match="which has 3 candidates"):
         recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(lacking=1), FakeLibrary(), tmp_path)
     with pytest.raises(InputError, match="candidates"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
 from pathlib import Path
@@ -7,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llavaction.actions.segments import Segment
+from llavaction.actions.segments import Clip, Segment
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
 from llavaction.specialists.accuracy import measure
 from llavaction.specialists.challenge import SupervisionLevels, write_challenge
 from llavaction.specialists.labels import ClassName, SpecialistLabels
-from llavaction.specialists.predictions import load_predictions, pair_scores
+from llavaction.specialists.predictions import Expected, load_predictions, pair_scores
 from llavaction.specialists.scores import SpecialistScores
 
 SEGMENTS = 5
@@ -179,3 +180,20 @@ def test_columns_of_no_class_are_not_ranked(tmp_path: Path) -> None:
     found = load_predictions(tmp_path / "s.npz", ["a"], [])["a"]
     assert found.actions == ((3, 2), (0, 2))
     assert found.scores == pytest.approx((0.75, 0.25), rel=1e-6)
+
+
+def test_class_scores_say_their_clips_and_classes(tmp_path: Path):
+    clips = tuple(Clip(video_id="v", start=i, stop=i + 1.5) for i in range(SEGMENTS))
+    made = dataclasses.replace(scores(share=0.0), clips=clips)
+    made.save(tmp_path / "s.npz")
+    names, classes = made.segment_ids, made.labels.classes
+    turned = dict(enumerate(reversed(classes.verbs.values())))
+    expected = Expected(dict(zip(names, clips, strict=True)), turned, classes.nouns)
+    found = load_predictions(tmp_path / "s.npz", names, made.labels.pairs, expected=expected)
+    for row, name in enumerate(names):
+        assert found[name].actions == tuple((2 - v, n) for v, n in pair_scores(made.verbs[row], made.nouns[row])[0])
+        assert found[name].clip == clips[row]
+    moved = Expected(dict(zip(names, reversed(clips), strict=True)), classes.verbs, classes.nouns)
+    with pytest.raises(InputError, match=r"4 of 5; the first: 'P01_01_0' is v 0\.00-1\.50 s there and v 4\.00-5\.50"):
+        load_predictions(tmp_path / "s.npz", names, made.labels.pairs, expected=moved)
+    assert SpecialistScores.joined([made, made]).clips == clips * 2

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -190,3 +192,21 @@ def test_augmentation_moves_whole_clips_and_repeats_edges(tiny: SpecialistConfig
     for row, column in ((12, 16), (0, 0), (23, 31)):
         source = frames[0, :, min(max(row - down, 0), 23), min(max(column - right, 0), 31)]
         assert torch.equal(moved[0, :, row, column], source.float())
+
+
+_LIMITED = """
+import resource, sys
+from pathlib import Path
+from llavaction.specialists.config import SpecialistConfig
+from llavaction.specialists.runs import Source
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))  # as "ulimit -f 8": no picture fits into shared memory
+footage = Source(Path(sys.argv[1]), Path(sys.argv[2]), "train", workers=2).footage(SpecialistConfig())
+print(sum(len(found) for found, _ in footage.batches([list(range(6)), list(range(6, 12))])))
+"""
+
+
+def test_frames_need_no_shared_memory(toy: Source):
+    command = [sys.executable, "-c", _LIMITED, str(toy.annotations), str(toy.videos)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["12"]

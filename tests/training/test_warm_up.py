@@ -31,7 +31,7 @@ from llavaction.training.patches import (
 )
 from llavaction.training.run import train
 from llavaction.training.schedule import Draw
-from llavaction.training.warm_up import PatchLabeller, WarmUpTrainer
+from llavaction.training.warm_up import PatchLabeller, WarmUpTrainer, digests_of_boxes
 from llavaction.video.decode import read_all
 from llavaction.video.library import VideoLibrary
 
@@ -283,3 +283,13 @@ def test_a_warm_up_goes_before_a_training(home: Path, kitchen: Path, tmp_path: P
     lines = train(config).metrics
     assert [line["stage"] for line in lines if "loss" in line] == ["tower", "tower", "whole"]
     assert (tmp_path / "run" / "tower" / "model" / "config.json").is_file()
+
+
+def test_files_of_boxes_of_one_name_do_not_hide_each_other(tmp_path: Path) -> None:
+    for folder, text in (("a", "x"), ("b", "y")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "boxes.jsonl").write_text(text)
+    found = digests_of_boxes(tmp_path)
+    assert list(found) == ["boxes a/boxes.jsonl", "boxes b/boxes.jsonl"]
+    assert len(set(found.values())) == 2
+    assert digests_of_boxes(tmp_path / "a" / "..") == found

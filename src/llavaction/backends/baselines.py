@@ -16,7 +16,7 @@ from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_rng
 from llavaction.questions.schema import Question
-from llavaction.specialists.predictions import SpecialistPrediction, load_predictions
+from llavaction.specialists.predictions import Expected, SpecialistPrediction, load_predictions
 
 _TIE = 1e-9
 """Size of the draw, fixed by question id, that decides between options of equal score (else the first would win)."""
@@ -176,16 +176,17 @@ class SpecialistBackend(Baseline):
         *,
         segment_ids: Sequence[str] = (),
         actions: Sequence[tuple[int, int]] = (),
+        expected: Expected | None = None,
         **options: Any,
     ) -> SpecialistBackend:
-        """For ``specialist:FILE``; see ``load_predictions`` for ``segment_ids`` and ``actions``."""
+        """For ``specialist:FILE``; see ``load_predictions`` for the other arguments."""
         if "predictions" in options:
             _no_argument("specialist with predictions", argument)
             return cls(**options)
         if not argument:
             raise InputError("which predictions file?", hint="write specialist:FILE")
-        read = load_predictions(argument, segment_ids, actions)
-        content = hashlib.sha256("".join(to_line(found) for found in read.values()).encode())
+        read = load_predictions(argument, segment_ids, actions, expected=expected)
+        content = hashlib.sha256("".join(to_line(found, ("clip",)) for found in read.values()).encode())
         return cls(read, sha256=content.hexdigest(), **options)
 
     @property

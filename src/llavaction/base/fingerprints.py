@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, TypedDict
+
+from llavaction.base.records import file_sha256
 
 PART, PARTS = 1 << 16, 16
 """Bytes of a part and number of parts that :func:`file_facts` reads of a large file."""
@@ -30,10 +33,23 @@ def digest_of_files(paths: Iterable[Path]) -> str:
     """SHA-256 over the names and whole contents of files, in the order of their names."""
     digest = hashlib.sha256()
     for path in sorted(paths, key=lambda path: path.name):
-        with path.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256")
-        digest.update(f"{path.name}:{content.hexdigest()}\n".encode(errors="surrogateescape"))
+        digest.update(f"{path.name}:{file_sha256(path)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def joined_sources(sources: Mapping[str, str], paths: Iterable[Path]) -> dict[str, str]:
+    """Digests of files by their names, so that none hides another of its name.
+
+    Args:
+        sources: name to sha256 of those that are there already.
+        paths: those to add. The second of a name is called "NAME (2)" and so on, in the order of their digests; where
+            they lie and in which order they are given changes nothing.
+    """
+    found = dict(sources)
+    for name, content in sorted((path.name, file_sha256(path)) for path in paths):
+        free = (f"{name} ({number})" if number > 1 else name for number in count(1))
+        found[next(key for key in free if key not in found)] = content
+    return found
 
 
 def file_facts(path: Path) -> FileFacts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -73,9 +73,12 @@ def write_records(path: str | Path, records: Iterable[Record]) -> int:
     return write_lines(path, map(to_line, records))
 
 
-def to_line(record: Record) -> str:
+def to_line(record: Record, leave_out: Collection[str] = ()) -> str:
     """One line of JSON with its line break; field order is the class's, so equal records give equal bytes."""
-    return json.dumps(record.model_dump(mode="json"), ensure_ascii=False, separators=(", ", ": ")) + "\n"
+    return (
+        json.dumps(record.model_dump(mode="json", exclude=set(leave_out)), ensure_ascii=False, separators=(", ", ": "))
+        + "\n"
+    )
 
 
 def read_records(path: str | Path, cls: type[AnyRecord], *, journal: bool = False) -> Iterator[AnyRecord]:

@@ -83,7 +83,7 @@ def hold_to_card(folder: Path, card: Mapping[str, Any]) -> None:
         InputError: it holds something made otherwise; each difference is named.
     """
     path = folder / "card.json"
-    if path.is_file() and (differing := _differences(read_json(path), _plain(card), ("made_by",))):
+    if path.is_file() and (differing := _differences(read_json(path), _plain(card), ("made_by", "notes"))):
         raise InputError(
             "holds what was made otherwise: " + "; ".join(differing[:MOST_SAID]),
             file=folder,

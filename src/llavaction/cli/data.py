@@ -61,8 +61,8 @@ def describe(summary: KitchenMiniSummary) -> str:
 @as_json
 def simulate_specialist(annotations: Path, split: str, output: Path, settings: tuple[str, ...], json_out: bool) -> None:
     """Make up a specialist's predictions by a documented noise model (for trying things out, not for results)."""
-    from llavaction.base.records import write_records
     from llavaction.datasets.label_table import open_annotations
+    from llavaction.specialists.predictions import PredictedClasses, write_predictions
     from llavaction.specialists.simulated import NoiseModel, simulate_predictions
 
     dataset = open_annotations(annotations)
@@ -71,7 +71,7 @@ def simulate_specialist(annotations: Path, split: str, output: Path, settings: t
     counts = {action: vocabulary.count(action, "train") for action in vocabulary.actions}
     model = NoiseModel.from_mapping(mapping(settings))
     predictions = simulate_predictions(segments, vocabulary.actions, counts, model)
-    write_records(output, predictions.values())
+    write_predictions(output, predictions.values(), PredictedClasses.of(vocabulary))
     ranks = {
         k: sum(s.action in predictions[s.segment_id].actions[:k] for s in segments) / len(segments) for k in (1, 5)
     }

@@ -54,7 +54,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     from llavaction.evaluation.report import write_report
     from llavaction.evaluation.runner import RunConfig, run
     from llavaction.recognition.two_stage import RecognitionConfig, recognise
-    from llavaction.specialists.predictions import load_predictions
+    from llavaction.specialists.predictions import Expected, load_predictions
     from llavaction.specialists.runs import Source, predict_split
     from llavaction.video.library import VideoLibrary
 
@@ -82,7 +82,8 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
         annotations=str(annotations), split=SPLIT, predictions=str(file), backend=str(model), limit=limit,
         specialist_weight=WEIGHT,
     )  # fmt: skip
-    segments, ranked = list(dataset.segments(SPLIT)), load_predictions(file, (), ())
+    segments = list(dataset.segments(SPLIT))
+    ranked = load_predictions(file, (), (), expected=Expected.of(segments, dataset.vocabulary))
     found = recognise(
         recognition, segments, ranked, dataset.vocabulary, backends["model"], library, output / "runs" / "two-stage"
     )

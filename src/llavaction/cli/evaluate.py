@@ -86,13 +86,24 @@ def _inputs(spec: str, benchmark: Benchmark, annotations: Path | None) -> dict[s
     kind, _ = parse_spec(spec)
     if kind == "prior":
         return {"counts": benchmark.facts.train_counts}
-    if kind == "specialist" and annotations is not None:
+    if kind != "specialist":
+        return {}
+    from llavaction.specialists.agreement import Expected
+
+    classes = benchmark.facts.classes
+    expected = Expected(
+        clips={question.question_id: question.clip for question in benchmark.questions},
+        verbs={entry.action[0]: entry.verb for entry in classes},
+        nouns={entry.action[1]: entry.noun for entry in classes},
+        all_classes=False,
+    )
+    if annotations is not None:
         dataset = open_annotations(annotations)
         ids = [segment.segment_id for segment in dataset.segments(benchmark.card.split)]
         actions = dataset.vocabulary.actions
         say_notes(*dataset.remarks, *dataset.notes)
-        return {"segment_ids": ids, "actions": actions}
-    return {}
+        return {"segment_ids": ids, "actions": actions, "expected": expected}
+    return {"expected": expected}
 
 
 def summary(result: RunResult) -> str:

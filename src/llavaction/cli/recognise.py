@@ -47,7 +47,7 @@ def recognise(
     from llavaction.datasets.label_table import open_annotations
     from llavaction.recognition.two_stage import RecognitionConfig
     from llavaction.recognition.two_stage import recognise as recognise_segments
-    from llavaction.specialists.predictions import load_predictions
+    from llavaction.specialists.predictions import Expected, load_predictions
     from llavaction.video.library import VideoLibrary
 
     options = mapping(settings)
@@ -58,17 +58,18 @@ def recognise(
     vocabulary = dataset.vocabulary
     say_notes(*dataset.remarks, *dataset.notes)
     ids = [segment.segment_id for segment in segments]
+    expected = Expected.of(segments, vocabulary)
     kind, _ = parse_spec(config.backend)
     inputs: dict[str, Any] = {}
     if kind == "prior":
         inputs = {"counts": {action: vocabulary.count(action, "train") for action in vocabulary.actions}}
     elif kind == "specialist":
-        inputs = {"segment_ids": ids, "actions": vocabulary.actions}
+        inputs = {"segment_ids": ids, "actions": vocabulary.actions, "expected": expected}
     if taken := sorted(options.keys() & inputs.keys()):
         raise InputError(f"'{taken[0]}' comes from the annotations and cannot be set")
     backend = make_backend(config.backend, **options, **inputs)
     library = VideoLibrary(config.videos, fps=fps) if config.videos and backend.needs_frames else None
-    predictions = load_predictions(config.predictions, ids, vocabulary.actions)
+    predictions = load_predictions(config.predictions, ids, vocabulary.actions, expected=expected)
     result = recognise_segments(
         config, segments, predictions, vocabulary, backend, library, output,
         groups=dataset.groups(config.split), retry_failed=retry_failed,

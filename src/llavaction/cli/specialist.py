@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 import click
 
 from llavaction.bundled import BUNDLED, specialist_folder
+from llavaction.cli.asking import INCOMPLETE, MOST_FAILED
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, frame_rates, mapping, table
 
+ALLOW_MISSING = click.option(
+    "--allow-missing", is_flag=True, help="End with status 0 also if more than a tenth could not be used."
+)
 Command = Callable[..., None]
 
 
@@ -47,9 +52,10 @@ def specialist() -> None:
 @specialist.command()
 @source_options("train")
 @click.option("--output", type=FOLDER, required=True, help="The specialist's folder; a stopped training is continued.")
+@ALLOW_MISSING
 @set_option("llavaction.specialists.config:SpecialistConfig")
 @as_json
-def train(output: Path, settings: tuple[str, ...], json_out: bool, **source: Any) -> None:
+def train(output: Path, allow_missing: bool, settings: tuple[str, ...], json_out: bool, **source: Any) -> None:
     """Train a specialist on a split.
 
     The default is a small network for rendered videos. For filmed ones, start from a local VideoMAE checkpoint: --set
@@ -60,10 +66,9 @@ def train(output: Path, settings: tuple[str, ...], json_out: bool, **source: Any
 
     config = SpecialistConfig.from_mapping(mapping(settings))
     result = train_split(Source(**source), config, output, log=_log)
-    text = (
-        f"specialist written to {output}: {result['segments']} segments, {result['seconds']:.0f} s\n{result['faults']}"
-    )
-    emit(result, text.rstrip(), json_out)
+    text = f"specialist written to {output}: trained on {_used(result)}, {result['seconds']:.0f} s"
+    emit(result, "\n".join(filter(None, [text, *_left_out(result)])), json_out)
+    _end_by_lost(result, allow_missing)
 
 
 @specialist.command()
@@ -74,6 +79,7 @@ def train(output: Path, settings: tuple[str, ...], json_out: bool, **source: Any
 @click.option("--all-pairs", is_flag=True, help="Rank every verb with every noun, not the pairs met in training.")
 @click.option("--scores", type=FILE, help="Also write every class's score (.npz, the challenge's dict format).")
 @click.option("--challenge", type=FILE, help="Also write an EPIC-KITCHENS-100 submission (.zip or .json).")
+@ALLOW_MISSING
 @set_option("llavaction.specialists.challenge:SupervisionLevels")
 @as_json
 def predict(
@@ -83,6 +89,7 @@ def predict(
     all_pairs: bool,
     scores: Path | None,
     challenge: Path | None,
+    allow_missing: bool,
     settings: tuple[str, ...],
     json_out: bool,
     **source: Any,
@@ -109,7 +116,8 @@ def predict(
         levels=levels,
         log=_log,
     )
-    emit(result, f"{_accuracies(result)}\n{result['predicted']} predictions written to {output}", json_out)
+    emit(result, f"{_accuracies(result)}\npredictions of {_used(result)} written to {output}", json_out)
+    _end_by_lost(result, allow_missing)
 
 
 @specialist.command()
@@ -117,16 +125,26 @@ def predict(
 @click.option("--folds", default=5, show_default=True, type=click.IntRange(min=2), help="Parts, by video.")
 @click.option("--top-k", default=50, show_default=True, type=click.IntRange(min=1), help="Pairs kept per segment.")
 @click.option("--output", type=FOLDER, required=True, help="Folder of predictions.jsonl and the folds' specialists.")
+@ALLOW_MISSING
 @set_option("llavaction.specialists.config:SpecialistConfig")
 @as_json
-def folds(output: Path, folds: int, top_k: int, settings: tuple[str, ...], json_out: bool, **source: Any) -> None:
+def folds(
+    output: Path,
+    folds: int,
+    top_k: int,
+    allow_missing: bool,
+    settings: tuple[str, ...],
+    json_out: bool,
+    **source: Any,
+) -> None:
     """Predict each part of a split by a specialist trained on the other parts; --set as for train."""
     from llavaction.specialists.config import SpecialistConfig
     from llavaction.specialists.runs import Source, train_folds
 
     config = SpecialistConfig.from_mapping(mapping(settings))
     result = train_folds(Source(**source), config, output, folds=folds, top_k=top_k, log=_log)
-    emit(result, f"{_accuracies(result)}\n{result['predicted']} predictions written to {result['output']}", json_out)
+    emit(result, f"{_accuracies(result)}\npredictions of {_used(result)} written to {result['output']}", json_out)
+    _end_by_lost(result, allow_missing)
 
 
 def _accuracies(result: dict[str, Any]) -> str:
@@ -141,7 +159,27 @@ def _accuracies(result: dict[str, Any]) -> str:
     said = (
         table(rows, ["accuracy", *result["accuracy"]["overall"]]) if rows else "the classes of this split are not known"
     )
-    return "\n".join(filter(None, [said, result["faults"]]))
+    return "\n".join([said, *_left_out(result)])
+
+
+def _used(result: dict[str, Any]) -> str:
+    return f"{result['used']} of {result['segments']} segments"
+
+
+def _left_out(result: dict[str, Any]) -> list[str]:
+    """Lines on what could not be used, and why."""
+    without = result["segments"] - result["used"]
+    faults = result["faults"] or (f"{without} of {result['segments']} segments left out" if without else "")
+    rows = result["rows_left_out"]
+    return [line for line in (faults, f"{rows} rows of the table left out, named above" if rows else "") if line]
+
+
+def _end_by_lost(result: dict[str, Any], allow_missing: bool) -> None:
+    """End with a status that tells if much could not be used."""
+    if result["lost"] > MOST_FAILED and not allow_missing:
+        click.echo(f"{result['lost']:.0%} of the segments could not be used, more than {MOST_FAILED:.0%}", err=True)
+        click.echo("  hint: mend the cause and give another --output; or accept it with --allow-missing", err=True)
+        sys.exit(INCOMPLETE)
 
 
 def _log(line: str) -> None:

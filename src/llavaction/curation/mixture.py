@@ -16,8 +16,9 @@ from llavaction import __version__
 from llavaction.actions.segments import Segment
 from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
+from llavaction.base.fingerprints import joined_sources
 from llavaction.base.progress import progress
-from llavaction.base.records import Record, Strict, file_sha256, write_json, write_records
+from llavaction.base.records import Record, Strict, write_json, write_records
 from llavaction.base.registry import resolve
 from llavaction.base.run_folder import hold_to_card
 from llavaction.base.seeding import hashed_seed
@@ -141,10 +142,9 @@ def curate(
         seed=config.seed,
         licence=dataset.licence,
         made_by=f"llavaction {__version__}",
-        sources={
-            **dataset.sources(*dict.fromkeys(("train", split))),
-            **{path.name: file_sha256(path) for path in (Path(mixture), *predictions)},
-        },
+        sources=joined_sources(
+            joined_sources(dataset.sources(*dict.fromkeys(("train", split))), [Path(mixture)]), predictions
+        ),
         counts={share.task.settings.name: len(share.turns) for share in shares},
         left_out={share.task.settings.name: share.left_out for share in shares if share.left_out},
         tasks=tuple(entry.model_dump(mode="json") for entry in settings),

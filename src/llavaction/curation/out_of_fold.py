@@ -8,7 +8,7 @@ from pathlib import Path
 from llavaction.actions.segments import SegmentTable
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.base.errors import InputError
-from llavaction.specialists.predictions import Predictions, check_classes, load_predictions
+from llavaction.specialists.predictions import Expected, Predictions, check_classes, load_predictions
 
 
 def load_out_of_fold(
@@ -25,17 +25,21 @@ def load_out_of_fold(
         vocabulary: the classes that may be predicted.
 
     Returns:
-        Predictions by segment id, and notes: nobody can tell from a single file without folds whether it is out of
-        fold.
+        Predictions by segment id, and notes: of files that do not say which clips and classes they are about; and
+        nobody can tell from a single file without folds whether it is out of fold.
 
     Raises:
-        InputError: a file cannot be read, two files predict the same segment, or a class does not exist.
+        InputError: a file cannot be read or is of other clips or classes, two files predict the same segment, or a
+            class does not exist.
     """
     ids = [segment.segment_id for segment in table]
+    expected, notes = Expected.of(table, vocabulary), list[str]()
     joined: Predictions = {}
     origin: dict[str, Path] = {}
     for path in paths:
-        found = load_predictions(path, ids, vocabulary.actions, partial=len(paths) > 1)
+        found = load_predictions(
+            path, ids, vocabulary.actions, partial=len(paths) > 1, expected=expected, say=notes.append
+        )
         check_classes({name: item for name, item in found.items() if name in table}, vocabulary, path)
         for segment_id, prediction in found.items():
             if segment_id not in table:
@@ -48,7 +52,6 @@ def load_out_of_fold(
                 )
             joined[segment_id], origin[segment_id] = prediction, path
     folds = {prediction.fold for prediction in joined.values()}
-    notes = []
     if len(paths) == 1 and (None in folds or len(folds) < 2):
         notes.append(
             f"{paths[0].name} does not name folds: make sure that its specialist was not trained on these segments"

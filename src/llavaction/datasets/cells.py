@@ -24,7 +24,7 @@ _PLAIN = re.compile(r"(?:\d{1,12}(?:[.,]\d{0,25})?|[.,]\d{1,25})(?:[eE]-\d{1,2})
 _PART, _THOUSAND = re.compile(r"\d{1,6}", re.ASCII), re.compile(r"[1-9]\d{0,2},\d{3}", re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,12}(?:[.,]0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d{1,15}(?:[.,]\d{0,15})?|[.,]\d{1,15})(?:[eE][+-]?\d{1,2})?", re.ASCII)
-_NO_VALUE = {"", "nan", "none", "null", "na", "n/a"}
+_NO_VALUE = {"", "nan", "none", "null", "na", "n/a", "#n/a", "<na>", "-"}
 
 
 def seconds(timestamp: str) -> float:
@@ -51,6 +51,11 @@ def seconds(timestamp: str) -> float:
     if total > LATEST:
         raise InputError(f"timestamp '{timestamp}' is {total:,.0f} seconds: more than ten days, so in another unit")
     return round(total, 6) if above else total
+
+
+def no_value(cell: str) -> bool:
+    """Whether a cell only says that there is nothing in it, as programs write it: "", "nan", "NA", "None", "-"."""
+    return cell.strip().casefold() in _NO_VALUE
 
 
 def video_name(video: str) -> tuple[str, str]:
@@ -124,7 +129,7 @@ class CellReader:
         Raises:
             InputError: it is something else.
         """
-        if cell.strip().lower() in _NO_VALUE:
+        if no_value(cell):
             if cell.strip():
                 self._say(f"no {what}", f"line {line}: {what} '{cell}' and the like are read as an empty list")
             return ()

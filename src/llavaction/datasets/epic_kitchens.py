@@ -19,7 +19,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import file_sha256, read_json
 from llavaction.base.tables import Table
 from llavaction.base.text import same_when_read, shown
-from llavaction.datasets.cells import CellReader, seconds, video_name
+from llavaction.datasets.cells import CellReader, no_value, seconds, video_name
 from llavaction.datasets.headers import SPANS, named_columns, says_classes, tables_of_splits
 
 __all__ = ["EpicKitchens", "Remark", "VideoFacts", "seconds"]
@@ -123,6 +123,18 @@ class EpicKitchens:
         if path not in self._tables and path.name != f"EPIC_100_{split}.csv":
             self.notes.append(f"EPIC_100_{split}.csv is absent; {path.name} is used in its place")
         return self._table(path, COLUMNS)
+
+    def files(self, split: str) -> tuple[Path, ...]:
+        """The tables with a split's rows; one may hold those of other splits, too."""
+        path = self._split_file(split) or self._spans_file(split)
+        return () if path is None else (path,)
+
+    def refused(self, split: str) -> tuple[list[Remark], int]:
+        """The rows left out of the tables with a split's rows, once these are read, and how many rows they all have."""
+        files = self.files(split)
+        names = {path.name for path in files}
+        remarks = [remark for remark in self.remarks if remark.refused and remark.file in names]
+        return remarks, len(remarks) + sum(len(self._tables[path]) for path in files if path in self._tables)
 
     def _unlabelled(self, path: Path) -> SegmentTable:
         """The segments of a table without classes."""
@@ -273,7 +285,7 @@ class EpicKitchens:
                 "instances": cells.listed(row.get("instances", ""), "instances", line),
                 "category": row.get("category", ""),
             }
-            if not row["key"]:
+            if no_value(row["key"]):
                 raise InputError("has no key", file=path, line=line, hint="a class without a name cannot be an option")
             label = LabelClass.from_mapping(values, file=path, line=line)
             if label.id in classes:
@@ -369,7 +381,7 @@ class EpicKitchens:
         nouns = cells.listed(row.get("all_noun_classes", ""), "all_noun_classes", line)
         others = (cells.whole(other, "all_noun_classes", line) for other in nouns)
         return {
-            "narration": re.sub(r"\s*\n\s*", " ", row["narration"]),
+            "narration": "" if no_value(row["narration"]) else re.sub(r"\s*\n\s*", " ", row["narration"]),
             "verb_class": verb,
             "noun_class": noun,
             "all_noun_classes": tuple(dict.fromkeys((noun, *others))),

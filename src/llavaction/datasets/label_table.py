@@ -16,7 +16,7 @@ from llavaction.base.records import file_sha256
 from llavaction.base.seeding import hashed_rng
 from llavaction.base.tables import Table
 from llavaction.base.text import same_when_read, shown
-from llavaction.datasets.cells import CellReader
+from llavaction.datasets.cells import CellReader, no_value
 from llavaction.datasets.epic_kitchens import COLUMNS, EpicKitchens
 from llavaction.datasets.headers import SPANS, SPLITS, named_columns, says_classes, tables_in, tables_of_splits
 
@@ -72,6 +72,13 @@ class LabelTable(EpicKitchens):
         everything = (segment for path in self._files.values() for segment in self._table(path, COLUMNS))
         return SegmentTable(s for s in everything if split in (ALL, self._split_of.get(s.segment_id)))
 
+    def files(self, split: str) -> tuple[Path, ...]:
+        """See :meth:`EpicKitchens.files`."""
+        if split == ALL:
+            return tuple(self._files.values())
+        path = self._files.get(split) or (self._files.get(ALL) if split in self.splits else self._spans_file(split))
+        return () if path is None else (path,)
+
     def sources(self, *splits: str) -> dict[str, str]:
         """Names and sha256 of the tables."""
         del splits  # the classes are those of all tables
@@ -82,7 +89,8 @@ class LabelTable(EpicKitchens):
         for path in self._files.values():
             column = self._columns[path]["label"]
             for row in Table(path, ()):
-                if not row.fault and (label := " ".join(row.cells[column].split())):
+                label = "" if row.fault else " ".join(row.cells[column].split())
+                if not no_value(label):
                     spellings.setdefault(same_when_read(label), Counter())[label] += 1
         if not spellings:
             raise InputError("has no row with a label", file=next(iter(self._files.values())), hint=_expected())
@@ -123,8 +131,9 @@ class LabelTable(EpicKitchens):
     def _labels(self, row: dict[str, str], cells: CellReader, line: int) -> dict[str, Any]:
         label = self._labels_of.get(same_when_read(" ".join(row["label"].split())))
         if label is None:
-            raise InputError("has no label")
-        values = {"narration": row["narration"], "verb_class": self._ids[label], "noun_class": NO_NOUN.id}
+            raise InputError(f"has no label ('{row['label']}')" if row["label"] else "has no label")
+        narration = "" if no_value(row["narration"]) else row["narration"]
+        values = {"narration": narration, "verb_class": self._ids[label], "noun_class": NO_NOUN.id}
         if "split" not in row:
             return values
         split = next((name for name, written in SPLITS.items() if row["split"].lower() in written), None)

@@ -14,8 +14,9 @@ from llavaction import __version__
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import Action, ActionVocabulary
 from llavaction.base.errors import InputError
+from llavaction.base.fingerprints import joined_sources
 from llavaction.base.progress import progress
-from llavaction.base.records import Strict, file_sha256
+from llavaction.base.records import Strict
 from llavaction.base.seeding import hashed_rng
 from llavaction.base.workers import process_pool
 from llavaction.datasets.epic_kitchens import EpicKitchens
@@ -33,7 +34,7 @@ from llavaction.questions.schema import (
     Question,
 )
 from llavaction.questions.texts import make_texts
-from llavaction.specialists.predictions import Predictions, check_classes, load_predictions
+from llavaction.specialists.predictions import Expected, Predictions, check_classes, load_predictions
 
 MOST_NAMED = 20
 """Rows of the annotations that were left out are named in the card up to here; they are counted there, too."""
@@ -69,9 +70,13 @@ def build_benchmark(dataset: EpicKitchens, config: BuildConfig, workers: int = 1
     known = set(vocabulary.actions)
     classes = (*vocabulary.actions, *sorted({s.action for s in table} - known))
     predictions: Predictions | None = None
+    unsaid: list[str] = []
     if config.predictions is not None:
         ids = [segment.segment_id for segment in table]
-        predictions = load_predictions(config.predictions, ids, vocabulary.actions)
+        expected = Expected.of(table, vocabulary)
+        predictions = load_predictions(
+            config.predictions, ids, vocabulary.actions, expected=expected, say=unsaid.append
+        )
         check_classes(predictions, dataset.vocabulary, config.predictions)
     truth = TruthFilter(table, vocabulary)
     task = MiningTask(list(table), classes, truth, config.options - 1, config.seed, predictions, config.settings)
@@ -109,7 +114,7 @@ def build_benchmark(dataset: EpicKitchens, config: BuildConfig, workers: int = 1
             "miner report": _report(mined.values()),
             "filter": {reason: sum(m.rejections.get(reason, 0) for m in mined.values()) for reason in reasons},
         },
-        notes=(*dataset.notes, *[str(remark) for remark in dataset.remarks if remark.refused][:MOST_NAMED]),
+        notes=(*dataset.notes, *unsaid, *[str(remark) for remark in dataset.remarks if remark.refused][:MOST_NAMED]),
     )
     used = sorted({option.action for q in questions for option in q.options if option.action is not None})
     facts = Facts(
@@ -161,9 +166,7 @@ def _question(segment: Segment, actions: Sequence[Action], texts: Sequence[str],
 
 def _sources(dataset: EpicKitchens, config: BuildConfig) -> dict[str, str]:
     sources = dataset.sources(*dict.fromkeys(("train", config.split)))
-    if config.predictions is not None:
-        sources[config.predictions.name] = file_sha256(config.predictions)
-    return sources
+    return sources if config.predictions is None else joined_sources(sources, [config.predictions])
 
 
 def _counts(questions: Sequence[Question], short: Sequence[str], dataset: EpicKitchens) -> dict[str, int]:

@@ -29,6 +29,7 @@ from llavaction.questions.prompts import QUESTION, Perspective, PromptStyle
 from llavaction.questions.schema import LETTERS, Option, Provenance, Question
 from llavaction.recognition.accuracy import PARTS, summary
 from llavaction.recognition.records import RECOGNITIONS, Recognition
+from llavaction.specialists.agreement import Agreement, Expected
 from llavaction.specialists.predictions import Predictions, SpecialistPrediction, check_classes
 
 DECIMALS = 6
@@ -124,8 +125,8 @@ def recognise(
         retry_failed: ask those again whose video could not be read last time.
 
     Raises:
-        InputError: no segment has a prediction; a prediction has classes that the vocabulary lacks; the run was started
-            with other settings; there are no videos, or none of the first can be read.
+        InputError: no segment has a prediction; a prediction has classes that the vocabulary lacks, or is of another
+            clip; the run was started with other settings; there are no videos, or none of the first can be read.
         RunLockedError: another process writes the folder.
         LlavactionError: the backend does not keep to its protocol.
     """
@@ -140,6 +141,7 @@ def recognise(
             file=config.predictions,
             hint="are these predictions of this split?",
         )
+    _check_clips(known, predictions, Path(config.predictions))
     if config.specialist_weight and all(_are_ranks(predictions[s.segment_id]) for s in known):
         raise InputError(
             "holds rankings without scores, which cannot be weighed against a model's",
@@ -179,6 +181,15 @@ def recognise(
         metrics |= summary(recognitions, groups or {}, seed=config.seed, parts=parts)
         write_json(folder / METRICS, metrics)
     return RecognitionResult(folder, recognitions, metrics, asked_now, time.perf_counter() - begun)
+
+
+def _check_clips(segments: Sequence[Segment], predictions: Predictions, path: Path) -> None:
+    """Refuse predictions that say they are of other videos or times; those that do not say are let through."""
+    clips = {segment.segment_id: segment.clip for segment in segments}
+    agreement = Agreement(path, Expected(clips, {}, {}), say=lambda _: None)
+    for name in clips:
+        agreement.place(name, predictions[name].clip)
+    agreement.settle()
 
 
 def _are_ranks(prediction: SpecialistPrediction) -> bool:
@@ -314,6 +325,11 @@ def _rule(config: RecognitionConfig, backend: Backend) -> str:
     return backend.decision_rule + orders + weight
 
 
+def _digest(predictions: Sequence[SpecialistPrediction]) -> str:
+    """Of rankings; their clips are those of the questions."""
+    return hashlib.sha256("".join(to_line(found, ("clip",)) for found in predictions).encode()).hexdigest()
+
+
 def _resolve(
     config: RecognitionConfig,
     questions: Sequence[Question],
@@ -333,6 +349,6 @@ def _resolve(
             "frames": frames,
             "segments": len(questions),
             "questions_sha256": hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest(),
-            "predictions_sha256": hashlib.sha256("".join(map(to_line, predictions)).encode()).hexdigest(),
+            "predictions_sha256": _digest(predictions),
         },
     }

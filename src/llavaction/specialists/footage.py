@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from llavaction.actions.segments import Segment
 from llavaction.base.byte_budget import loader_workers
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import FileFacts
+from llavaction.base.loaders import Loader
 from llavaction.base.progress import progress
-from llavaction.base.workers import end_with_parent
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.video.library import VideoLibrary
 from llavaction.video.rates import Rates
@@ -124,13 +124,12 @@ class Footage:
     def _decoded(self, plan: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Tensor]]:
         clip, most = int(np.prod(self._shape)), max((len(batch) for batch in plan), default=1)
         workers, prefetch = loader_workers(min(self._workers, len(plan)), most * clip)
-        loader: DataLoader[_Decoded] = DataLoader(
+        loader = Loader(
             _Clips(self.segments, self._library, self._shape),
+            workers,
             batch_sampler=[list(batch) for batch in plan],
-            num_workers=workers,
             prefetch_factor=prefetch,
             collate_fn=list,
-            worker_init_fn=end_with_parent,
             generator=torch.Generator(),  # the global one is left alone
         )
         for batch in loader:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from llavaction.actions.segments import Segment
-from llavaction.actions.vocabulary import Action, ActionVocabulary, LabelClass, published_order
+from llavaction.actions.vocabulary import Action, ActionVocabulary, LabelClass, WholeLabel, published_order
 from llavaction.base.errors import InputError
 from llavaction.base.records import Strict
+from llavaction.base.registry import suggestion
+from llavaction.specialists.agreement import PredictedClasses
 
 
 class ClassName(Strict):
@@ -42,6 +44,13 @@ class SpecialistLabels(Strict):
     def one_label(self) -> bool:
         """Whether an action is one label, not a verb with a noun."""
         return not any(name.key for name in self.nouns)
+
+    @property
+    def classes(self) -> PredictedClasses:
+        """What the class ids stand for, in words."""
+        form = WholeLabel if self.one_label else LabelClass
+        verbs, nouns = ({name.id: form(**name.model_dump()).name for name in side} for side in (self.verbs, self.nouns))
+        return PredictedClasses(verbs=verbs, nouns=nouns)
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -105,12 +114,32 @@ class SpecialistLabels(Strict):
             keys = {name.id: name.key for name in known}
             for label in classes.values():
                 if keys.get(label.id) != label.key:
+                    if self.one_label and vocabulary.one_label:
+                        raise self._other_labels(vocabulary, where)
                     mine = f"'{keys[label.id]}'" if label.id in keys else "unknown"
                     raise InputError(
                         f"{kind} class {label.id} is '{label.key}' there and {mine} to this specialist",
                         file=where,
-                        hint="predict with the class files the specialist was trained on",
+                        hint="predict with the classes that the specialist was trained on",
                     )
+
+    def _other_labels(self, vocabulary: ActionVocabulary, where: str) -> InputError:
+        """What is wrong with labels whose numbers are others: one more or less moves those behind it."""
+        mine, theirs = {name.key for name in self.verbs}, {label.key for label in vocabulary.verbs.values()}
+        if strange := sorted(theirs - mine):
+            others = f", nor are {len(strange) - 1} others" if strange[1:] else ""
+            return InputError(
+                f"label '{strange[0]}' is none of the {len(mine)} that this specialist was trained on{others}",
+                file=where,
+                hint=f"{suggestion(strange[0], mine)} Correct the label in the table, or train a specialist on it",
+            )
+        absent = sorted(mine - theirs)
+        return InputError(
+            f"has no segment of {len(absent)} of the {len(mine)} labels that this specialist was trained on, the first "
+            f"'{absent[0]}'",
+            file=where,
+            hint="put this table into a folder with the one it was trained on (train.csv, test.csv)",
+        )
 
 
 def _names(classes: Iterable[LabelClass]) -> tuple[ClassName, ...]:

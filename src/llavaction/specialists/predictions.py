@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from llavaction.actions.segments import Clip
 from llavaction.actions.vocabulary import Action, ActionVocabulary
 from llavaction.base.archives import MOST_ARRAY_BYTES, MOST_ARRAY_ITEMS, open_text, open_zip, read_npz
 from llavaction.base.errors import InputError
 from llavaction.base.json_stream import JsonCursor
-from llavaction.base.records import read_records
+from llavaction.base.records import read_lines, write_records
+from llavaction.specialists.agreement import Agreement, Expected, PredictedClasses
 from llavaction.specialists.rankings import (
     MOST_SEGMENTS,
     TOP,
@@ -30,21 +32,50 @@ OFFICIAL_VERBS, OFFICIAL_NOUNS = 97, 300
 
 ARRAYS = ("verb_output", "noun_output", "narration_id")
 """Keys of the challenge's list and dict formats."""
+CLIPS, NAMES = ("video_id", "start", "stop"), ("verb_names", "noun_names")
+"""Keys that we add to the dict: which clip each row is, and what each column stands for (empty: no class)."""
 
-__all__ = ["TOP", "Predictions", "SpecialistPrediction", "check_classes", "load_predictions", "pair_scores"]
+__all__ = [
+    "TOP",
+    "Expected",
+    "PredictedClasses",
+    "Predictions",
+    "SpecialistPrediction",
+    "check_classes",
+    "load_predictions",
+    "pair_scores",
+    "write_predictions",
+]
+
+
+def write_predictions(path: str | Path, predictions: Iterable[SpecialistPrediction], classes: PredictedClasses) -> int:
+    """Write our JSON Lines: the names of the classes in the first line, then a prediction a line.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    return write_records(path, (classes, *predictions)) - 1
 
 
 def load_predictions(
-    path: str | Path, segment_ids: Sequence[str], actions: Sequence[Action], *, partial: bool = False
+    path: str | Path,
+    segment_ids: Sequence[str],
+    actions: Sequence[Action],
+    *,
+    partial: bool = False,
+    expected: Expected | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Predictions:
     """Read predictions in any of the known formats, told apart by their content.
 
-    Known are: our JSON Lines of :class:`SpecialistPrediction`; the published implementation's JSON
-    (row number to {"predictions": action ids, "target": action id}); the EPIC-KITCHENS-100 challenge's submission
-    (JSON, or a zip that holds one); and the challenge's list or dict of verb_output / noun_output / narration_id as
-    ``.npz`` or ``.pt``.
+    Known are: our JSON Lines of :class:`SpecialistPrediction` behind a line of :class:`PredictedClasses`; the published
+    implementation's JSON (row number to {"predictions": action ids, "target": action id}); the EPIC-KITCHENS-100
+    challenge's submission (JSON, or a zip that holds one); and the challenge's list or dict of verb_output /
+    noun_output / narration_id as ``.npz`` or ``.pt``.
 
-    What a file has beyond the split's segments, and which of them it lacks, is said on standard error.
+    What a file has beyond the split's segments, and which of them it lacks, is said on standard error. Where it says
+    which clips its segments are and what its classes are called, both are held against the dataset: classes that are
+    numbered otherwise there are matched by name. What it does not say is matched by id and number, which is said.
 
     Args:
         path: the file.
@@ -52,10 +83,13 @@ def load_predictions(
             the file has.
         actions: all action classes in the published order (action ids refer to it).
         partial: the file is one of several, so nothing is said of the segments it lacks.
+        expected: the clips and classes of the dataset; without them nothing is held against anything.
+        say: is given what the file does not say of clips and classes; by default it is said on standard error.
 
     Raises:
         InputError: the file is missing, is a pickle, is of no known format, is damaged or expands to more than is
-            read, does not fit the split, or has scores that are not finite (names how many segments, and the first).
+            read, does not fit the split, is of other clips or classes than those of the dataset, or has scores that are
+            not finite (names how many segments, and the first).
     """
     path = Path(path)
     if not path.is_file():
@@ -66,7 +100,8 @@ def load_predictions(
             f"'{path.suffix}' is not a known kind of predictions file", file=path, hint=f"known: {', '.join(_READERS)}"
         )
     try:
-        return reader(path, Collected(path, segment_ids, partial), segment_ids, actions)
+        agreement = Agreement(path, expected, say)
+        return reader(path, Collected(path, segment_ids, partial, agreement), segment_ids, actions)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file=path) from None
 
@@ -80,15 +115,20 @@ def check_classes(predictions: Predictions, vocabulary: ActionVocabulary, path: 
     for prediction in predictions.values():
         for verb, noun in prediction.actions:
             if verb not in vocabulary.verbs or noun not in vocabulary.nouns:
+                what = f"label {verb}" if vocabulary.one_label else f"verb {verb} with noun {noun}"
                 raise InputError(
-                    f"predicts verb {verb} with noun {noun} for '{prediction.segment_id}', which the class files lack",
+                    f"predicts {what} for '{prediction.segment_id}', which the dataset lacks",
                     file=path,
                     hint="are these predictions for this dataset?",
                 )
 
 
 def _read_jsonl(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
-    for prediction in read_records(path, SpecialistPrediction):
+    for line, values in read_lines(path, SpecialistPrediction.__name__):
+        if isinstance(values, dict) and "verbs" in values and "segment_id" not in values:
+            found.name_classes(PredictedClasses.from_mapping(values, file=path, line=line))
+            continue
+        prediction = SpecialistPrediction.from_mapping(values, file=path, line=line)
         if found.wants(prediction.segment_id):
             found.take(prediction)
     return found.settled()
@@ -142,7 +182,9 @@ def _from_json(
     absent = next((row for row in range(len(segment_ids)) if row not in rows), None)
     if absent is not None:
         raise InputError(f'row "{absent}" is missing', file=path)
-    return {segment_id: rows[row] for row, segment_id in enumerate(segment_ids)}
+    for row in range(len(segment_ids)):
+        found.take(rows[row])
+    return found.settled()
 
 
 def _from_submission(cursor: JsonCursor, path: Path, found: Collected) -> Predictions:
@@ -207,7 +249,7 @@ def _published_row(
 
 
 def _read_npz(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
-    return _from_arrays(read_npz(path, ARRAYS, hint=_NO_PICKLE), path, found, actions)
+    return _from_arrays(read_npz(path, (*ARRAYS, *CLIPS, *NAMES), hint=_NO_PICKLE), path, found, actions)
 
 
 def _read_pt(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
@@ -281,11 +323,34 @@ def _from_arrays(arrays: Mapping[str, Any], path: Path, found: Collected, action
     if len(names) > MOST_SEGMENTS:
         raise InputError(f"predicts {len(names):,} segments, more than {MOST_SEGMENTS:,}", file=path)
     _check_sides(verbs.shape[1], nouns.shape[1], actions, path)
+    if all(key in arrays for key in NAMES):
+        sides = zip(("verbs", "nouns"), NAMES, (verbs, nouns), strict=True)
+        named = {side: _names(arrays[key], key, scores.shape[1], path) for side, key, scores in sides}
+        found.name_classes(PredictedClasses.from_mapping(named, file=path))
+    else:
+        found.agreement.count_labels(verbs.shape[1])
+    clips = _clips([arrays[key] for key in CLIPS], len(names), path) if all(key in arrays for key in CLIPS) else None
     for row, name in enumerate(names):
         segment_id = _segment_id(name, path, row)
         if found.wants(segment_id):
-            found.add_scores(segment_id, _of_row(verbs[row]), _of_row(nouns[row]))
+            clip = None if clips is None else clips(row)
+            found.add_scores(segment_id, _of_row(verbs[row]), _of_row(nouns[row]), clip)
     return found.settled()
+
+
+def _names(array: Any, key: str, columns: int, path: Path) -> dict[int, str]:
+    """Names of the classes by column; where no column has one there is the nameless class alone."""
+    if array.dtype.kind != "U" or array.shape != (columns,):
+        raise InputError(f"{key} is {list(array.shape)} of {array.dtype}, expected a name per column", file=path)
+    return {column: name for column, name in enumerate(array.tolist()) if name} or {0: ""}
+
+
+def _clips(arrays: Sequence[Any], rows: int, path: Path) -> Callable[[int], Clip]:
+    """What gives the clip of a row."""
+    for key, array, kind in zip(CLIPS, arrays, ("U", "f", "f"), strict=True):
+        if array.dtype.kind != kind or array.shape != (rows,):
+            raise InputError(f"{key} is {list(array.shape)} of {array.dtype}, expected one per segment", file=path)
+    return lambda row: Clip.from_mapping({key: a[row].item() for key, a in zip(CLIPS, arrays, strict=True)}, file=path)
 
 
 def _of_row(scores: np.ndarray[Any, Any]) -> Ranked:

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from llavaction.actions.segments import Clip
 from llavaction.actions.vocabulary import Action
 from llavaction.base.errors import InputError
 from llavaction.base.notes import note
 from llavaction.base.records import Record
+from llavaction.specialists.agreement import Agreement, PredictedClasses
 
 TOP = 100
 """Verbs, nouns and action pairs kept per segment, as the official EPIC-KITCHENS-100 evaluation does."""
@@ -38,6 +40,7 @@ class SpecialistPrediction(Record):
         ge=0,
         description="of out-of-fold predictions: the part of the training videos it was held out with",
     )
+    clip: Clip | None = Field(default=None, description="which video and times the segment is; the id alone may move")
 
     @model_validator(mode="after")
     def _is_a_ranking(self) -> SpecialistPrediction:
@@ -109,10 +112,17 @@ class Collected:
         path: the file.
         segment_ids: the segments asked for; all, where there are none.
         partial: the file is one of several: nothing is said of what it lacks, or has beyond them.
+        agreement: holds them against the dataset at hand; with none by default.
+
+    Attributes:
+        agreement: that.
     """
 
-    def __init__(self, path: Path, segment_ids: Sequence[str], partial: bool = False) -> None:
+    def __init__(
+        self, path: Path, segment_ids: Sequence[str], partial: bool = False, agreement: Agreement | None = None
+    ) -> None:
         self._path, self._wanted, self._partial = path, frozenset(segment_ids), partial
+        self.agreement = agreement or Agreement(path, None)
         self._found: Predictions = {}
         self._surplus, self._not_finite = _Tally(), _Tally()
         self._pairs = 0
@@ -126,19 +136,23 @@ class Collected:
             return False
         return True
 
-    def add_scores(self, segment_id: str, verbs: Ranked, nouns: Ranked) -> None:
+    def name_classes(self, classes: PredictedClasses) -> None:
+        """Take what the class numbers of the following rankings stand for."""
+        self.agreement.name_classes(classes)
+
+    def add_scores(self, segment_id: str, verbs: Ranked, nouns: Ranked, clip: Clip | None = None) -> None:
         """Rank the pairs of (class ids, scores) of verbs and nouns."""
         try:
             pairs, scores = pair_scores(verbs[1], nouns[1])
         except ValueError:
             self._not_finite.add(segment_id)
             return
-        self.add(segment_id, [(int(verbs[0][v]), int(nouns[0][n])) for v, n in pairs], scores)
+        self.add(segment_id, [(int(verbs[0][v]), int(nouns[0][n])) for v, n in pairs], scores, clip)
 
-    def add(self, segment_id: str, pairs: Iterable[Action], scores: Iterable[float]) -> None:
+    def add(self, segment_id: str, pairs: Iterable[Action], scores: Iterable[float], clip: Clip | None = None) -> None:
         """Take a ranking."""
         ranked = tuple(scores)
-        values = {"segment_id": segment_id, "actions": tuple(pairs), "scores": ranked}
+        values = {"segment_id": segment_id, "actions": tuple(pairs), "scores": ranked, "clip": clip}
         if not all(map(math.isfinite, ranked)):
             self._not_finite.add(segment_id)
             return
@@ -146,6 +160,11 @@ class Collected:
 
     def take(self, prediction: SpecialistPrediction) -> None:
         """Take a record."""
+        name = prediction.segment_id
+        self.agreement.place(name, prediction.clip)
+        actions = self.agreement.actions(name, prediction.actions)
+        if actions != prediction.actions:
+            prediction = prediction.model_copy(update={"actions": actions})
         self._found[prediction.segment_id] = prediction
         self._pairs += len(prediction.actions)
         if len(self._found) > MOST_SEGMENTS:
@@ -157,7 +176,7 @@ class Collected:
         """All rankings.
 
         Raises:
-            InputError: scores are not finite, or no segment is one of those asked for.
+            InputError: scores are not finite, no segment is one of those asked for, or they are of other clips.
         """
         if self._not_finite.count:
             raise InputError(
@@ -176,6 +195,7 @@ class Collected:
         if self._surplus.count and not self._partial:
             what = f"{self._surplus.count} of its segments are not of this split, the first '{self._surplus.first}'"
             note(f"{what}; they are left out", file=self._path)
+        self.agreement.settle()
         missing = self._wanted - self._found.keys()
         if missing and not self._partial:
             what = f"has no prediction for {len(missing)} of {len(self._wanted)} segments, such as '{min(missing)}'"

@@ -10,7 +10,7 @@ from typing import Any
 
 from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
-from llavaction.base.records import write_json, write_records
+from llavaction.base.records import write_json
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.label_table import open_annotations
 from llavaction.specialists.accuracy import KS, measure
@@ -21,6 +21,7 @@ from llavaction.specialists.folds import FoldPlan, predict_folds
 from llavaction.specialists.footage import Footage
 from llavaction.specialists.labels import SpecialistLabels
 from llavaction.specialists.networks import with_checkpoint
+from llavaction.specialists.predictions import write_predictions
 from llavaction.specialists.score_parts import score_parts
 from llavaction.specialists.scores import score_segments
 from llavaction.specialists.training import train_specialist
@@ -63,8 +64,8 @@ class Source:
             InputError: a row has a class that is not in the class files.
         """
         segments = list(self.dataset.segments(self.split, unlabelled=self.unlabelled))
-        for remark in self.dataset.remarks:
-            if remark.refused and self.split in remark.file and "class file" in remark.what:
+        for remark in self.dataset.refused(self.split)[0]:
+            if "class file" in remark.what:
                 raise InputError(
                     remark.what,
                     file=self.dataset.folder / remark.file,
@@ -74,12 +75,28 @@ class Source:
         return segments
 
     def report(self, log: Log) -> int:
-        """Name the rows of the split's file that cannot be used; how many there are."""
+        """Name the rows of the split's table that cannot be used; how many there are."""
         _ = self.segments
-        refused = [remark for remark in self.dataset.remarks if remark.refused and self.split in remark.file]
+        refused, _ = self.dataset.refused(self.split)
         for remark in (*refused, *self.dataset.notes):
             log(f"note: {remark}")
         return len(refused)
+
+    def coverage(self, without: int) -> dict[str, Any]:
+        """How much of the split could be used, where ``without`` segments had no frames.
+
+        Returns:
+            "segments" of the split; how many were "used"; "rows_left_out" of its table, which may hold other splits,
+            too; and "lost", the share of the split that could not be used for either reason.
+        """
+        refused, rows = self.dataset.refused(self.split)
+        kept = (1 - len(refused) / max(rows, 1)) * (1 - without / max(len(self.segments), 1))
+        return {
+            "segments": len(self.segments),
+            "used": len(self.segments) - without,
+            "rows_left_out": len(refused),
+            "lost": round(1 - kept, 6),
+        }
 
     @property
     def labels(self) -> SpecialistLabels:
@@ -101,7 +118,8 @@ def train_split(source: Source, config: SpecialistConfig, output: Path, *, log: 
     """Train a specialist on a split; see :func:`train_specialist`.
 
     Returns:
-        Facts for a report: "output", "segments", "seconds", "loss" by epoch, "faults", "fingerprint".
+        Facts for a report: "output", what :meth:`Source.coverage` says, "seconds", "loss" by epoch, "left_out" (ids
+        of segments without frames), "faults", "fingerprint".
     """
     source.report(log)
     footage = source.footage(with_checkpoint(config))
@@ -109,7 +127,7 @@ def train_split(source: Source, config: SpecialistConfig, output: Path, *, log: 
     facts = specialist.facts
     return {
         "output": str(output),
-        "segments": facts["segments"],
+        **source.coverage(len(facts["left_out"])),
         "seconds": facts["seconds"],
         "loss": facts["loss"],
         "left_out": facts["left_out"],
@@ -157,7 +175,7 @@ def predict_split(
         found = score_segments(specialist, footage, parts=parts)
         candidates = specialist.labels.pairs if all_pairs else specialist.labels.actions
         predictions = list(found.rankings(candidates, top_k))
-        write_records(output, predictions)
+        write_predictions(output, predictions, specialist.labels.classes)
         if scores is not None:
             found.save(scores)
         if challenge is not None:
@@ -171,6 +189,7 @@ def predict_split(
         "output": str(output),
         "specialist": fingerprint(folder),
         "predicted": len(predictions),
+        **source.coverage(len(source.segments) - len(predictions)),
         "faults": footage.faults.summary(len(source.segments)),
         "accuracy": measure(found, measured, source.segments, source.dataset.groups(source.split)),
     }
@@ -194,12 +213,13 @@ def train_folds(
     plan = FoldPlan.draw(source.segments, folds, config.seed)
     found, predictions = predict_folds(footage, source.labels, plan, output, top_k=top_k, facts=source.facts, log=log)
     write_json(output / FOLDS, dict(sorted(plan.of_video.items())))
-    write_records(output / PREDICTIONS, predictions)
+    write_predictions(output / PREDICTIONS, predictions, source.labels.classes)
     measured = predictions if top_k >= max(KS) else list(found.rankings(source.labels.actions, max(KS)))
     return {
         "output": str(output / PREDICTIONS),
         "folds": folds,
         "predicted": len(predictions),
+        **source.coverage(len(source.segments) - len(predictions)),
         "faults": footage.faults.summary(len(source.segments)),
         "accuracy": measure(found, measured, source.segments, source.dataset.groups(source.split)),
     }

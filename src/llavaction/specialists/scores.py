@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from llavaction.actions.segments import Clip
 from llavaction.actions.vocabulary import Action
 from llavaction.base.archives import MOST_ARRAY_BYTES
 from llavaction.base.errors import InputError
@@ -18,7 +19,7 @@ from llavaction.base.files import whole
 from llavaction.specialists.classifier import Specialist
 from llavaction.specialists.footage import Footage
 from llavaction.specialists.labels import SpecialistLabels
-from llavaction.specialists.predictions import SpecialistPrediction
+from llavaction.specialists.predictions import CLIPS, SpecialistPrediction
 from llavaction.specialists.score_parts import ScoreParts
 from llavaction.specialists.training import device
 
@@ -36,6 +37,7 @@ class SpecialistScores:
         nouns: [segments, nouns].
         actions: [segments, actions met in training]; None without action head.
         share: weight of the action head in a pair's score.
+        clips: which video and times each row is; empty where that is not known.
     """
 
     labels: SpecialistLabels
@@ -44,6 +46,7 @@ class SpecialistScores:
     nouns: Floats
     actions: Floats | None
     share: float
+    clips: tuple[Clip, ...] = ()
 
     @classmethod
     def joined(cls, parts: Sequence[SpecialistScores]) -> SpecialistScores:
@@ -56,6 +59,7 @@ class SpecialistScores:
             nouns=np.concatenate([part.nouns for part in parts]),
             actions=np.concatenate(actions) if actions else None,
             share=parts[0].share,
+            clips=tuple(clip for part in parts for clip in part.clips),
         )
 
     def pairs(self, candidates: Sequence[Action]) -> Iterator[Floats]:
@@ -99,7 +103,8 @@ class SpecialistScores:
         """
         if top_k < 1:
             raise InputError(f"at least 1 candidate must be kept, found {top_k}")
-        for name, scores in zip(self.segment_ids, self.pairs(candidates), strict=True):
+        clips = self.clips or (None,) * len(self.segment_ids)
+        for name, clip, scores in zip(self.segment_ids, clips, self.pairs(candidates), strict=True):
             lowest = np.partition(scores, -top_k)[-top_k] if top_k < len(scores) else scores.min()
             near = np.flatnonzero(scores >= lowest)
             best = near[np.argsort(-scores[near], kind="stable")][:top_k]
@@ -108,22 +113,28 @@ class SpecialistScores:
                 actions=tuple(candidates[i] for i in best),
                 scores=tuple(round(float(scores[i]), 5) for i in best),
                 fold=fold,
+                clip=clip,
             )
 
     def save(self, path: str | Path) -> None:
         """Write all verb and noun scores in the challenge's dict format (``.npz``: verb_output, noun_output,
-        narration_id; columns are class ids, those of no class hold the lowest float).
+        narration_id; columns are class ids, those of no class hold the lowest float), with the clips of the rows and
+        the names of the columns beside them.
 
         Raises:
             InputError: the file cannot be written, or a class id is so large that the columns below it fill the memory.
         """
         path = Path(path)
         arrays: dict[str, Any] = {"narration_id": np.array(self.segment_ids)}
-        for key, scores, names in (
-            ("verb_output", self.verbs, self.labels.verbs),
-            ("noun_output", self.nouns, self.labels.nouns),
+        if self.clips:
+            parts = zip(*((clip.video_id, clip.start, clip.stop) for clip in self.clips), strict=True)
+            arrays |= {key: np.array(part) for key, part in zip(CLIPS, parts, strict=True)}
+        classes = self.labels.classes
+        for key, called, scores, names in (
+            ("verb_output", "verb_names", self.verbs, classes.verbs),
+            ("noun_output", "noun_names", self.nouns, classes.nouns),
         ):
-            ids = [name.id for name in names]
+            ids = list(names)
             if 4 * len(scores) * (max(ids) + 1) > MOST_ARRAY_BYTES:
                 raise InputError(
                     f"a column for each class id up to {max(ids):,} takes more than {MOST_ARRAY_BYTES >> 20} MiB",
@@ -132,6 +143,7 @@ class SpecialistScores:
                 )
             arrays[key] = np.full((len(scores), max(ids) + 1), np.finfo(np.float32).min, dtype=np.float32)
             arrays[key][:, ids] = scores
+            arrays[called] = np.array([names.get(column, "") for column in range(max(ids) + 1)])
         with whole(path) as part, part.open("wb") as stream:
             np.savez_compressed(stream, **arrays)
 
@@ -169,6 +181,7 @@ def score_segments(
             if parts is not None and len(found) == len(plan[n]):
                 parts.save(n, *there[n], footage)
     names = [name for n in range(len(plan)) for name in there[n][0]]
+    clip_of = {segment.segment_id: segment.clip for segment in footage.segments}
     columns = [there[n][1] for n in range(len(plan)) if there[n][0]]
     if not names:
         raise InputError("no segment could be decoded", hint=footage.faults.summary(len(places)))
@@ -181,4 +194,6 @@ def score_segments(
             hint="its training diverged; train it again with a lower learning_rate",
         )
     share = specialist.config.action_share
-    return SpecialistScores(specialist.labels, tuple(names), verbs, nouns, actions[0] if actions else None, share)
+    clips = tuple(clip_of[name] for name in names)
+    whole_actions = actions[0] if actions else None
+    return SpecialistScores(specialist.labels, tuple(names), verbs, nouns, whole_actions, share, clips)

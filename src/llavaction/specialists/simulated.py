@@ -60,5 +60,6 @@ def simulate_predictions(
             segment_id=segment.segment_id,
             actions=tuple(actions[i] for i in best),
             scores=tuple(float(scores[i]) for i in best),
+            clip=segment.clip,
         )
     return predictions

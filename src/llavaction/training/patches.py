@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import FileFacts
+from llavaction.base.loaders import Loader
 from llavaction.base.progress import progress
 from llavaction.base.records import read_records
 from llavaction.base.seeding import hashed_rng
-from llavaction.base.workers import end_with_parent
 from llavaction.datasets.boxes import HAND, FrameBoxes
 from llavaction.models.llava_video import LlavaVideoProcessor
 from llavaction.training.config import BoxesConfig
@@ -226,13 +226,7 @@ def load_frames(config: BoxesConfig, library: VideoLibrary, scaler: FrameScaler,
     missing = {video: len(wanted.pop(video)) for video in library.missing(wanted)}
     wanted = _capped(wanted, config.cap, seed)
     files = _VideoFrames([(_file_of(library, video), moments) for video, moments in wanted.items()], scaler)
-    loader: DataLoader[Any] = DataLoader(
-        files,
-        batch_size=None,
-        num_workers=min(workers, len(files)),
-        collate_fn=_as_it_is,
-        worker_init_fn=end_with_parent,
-    )
+    loader = Loader(files, min(workers, len(files)), batch_size=None, collate_fn=_as_it_is)
     frames: dict[str, tuple[NDArray[np.uint8], list[Rows]]] = {}
     for video, (images, kept) in zip(wanted, progress(loader, "boxed videos", total=len(files)), strict=True):
         lost = len(wanted[video]) - len(kept)

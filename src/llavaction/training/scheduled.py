@@ -16,7 +16,7 @@ from transformers.trainer_callback import PrinterCallback, TrainerCallback
 from llavaction.base.byte_budget import AHEAD, loader_workers
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.files import clear_away
-from llavaction.base.workers import end_with_parent
+from llavaction.base.loaders import Loader
 from llavaction.models.checkpoint import quiet
 from llavaction.training.checkpoints import UNFINISHED, checkpoints, kept_intact, publish
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
@@ -80,12 +80,11 @@ class ScheduledTrainer(Trainer):
         args = self.args
         batch_bytes = self._stage.micro_batch * self._data.clip_bytes() if isinstance(self._data, ClipDataset) else 0
         workers, prefetch = loader_workers(args.dataloader_num_workers, batch_bytes, AHEAD_IN_TRAINING)
-        return DataLoader(
+        return Loader(
             self._data,
+            workers,
             batch_sampler=MicroBatches(self._schedule, args.process_index, args.world_size),
             collate_fn=self.data_collator,
-            num_workers=workers,
-            worker_init_fn=end_with_parent,
             pin_memory=args.dataloader_pin_memory and args.device.type == "cuda",
             prefetch_factor=prefetch,
         )

@@ -189,8 +189,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
     args = arguments(config, stage, home, schedule.steps, processes.num_processes)
     if len(loaded.held_out):
         _evaluate_at_the_end(args)
-    files = sorted(boxes.path.rglob("*.jsonl"))
-    known = {f"boxes {path.name}": file_sha256(path)[:16] for path in files}
+    known = digests_of_boxes(boxes.path)
     known |= {"frames": f"{count}, {len(loaded.held_out)}"}
     known |= {f"video {name}": facts["sha256_of_parts"][:16] for name, facts in loaded.videos.items()}
     hold_to_data(home, known, write=processes.is_main_process)
@@ -208,6 +207,12 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
         callbacks=[MetricsWriter(config.output, stage.name, facts)],
     )
     train_and_save(trainer, trainee, home, result, lambda: trainee)  # never spread, see above
+
+
+def digests_of_boxes(folder: Path) -> dict[str, str]:
+    """What a folder's files of boxes are known by, by their places in it: two of one name do not hide each other."""
+    files = sorted(folder.rglob("*.jsonl"))
+    return {f"boxes {path.relative_to(folder).as_posix()}": file_sha256(path)[:16] for path in files}
 
 
 def _evaluate_at_the_end(args: TrainingArguments) -> None:
