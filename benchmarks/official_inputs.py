@@ -1,7 +1,7 @@
 """Whether a model gets from us what transformers' own processor gives it: token ids, grids, times, pixels, logits.
 
     python benchmarks/official_inputs.py                                            # a table of the largest differences
-    python benchmarks/official_inputs.py --write tests/backends/golden/inputs.json  # and what the tests compare with
+    python benchmarks/official_inputs.py --write tests/backends/golden/official_inputs.json  # for the tests
 
 Official video processors need torchvision, so this runs where the extra "video" is installed. The checkpoints are tiny
 and random, with the pixel limits of the published ones; the frames are coarse blocks of colour. Where qwen-vl-utils is

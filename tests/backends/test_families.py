@@ -12,11 +12,11 @@ import pytest
 import torch
 from asking import make_frames, make_query
 
-from llavaction.backends.families import Prepared
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
-from llavaction.models.family_table import FAMILIES as TABLE
+from llavaction.models.families.base import Prepared
+from llavaction.models.families.table import FAMILIES as TABLE
 from llavaction.models.tiny import FAMILIES
 
 Make = Callable[..., HuggingFaceBackend]

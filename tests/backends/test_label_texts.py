@@ -14,7 +14,6 @@ from asking import NOUNS, VERBS, make_frames, make_query
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.base import Query
-from llavaction.backends.chat import Chat
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.backends.label_texts import LabelTexts
@@ -23,6 +22,7 @@ from llavaction.base.records import read_json, write_json
 from llavaction.models.action_backbones import add_action_token
 from llavaction.models.action_token import ActionTokenConfig
 from llavaction.models.checkpoint import open_checkpoint
+from llavaction.models.families.chat import Chat
 from llavaction.models.tiny import FAMILIES, write_tiny
 from llavaction.questions.prompts import multiple_choice_prompt
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llavaction.backends.token_tree import TokenTree, shared_length, token_tree
+from llavaction.backends.token_tree import TokenTree, token_tree
 from llavaction.base.seeding import hashed_rng
+from llavaction.models.families.base import shared_length
 
 Sequences = tuple[tuple[int, ...], ...]
 

@@ -15,10 +15,10 @@ from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPI
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
 
-from llavaction.backends.families import FAMILIES as ADAPTERS
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import open_checkpoint
-from llavaction.models.family_table import FAMILIES, remark_on_images, table
+from llavaction.models.families.base import FAMILIES as ADAPTERS
+from llavaction.models.families.table import FAMILIES, remark_on_images, table
 from llavaction.models.registry import MODELS
 from llavaction.models.tiny import write_tiny
 

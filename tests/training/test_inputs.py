@@ -12,10 +12,10 @@ import pytest
 import torch
 from kitchenette import clip_record, settings, text_record
 
-from llavaction.backends.chat import Chat
-from llavaction.backends.families import family_of
 from llavaction.base.errors import InputError
 from llavaction.models.collator import CollatorConfig, TrainingItem
+from llavaction.models.families.base import family_of
+from llavaction.models.families.chat import Chat
 from llavaction.models.tokenisation import IGNORED, TokenisationConfig
 from llavaction.training.config import TrainConfig
 from llavaction.training.flops import FlopCounter

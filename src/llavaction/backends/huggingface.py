@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 from transformers import GenerationConfig
 
 from llavaction.backends.base import LETTERS_RULE, OptionScores, Query, QuestionError
-from llavaction.backends.chat import Chat
-from llavaction.backends.families import Prepared, family_of
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.backends.label_texts import RULES, LabelTexts, TextScorer
 from llavaction.backends.passes import bounded_passes, same_clips
 from llavaction.backends.prefix import PrefixScorer
-from llavaction.backends.token_tree import shared_length
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
+from llavaction.models.families.base import Prepared, family_of, shared_length
+from llavaction.models.families.chat import Chat
 
 PAPER_FRAMES = 16
 _FEW, _SMALL = 16, (32, 32)

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from llavaction.base.records import Strict
+from llavaction.models.families.table import PixelRule
 
 Normalisation = Literal["raw", "length", "prior"]
 """``raw``: log-likelihood; ``length``: divided by the tokens, the closing one counted; ``prior``: minus the same text's
@@ -18,13 +19,6 @@ Branching = Literal["auto", "mask", "rows"]
 
 ``mask``: all nodes behind one another in one row, a mask showing each its ancestors only. ``rows``: each branch in a
 row of its own behind its own copy of the prefix's keys and values. ``auto``: a mask where attention takes one.
-"""
-
-PixelRule = Literal["official", "qwen-vl-utils"]
-"""Whose limits decide how large a frame is.
-
-``official``: the checkpoint's, as transformers' own processor reads them. ``qwen-vl-utils``: those of the package that
-the makers of Qwen-VL put before that processor.
 """
 
 

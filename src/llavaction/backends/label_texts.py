@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llavaction.backends.base import Query, QuestionError
-from llavaction.backends.chat import Chat
-from llavaction.backends.families import Prepared
 from llavaction.backends.huggingface_config import Normalisation
 from llavaction.backends.prefix import PrefixScorer
 from llavaction.base.errors import InputError
+from llavaction.models.families.base import Prepared
+from llavaction.models.families.chat import Chat
 from llavaction.models.user_text import Part
 
 RULES: dict[str, str] = {

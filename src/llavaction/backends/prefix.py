@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch.nn import functional
 from transformers.cache_utils import Cache, DynamicLayer
 
-from llavaction.backends.families import Prepared
 from llavaction.backends.huggingface_config import Branching
-from llavaction.backends.token_tree import TokenTree, shared_length, token_tree
+from llavaction.backends.token_tree import TokenTree, token_tree
 from llavaction.base.errors import InputError, LlavactionError
+from llavaction.models.families.base import Prepared, shared_length
 
 _MASKING = ("eager", "sdpa")
 """Attention implementations that take a mask of any form."""

@@ -9,6 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from llavaction.models.families.base import shared_length
+
 
 @dataclass(frozen=True)
 class TokenTree:
@@ -99,11 +101,3 @@ def token_tree(sequences: tuple[tuple[int, ...], ...]) -> TokenTree:
         ends[index] = path[-1]
         previous = sequence
     return TokenTree(np.asarray(tokens, np.int64), np.asarray(parents, np.int64), np.asarray(depths, np.int64), ends)
-
-
-def shared_length(*sequences: Sequence[int]) -> int:
-    """How many tokens all sequences begin with in common."""
-    for length, items in enumerate(zip(*sequences, strict=False)):
-        if len(set(items)) > 1:
-            return length
-    return min(map(len, sequences))

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from llavaction.backends.chat import Chat
-from llavaction.backends.families import Family, Prepared, VideoFamily, family_of
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.action_token import action_settings
 from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.collator import Collator, CollatorConfig, TrainingItem, label_classes
+from llavaction.models.families.base import Family, Prepared, VideoFamily, family_of
+from llavaction.models.families.chat import Chat
 from llavaction.models.llava_video import LlavaVideoProcessor, padded
 from llavaction.models.tokenisation import (
     END,

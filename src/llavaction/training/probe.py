@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from llavaction.backends.chat import Chat
-from llavaction.backends.families import Prepared, family_of
 from llavaction.models.checkpoint import Checkpoint
+from llavaction.models.families.base import Prepared, family_of
+from llavaction.models.families.chat import Chat
 from llavaction.questions.prompts import PromptStyle, multiple_choice_prompt
 from llavaction.questions.schema import Question
 from llavaction.video.library import VideoLibrary

@@ -12,26 +12,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from llavaction.backends.chat import Chat
-from llavaction.backends.huggingface_config import PixelRule
 from llavaction.base.errors import InputError
 from llavaction.base.registry import resolve
 from llavaction.models.action_token import TOKENS, action_settings
 from llavaction.models.checkpoint import Checkpoint
-from llavaction.models.family_table import remark_on_images
+from llavaction.models.families.chat import Chat
+from llavaction.models.families.table import PixelRule, remark_on_images
 
 FAMILIES: dict[str, str] = {
-    "internvl": "llavaction.backends.internvl:InternVLFamily",
-    "llava_onevision": "llavaction.backends.llava_onevision:LlavaOnevisionFamily",
-    "llava_video": "llavaction.backends.llava_video:LlavaVideoFamily",
-    "qwen2_vl": "llavaction.backends.qwen_vl:Qwen2VLFamily",
-    "qwen2_5_vl": "llavaction.backends.qwen_vl:Qwen2VLFamily",
-    "qwen3_vl": "llavaction.backends.qwen_vl:Qwen3VLFamily",
-    "qwen3_vl_moe": "llavaction.backends.qwen_vl:Qwen3VLFamily",
+    "internvl": "llavaction.models.families.internvl:InternVLFamily",
+    "llava_onevision": "llavaction.models.families.llava_onevision:LlavaOnevisionFamily",
+    "llava_video": "llavaction.models.families.llava_video:LlavaVideoFamily",
+    "qwen2_vl": "llavaction.models.families.qwen_vl:Qwen2VLFamily",
+    "qwen2_5_vl": "llavaction.models.families.qwen_vl:Qwen2VLFamily",
+    "qwen3_vl": "llavaction.models.families.qwen_vl:Qwen3VLFamily",
+    "qwen3_vl_moe": "llavaction.models.families.qwen_vl:Qwen3VLFamily",
 }
 """Hugging Face ``model_type`` to adapter; every other type gets its frames as so many images."""
 
-_ANY_OTHER = "llavaction.backends.images:ImagesFamily"
+_ANY_OTHER = "llavaction.models.families.images:ImagesFamily"
 
 
 @dataclass(frozen=True)
@@ -210,6 +209,14 @@ class VideoFamily(Family):
                 hint="the token must be a special one of the tokenizer",
             )
         return Prepared(tuple(ids), seen.tensors, seen.visual, seen.group)
+
+
+def shared_length(*sequences: Sequence[int]) -> int:
+    """How many tokens all sequences begin with in common."""
+    for length, items in enumerate(zip(*sequences, strict=False)):
+        if len(set(items)) > 1:
+            return length
+    return min(map(len, sequences))
 
 
 def plain_positions(mask: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -10,7 +11,6 @@ from typing import Any, Literal
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.user_text import Part, TextEncoder
-from llavaction.questions.schema import LETTERS
 
 PLAIN_TEMPLATE = (
     "{%- for message in messages %}"
@@ -216,13 +216,13 @@ class Chat:
         before = self._ids(opening)
         for blank in dict.fromkeys((self.blank, "")):
             written = []
-            for letter in LETTERS:
+            for letter in string.ascii_uppercase:
                 ids = self._ids(opening + blank + letter)
                 joined = ids[: len(before)] != before  # the letter has merged with what precedes it
                 written.append(self._ids(letter) if joined else ids[len(before) :])
             lead = _shared_start(written)
             firsts = [tokens[len(lead)] for tokens in written if len(tokens) > len(lead)]
-            if len(set(firsts)) == len(LETTERS):
+            if len(set(firsts)) == len(string.ascii_uppercase):
                 return LetterTokens(tuple(lead), tuple(firsts))
         raise InputError(
             "its tokenizer does not write the letters A to Z as tokens that differ, so they cannot be scored",

@@ -8,6 +8,13 @@ from typing import Any, Literal
 
 ClipAs = Literal["video", "images", "refused"]
 
+PixelRule = Literal["official", "qwen-vl-utils"]
+"""Whose limits decide how large a frame is.
+
+``official``: the checkpoint's, as transformers' own processor reads them. ``qwen-vl-utils``: those of the package that
+the makers of Qwen-VL put before that processor.
+"""
+
 
 @dataclass(frozen=True)
 class FamilyFacts:

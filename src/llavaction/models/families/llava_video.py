@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from llavaction.backends.chat import Chat
-from llavaction.backends.families import Seen, VideoFamily, plain_positions
-from llavaction.backends.huggingface_config import PixelRule
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
+from llavaction.models.families.base import Seen, VideoFamily, plain_positions
+from llavaction.models.families.chat import Chat
+from llavaction.models.families.table import PixelRule
 from llavaction.models.llava_video import LlavaVideoProcessor
 
 

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoProcessor
 
-from llavaction.backends.chat import Chat, Rendered
-from llavaction.backends.families import Family, Prepared
-from llavaction.backends.huggingface_config import PixelRule
-from llavaction.backends.token_tree import shared_length
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
+from llavaction.models.families.base import Family, Prepared, shared_length
+from llavaction.models.families.chat import Chat, Rendered
+from llavaction.models.families.table import PixelRule
 
 _OF_THE_TEXT = ("input_ids", "attention_mask")
 _PLAIN = "what is asked"

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from llavaction.backends.chat import Chat
-from llavaction.backends.families import Seen, VideoFamily
-from llavaction.backends.huggingface_config import PixelRule
-from llavaction.backends.pixels import PixelSettings, fitting_size, flatten_patches, normalise, resize
 from llavaction.models.checkpoint import Checkpoint
+from llavaction.models.families.base import Seen, VideoFamily
+from llavaction.models.families.chat import Chat
+from llavaction.models.families.pixels import PixelSettings, fitting_size, flatten_patches, normalise, resize
+from llavaction.models.families.table import PixelRule
 
 UTILS_TOKENS, UTILS_TOTAL = (128, 768), 115_200
 """Least and most tokens of two frames (one patch in time), and the most of all frames, in qwen-vl-utils.

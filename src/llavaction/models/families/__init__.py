@@ -1,0 +1,1 @@
+"""Model families: how each kind of model takes a conversation and a clip."""
