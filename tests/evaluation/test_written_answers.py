@@ -820,16 +820,41 @@ NASTY = [
     "<think>A</think>", "not A but ",
     "- [ ] A\n", "答案",
     "答案(A) ", "one is A: ", "是", "i think that ", "wrong option ", "➊ ", "one option ", "most likely ", "\u0301",
+    "应该选", "正解は", "정답은 ", "最可能是", "不是A，", "Bではなく", "B가 아니라 ", "选项B错误。", "A: no ", "A veya ", "~~A", "~~A~~", "☐ A ",
+    "if A ", "consider A ", "put plate: ", "not ", "B? ",
 ]  # fmt: skip
+
+
+def _seconds(piece: str, length: int) -> float:
+    text = (piece * (length // len(piece) + 1))[:length]
+    begun = time.process_time()
+    for written in (text, f"The answer is {text}"):
+        parse_answer(written, OPTIONS)
+    return time.process_time() - begun
+
+
+@pytest.mark.parametrize("piece", NASTY)
+def test_the_time_of_reading_grows_with_the_text(piece: str) -> None:
+    quarter, whole = (min(_seconds(piece, length) for _ in range(2)) for length in (4_500, 18_000))
+    assert whole < 10 * quarter or whole < 0.5
 
 
 @pytest.mark.parametrize("piece", NASTY)
 def test_a_long_text_is_read_in_no_time(piece: str) -> None:
-    text = (piece * (100_000 // len(piece) + 1))[:100_000]
-    begun = time.process_time()
-    for written in (text, f"The answer is {text}"):
-        parse_answer(written, OPTIONS)
-    assert time.process_time() - begun < 2
+    assert _seconds(piece, 100_000) < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("The answer is B.\n" + "The hand moves.\n" * 3000, B),
+        ("The hand moves.\n" * 3000 + "The answer is B.", B),
+        ("The answer is A.\n" + "The hand moves.\n" * 3000 + "The answer is B.", None),
+        ("The hand moves. " * 3000 + "The answer is not" + " " * 9_998 + "B", None),
+    ],
+)
+def test_of_a_long_text_the_beginning_and_the_end_are_read(text: str, choice: int | None) -> None:
+    assert parse_answer(text, OPTIONS).choice == choice
 
 
 def test_a_long_text_is_read_to_its_end() -> None:

@@ -111,6 +111,18 @@ def answer_lines(written: AnswerText) -> list[int]:
     return found
 
 
+_LONGEST = 20_000
+"""Characters of an answer that are read."""
+
+
+def beginning_and_end(text: str) -> str:
+    """A text as it is, or the whole lines of the first and the last characters of one that is too long to be read."""
+    if len(text) <= _LONGEST:
+        return text
+    beginning, end = text[: _LONGEST // 2], text[-_LONGEST // 2 :]
+    return beginning.rpartition("\n")[0] + "\n...\n" + end.partition("\n")[2]
+
+
 _ARTICLES = frozenset(("the", "a", "an", "his", "her", "their", "its", "my", "your", "this", "that", "some"))
 
 

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llavaction.evaluation.answer_markup import contained_answers
-from llavaction.evaluation.answer_text import BEYOND, DENIED, LETTERED, AnswerText, answer_lines, words_of
+from llavaction.evaluation.answer_text import (
+    BEYOND,
+    DENIED,
+    LETTERED,
+    AnswerText,
+    answer_lines,
+    beginning_and_end,
+    words_of,
+)
 from llavaction.evaluation.answer_words import UNSURE, UNSURE_UNSPACED
 from llavaction.evaluation.statements import CLOSED, LETTER_END, LISTED, REASON, RIGHT_AWAY_DENIED, statements
 from llavaction.evaluation.thoughts import without_thoughts
@@ -51,14 +59,16 @@ def parse_answer(text: str, options: Sequence[str]) -> ParsedAnswer:
     Thoughts (``<think>...</think>`` and their like) are left out; a text that ends within one holds no answer. Of the
     rest the first of :data:`_RULES` that applies decides. The article "a" is never taken for option A, and nothing is
     read where several options are named without a word on which is meant, a letter stands beside another option's
-    text, or the text only says what the answer is not.
+    text, or the text only says what the answer is not. Of a very long text the beginning and the end are read.
 
     Args:
         text: what the model wrote.
         options: the options' texts without letters, in the order shown.
     """
     answer = without_thoughts(unicodedata.normalize("NFKC", text))
-    return _unparsed("thought without an answer") if answer is None else _read(answer, options)
+    if answer is None:
+        return _unparsed("thought without an answer")
+    return _read(beginning_and_end(answer), options)
 
 
 def _read(text: str, options: Sequence[str]) -> ParsedAnswer:
