@@ -21,8 +21,8 @@ _FIELD = re.compile(
     r"(?:[_ -]?(?:letter|option|choice|id|text))?"
 )
 _STRUCK = re.compile(r"~~[^~\n]*~~|<(s|del|strike)>[^<>]*</\1>|\\(?:sout|cancel|st)\s?\{[^{}]*\}")
-_NOT_TICKED = re.compile(r"\[ \]|☐|❌|✗|✘")
-_TICKED = re.compile(r"\[[xX✓✔]\]|☑|✅|✔|✓")
+_NOT_TICKED = re.compile(r"\[ \]|☐|❌|✗|✘|👎")
+_TICKED = re.compile(r"\[[xX✓✔]\]|☑|✅|✔|✓|👍")
 _MARK = re.compile(f"(?:{_NOT_TICKED.pattern}|{_TICKED.pattern})")
 _LONGEST_OBJECT = 4000
 """Characters of an object within a text that is read; a longer one is no answer."""

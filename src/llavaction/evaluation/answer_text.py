@@ -31,7 +31,7 @@ _NO_DOUBT = re.compile(
 _SUFFIX = re.compile(r"(?<=[A-Z])['’](?:[dt][iıuü]r|y?[iıuü]|y?[ea]|n[iıuü]n)(?!\w)")
 """What Turkish adds to a letter."""
 _TAKEN_BACK = re.compile(
-    r"(?i)\b(?:no,?\s+)?wait\b(?=[,.:;!…—-])[,.:;!…—-]*|\bon\s+second\s+thou?ghts?\b|\bcorrection\s*:|\bscratch\s+that\b|\bactually,|"
+    r"(?i)\b(?:no,?\s+)?wait\b(?=[,.:;!…—-])[,.:;!…—-]*(?:\s*no\b[,.:;!…—-]+)?|\bon\s+second\s+thou?ghts?\b|\bcorrection\s*:|\bscratch\s+that\b|\bactually,|"
     r"\bi\s+(?:was\s+wrong|made\s+a\s+mistake|take\s+(?:that|it)\s+back|change\s+my\s+(?:mind|answer))|\bhold\s+on\b[,.]|"
     r"\blet\s+me\s+(?:reconsider|correct)|(?<=[.!?]\s)no,\s"
 )

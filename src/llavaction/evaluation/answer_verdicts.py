@@ -51,7 +51,7 @@ _CALLED = (
 _JOIN = rf"(?>\s*(?:(?:[,/&+、]|(?i:{either('joined')}))\s*){{1,3}}+(?:{_THE}\s+)?)"
 _OPTIONS = (
     rf"{_CALLED}(?:{_JOIN}{_CALLED}"
-    rf"(?!\s+(?i:is|was|does|shows|would|fits|matches|seems|looks|best|better|describes|ist|passt|est|es|è|é)\b)){{0,9}}+"
+    rf"(?!\s+(?i:is|was|does|shows|would|fits|matches|seems|looks|remains|best|better|describes|ist|passt|est|es|è|é)\b)){{0,9}}+"
 )
 _GAP = r"[ \t*_\"'`]{0,4}"
 _BE = (
@@ -70,7 +70,7 @@ _SO_IS = (
 )
 """Another option of which the same is said: "so is D", "D too"."""
 _END = rf"(?=\s*(?:[.,;!?。，；！)\]}}|\n]|$|{_OPENED}{LETTER_BEGINS}[A-Z]{LETTER_END}))"
-_COLON = rf"(?:(?:[:=?|–—-]|->|→|=>)+|\.(?!{_GAP}(?i:{spaced('denied')}){_GAP}{_OPTION}))"
+_COLON = rf"(?:[:=?|(.–—-]|->|→|=>)+(?!{_GAP}(?i:{spaced('denied')}){_GAP}{_OPTION}(?!\s*[:=]))"
 _VERDICT = _Said(
     _any_of("yes", "denied", "denied_behind"),
     re.compile(
@@ -102,8 +102,10 @@ _DOUBTED = _Said(
         rf"(?im:^|(?<=[.!?。]\s))(?i:{either('condition')})(?!\s+(?i:i|we|you|one|forced|ich|wir|man|je|on|nous)\b)"
         rf"[^.!?\n;。]{{0,80}}?{_OPTIONS}"
     ),
-    re.compile(rf"{_OPTIONS}\s?[,.;:(–—-]{{0,2}}\s?(?i:(?:but|aber|mais|pero|ma|mas|但)\s+)?(?i:(?:i\s+am|i['’]m|it)\s+)?"
-               rf"(?i:{either('doubted')}|{either('condition')})"),
+    re.compile(
+        rf"{_OPTIONS}(?:[ \t]*{_BE}){{0,3}}\s?[,.;:(–—-]{{0,2}}\s?(?i:(?:but|aber|mais|pero|ma|mas|但)\s+)?"
+        rf"(?i:(?:i\s+am|i['’]m|it)\s+)?(?i:{either('doubted')}|{either('condition')})"
+    ),
 )  # fmt: skip
 """Options that are only possible, or depend on something."""
 _ASKED = _Said(
@@ -121,7 +123,7 @@ _JOINED = _Said(
 _MENTIONED = _Said(
     _any_of("mentioned", "mentioned_behind"),
     re.compile(rf"(?i:{either('mentioned')})[:,]?(?:{_GAP}{_LED}){{0,4}}?{_GAP}{_OPTIONS}"),
-    re.compile(rf"{_OPTIONS}[ \t]*(?i:{either('mentioned_behind')})"),
+    re.compile(rf"{_OPTIONS}[ \t]*(?i:{either('mentioned_behind')})(?:[\s:\"'“‘]{{0,4}}{_TEXT})?"),
     re.compile(rf"(?i:{either('mentioned')})(?:[ \t]+\w+){{1,3}}?[ \t]+(?i:{either('option')})\w{{0,3}}[.:]"),
     re.compile(r"(?i)(?<!\w)z\.\s?B\.(?=\s)"),
 )

@@ -38,7 +38,7 @@ _AT_THE_END = re.compile(
 _WITHOUT_LINK = "|".join(words.correct for words in SPACED.values() if words.correct and words.no_link)
 _CALLED_RIGHT = re.compile(
     rf"(?<![\w'’-])(?P<letter>[A-Z]){CLOSED}\s*(?i:{either('option')})?\s*"
-    rf"(?i:{either('link')}|(?<!\w)(?:seems?|looks|best|correctly|fits|matches)(?!\w)|(?=正|对|對|(?:{_WITHOUT_LINK})(?!\w)))"
+    rf"(?i:{either('link')}|(?<!\w)(?:seems?|looks|best|correctly|fits|matches)(?!\w)|(?=[正对對最更]|(?:{_WITHOUT_LINK})(?!\w)))"
     rf"(?>\s*(?i:{either('filler')}|(?<!\w)(?:to\s+be|une?|eine?|una?|uma?)(?!\w))){{0,4}}\s*"
     rf"(?i:{either('correct')}|(?<!\w)(?:matches|describes|fits|answers|best)(?!\w))"
 )
