@@ -23,7 +23,7 @@ _CALLED_ALONE = re.compile(
 """Nothing but a letter and what an option is called: "la C", "C项"."""
 _CAPITAL = re.compile(r"\W{0,8}([A-Z])(?=\W)")
 _LEAD_IN = re.compile(r"(?i)\A(?:sure|yes|okay|ok|well|certainly|of course|alright)\b[,.!:]+\s(?=\W*[A-Z]\b)")
-LONE = re.compile(rf"{LETTER_BEGINS}([B-HJ-Z]){LETTER_END}")
+LONE = re.compile(rf"{LETTER_BEGINS}([B-HJ-Z]|(?<=[(\[])A(?=[)\]])){LETTER_END}")
 LETTERED = re.compile(r"(?<![\w'’])\W?([A-Z])[.):]\s?")
 _NO_DOUBT = re.compile(
     r"(?i)\b(?:there\s+is\s+)?(?:no|without(?:\s+a)?)\s+(?:doubt|question)\b(?:\s+that\b)?|\bnot\s+only\b"
@@ -81,7 +81,7 @@ class AnswerText:
 
     def line(self, line: str) -> int | None:
         """The option that a line names if it is nothing but an answer."""
-        whole = "" if line.rstrip().endswith("?") else words_of(line)
+        whole = "" if "?" in line else words_of(line)
         found = set(self._alone.get(whole, ()))
         if len(whole) == 1 and whole.upper() in LETTERS:
             found.add(self.index(whole))

@@ -12,6 +12,57 @@ from functools import lru_cache
 
 from llavaction.evaluation.answer_words import either, spaced
 
+LETTER_BEGINS = r"(?<![A-Za-z0-9_À-ɏ'’])"
+LETTER_END = r"(?![A-Za-z0-9_À-ɏ'’]|-[A-Za-z]{2})"
+CLOSED = r"[*_\"'`’”»」』》】)\]}]{0,8}"
+_OPENED = r"[*_\"'`‘“«「『《【(\[{]{0,6}"
+_FIRST, _LEFT_OUT = "\ue000", "\uf8ff"
+"""Stand for the first option's text, and for what is left out; they are of private use, so that no text has them."""
+_PRIVATE = f"{_FIRST}-{_LEFT_OUT}"
+_TEXT = f"[{_FIRST}-\ue0ff]+"
+_LETTER = re.compile(rf"{LETTER_BEGINS}(?:[A-HJ-Z]|I(?=[.):\]])|(?<=[(\[])[a-z](?=[)\]])){LETTER_END}")
+_OPTION = (
+    rf"(?>{_OPENED}(?:{_LETTER.pattern}{CLOSED}"
+    rf"(?:[ \t]?[.):,–—-]{{0,2}}{CLOSED}[ \t]?{_OPENED}{_TEXT}{CLOSED})?"
+    rf"|{_TEXT}{CLOSED}(?:[ \t]?[(\[][A-Z][)\]])?))"
+)
+"""A letter, an option's text, or both."""
+_THE = r"(?i:the|die|der|la|el|a|o|de|het)"
+_CALLED = (
+    rf"(?>(?:(?:{_THE}[ \t]+|[lL]['’])?(?i:{either('option')})[ \t]*)?{_OPTION}(?:[ \t]*(?i:{either('option')}))?)"
+)
+_JOIN = rf"(?>\s*(?:(?:[,/&+、]|(?i:{either('joined')}))\s*){{1,3}}+(?:{_THE}\s+)?)"
+_OPTIONS = (
+    rf"{_CALLED}(?:{_JOIN}{_CALLED}"
+    rf"(?!\s+(?i:is|was|does|shows|would|fits|matches|seems|looks|remains|best|better|describes|ist|passt|est|es|è|é)\b)){{0,9}}+"
+)
+"""One option or a list of them; in "B or C is right" the last is none of the list."""
+_GAP = r"[ \t*_\"'`]{0,4}"
+_BE = (
+    rf"(?>(?i:{either('link')}|{either('filler')}|{either('also')}|{either('option')}|{either('correct')}|n['’](?=\w)|"
+    r"(?<!\w)(?:does|do|did|are|can|could|be|seems?|looks?|both|all|even|a|an|now|es|so|ce|kann|sein|sind|sont|sono|são|"
+    r"nie\s+jest)(?!\w)))"
+)
+"""What may stand between an option and what is said of it."""
+_LED = (
+    rf"(?>(?i:{either('answer')}|{either('link')}|{either('filler')}|{either('choose')}|{either('option')}|"
+    rf"{either('correct')}|l['’]|认为|認為|觉得|覺得|能|会|會|可能|应|應|该|該|说|們|们|一下|의|"
+    r"(?<!\w)(?:think|believe|say|agree|see|certain|likely|possible|know|mean|feel|expect|pense|that|it|this|i|would|to|be|a|an|of|"
+    r"wir|us|is|ist|the\s+case|dass|que|che|phải)(?!\w)))"
+)
+"""What may stand between a word and the option that it is about."""
+_REASON = r"(?:because|since|as|weil|da|parce|car|porque|perché|pois|так|потому)"
+_AND = r"(?:(?:and|und|et|y|e)\s+)?"
+_SO_IS = (
+    rf"(?:[,;.]?\s*{_AND}(?i:so|as|neither|nor|{either('also')})\s+(?:(?i:too|{either('link')}|are|does|do)\s+)?{_OPTIONS}|"
+    rf"[,;，]?\s*{_AND}{_CALLED}\s*(?i:{either('also')})(?!\w))?"
+)
+"""Another option of which the same is said: "so is D", "D too"."""
+_END = rf"(?=\s*(?:[.,;!?。，；！)\]}}|\n]|$|{_OPENED}{LETTER_BEGINS}[A-Z]{LETTER_END}))"
+"""Where a verdict ends."""
+_COLON = rf"(?:[:=?|(.–—-]|->|→|=>)+(?!{_GAP}(?i:{spaced('denied')}){_GAP}{_OPTION}(?!\s*[:=]))"
+"""What stands between an option and its verdict, unless a denial of the next option follows."""
+
 
 class _Said:
     """A way in which options are spoken of.
@@ -29,48 +80,6 @@ def _any_of(*fields: str) -> re.Pattern[str]:
     return re.compile("(?i)" + "|".join(map(either, fields)))
 
 
-LETTER_BEGINS = r"(?<![A-Za-z0-9_À-ɏ'’])"
-LETTER_END = r"(?![A-Za-z0-9_À-ɏ'’])"
-CLOSED = r"[*_\"'`’”»」』》】)\]}]{0,8}"
-_OPENED = r"[*_\"'`‘“«「『《【(\[{]{0,6}"
-_FIRST, _LEFT_OUT = "\ue000", "\uf8ff"
-"""Stand for the first option's text, and for what is left out; they are of private use, so that no text has them."""
-_PRIVATE = f"{_FIRST}-{_LEFT_OUT}"
-_TEXT = f"[{_FIRST}-\ue0ff]+"
-_LETTER = re.compile(rf"{LETTER_BEGINS}([A-HJ-Z]|I(?=[.):\]])|(?<=[(\[])[a-z](?=[)\]])){LETTER_END}")
-_OPTION = (
-    rf"(?>{_OPENED}(?:{_LETTER.pattern.replace('([A-H', '(?:[A-H')}{CLOSED}"
-    rf"(?:[ \t]?[.):,–—-]{{0,2}}{CLOSED}[ \t]?{_OPENED}{_TEXT}{CLOSED})?"
-    rf"|{_TEXT}{CLOSED}(?:[ \t]?[(\[][A-Z][)\]])?))"
-)
-"""A letter, an option's text, or both."""
-_THE = r"(?i:the|die|der|la|el|a|o|de|het)"
-_CALLED = (
-    rf"(?>(?:(?:{_THE}[ \t]+|[lL]['’])?(?i:{either('option')})[ \t]*)?{_OPTION}(?:[ \t]*(?i:{either('option')}))?)"
-)
-_JOIN = rf"(?>\s*(?:(?:[,/&+、]|(?i:{either('joined')}))\s*){{1,3}}+(?:{_THE}\s+)?)"
-_OPTIONS = (
-    rf"{_CALLED}(?:{_JOIN}{_CALLED}"
-    rf"(?!\s+(?i:is|was|does|shows|would|fits|matches|seems|looks|remains|best|better|describes|ist|passt|est|es|è|é)\b)){{0,9}}+"
-)
-_GAP = r"[ \t*_\"'`]{0,4}"
-_BE = (
-    rf"(?>(?i:{either('link')}|{either('filler')}|{either('also')}|{either('option')}|(?<!\w)(?:does|do|did|are|can|could|be|seems?|looks?|both|"
-    r"all|even|a|an|now|es|n['’]|so|ce|kann|sein|sind|sont|sono|são|nie\s+jest|was)(?!\w)|n['’](?=\w)))"
-)
-_LED = (
-    rf"(?>(?i:{either('answer')}|{either('link')}|{either('filler')}|{either('choose')}|{either('option')}|{either('correct')}|"
-    r"(?<!\w)(?:think|believe|say|agree|see|certain|likely|possible|know|mean|feel|expect|pense|that|it|this|i|would|to|be|a|an|of|"
-    r"wir|us|is|ist|the\s+case|dass|que|che|phải)(?!\w)|l['’]|认为|認為|觉得|覺得|能|会|會|可能|应|應|该|該|说|們|们|一下|의))"
-)
-_REASON = r"(?:because|since|as|weil|da|parce|car|porque|perché|pois|так|потому)"
-_SO_IS = (
-    rf"(?:[,;.]?\s*(?:(?:and|und|et|y|e)\s+)?(?i:so|as|neither|nor|ebenso|también|anche|aussi|auch|також|тоже)\s+"
-    rf"(?:(?i:too|{either('link')}|are|does|do)\s+)?{_OPTIONS}|[,;，]?\s*(?:(?:and|und|et|y|e)\s+)?{_CALLED}\s*(?i:{either('also')})(?!\w))?"
-)
-"""Another option of which the same is said: "so is D", "D too"."""
-_END = rf"(?=\s*(?:[.,;!?。，；！)\]}}|\n]|$|{_OPENED}{LETTER_BEGINS}[A-Z]{LETTER_END}))"
-_COLON = rf"(?:[:=?|(.–—-]|->|→|=>)+(?!{_GAP}(?i:{spaced('denied')}){_GAP}{_OPTION}(?!\s*[:=]))"
 _VERDICT = _Said(
     _any_of("yes", "denied", "denied_behind"),
     re.compile(
@@ -79,6 +88,7 @@ _VERDICT = _Said(
     ),
 )
 """An option, a colon, and "yes" or "no"."""
+_ALL_OF_THEM = r"(?i:(?:are|were|do|sind|sont|son|sono|são|zijn|są|jsou)\b|(?=(?:are|were|do)n['’]t)|都|均)"
 _SWALLOWED = rf"(?>[ \t]*(?i:{either('filler')}|{either('correct')}|\bit\b)){{0,4}}"
 _BUT = rf"(?P<but>\s*[,，、;；]?\s*(?i:{either('but')})[ \t]*)?"
 _DENIED = _Said(
@@ -88,10 +98,10 @@ _DENIED = _Said(
         rf"(?:{_GAP}{_LED}){{0,8}}?{_GAP}{_OPTIONS}{_BUT}"
     ),
     re.compile(
-        rf"(?:{_OPTIONS}\s*(?i:(?:are|were|do|sind|sont|son|sono|são|zijn|są|jsou)\b|(?=(?:are|were|do)n['’]t)|都|均)|{_CALLED})"
-        rf"(?:[ \t]*{_BE}){{0,4}}(?:[ \t]+(?!(?i:{_REASON}|{either('joined')}|{either('but')})(?!\w))[^\W\d_]+)?[ \t]*"
-        rf"(?i:(?:{either('denied')}|n['’]t\b)(?!(?:{_GAP}{_LED}){{0,2}}{_GAP}{_OPTION})|{either('denied_behind')}(?P<behind>\s*[,،、]?\s*))"
-        rf"{_SWALLOWED}{_SO_IS}{_BUT}"
+        rf"(?:{_OPTIONS}\s*{_ALL_OF_THEM}|{_CALLED})(?:[ \t]*{_BE}){{0,4}}"
+        rf"(?:[ \t]+(?!(?i:{_REASON}|{either('joined')}|{either('but')})(?!\w))[^\W\d_]+)?[ \t]*"  # any verb
+        rf"(?i:(?:{either('denied')}|n['’]t\b)(?!(?:{_GAP}{_LED}){{0,2}}{_GAP}{_OPTION})|"
+        rf"{either('denied_behind')}(?P<behind>\s*[,،、]?\s*)){_SWALLOWED}{_SO_IS}{_BUT}"
     ),
 )
 """Options that are denied: by what stands before them, and by what stands behind."""
@@ -103,8 +113,8 @@ _DOUBTED = _Said(
         rf"[^.!?\n;。]{{0,80}}?{_OPTIONS}"
     ),
     re.compile(
-        rf"{_OPTIONS}(?:[ \t]*{_BE}){{0,3}}\s?[,.;:(–—-]{{0,2}}\s?(?i:(?:but|aber|mais|pero|ma|mas|但)\s+)?"
-        rf"(?i:(?:i\s+am|i['’]m|it)\s+)?(?i:{either('doubted')}|{either('condition')})"
+        rf"{_OPTIONS}(?:[ \t]*{_BE}){{0,3}}\s?(?:[,;:(–—-]{{0,2}}\s?(?i:{either('condition')})|"
+        rf"[,.;:(–—-]{{0,2}}\s?(?i:(?:but|aber|mais|pero|ma|mas|但)\s+)?(?i:(?:i\s+am|i['’]m|it)\s+)?(?i:{either('doubted')}))"
     ),
 )  # fmt: skip
 """Options that are only possible, or depend on something."""

@@ -58,11 +58,11 @@ SPACED: dict[str, Words] = {
         r"(?:option|alternative|letter)(?=\s+(?:is|was)\b|\W*[:=])",
         r"is|was|would\s+be|must\s+be|should\s+be|has\s+to\s+be|will\s+be|remains|seems\s+to\s+be|appears\s+to\s+be",
         r"the|my|likely|most\s+likely|probably|clearly|definitely|therefore|thus|indeed|simply|correct|right|best",
-        r"choose|chose|select(?:ed)?|pick(?:ed)?|opt\s+for|(?:go|going|went)\s+(?:with|for)|vote\s+for|settle\s+on|prefer|only",
+        r"choose|chose|select(?:ed)?|pick(?:ed)?|opt\s+for|(?:go|going|went)\s+(?:with|for)|vote(?:\s+for)?|settle\s+on|prefer|only",
         r"option|letter|choice|answer|alternative",
         r"correct|right|true|accurate|best|better|answer|one|"
         r"most\s+(?:plausible|likely|probable|accurate|appropriate|suitable|fitting)|(?:more|likelier)\s+likely\s+than",
-        r"not|no|neither|nor|none|cannot|wrong|incorrect|false|unsure|never|hardly|unlikely|except|"
+        r"not|no|neither|nor|none|cannot|wrong|incorrect|false|unsure|never|nobody|no\s+one|few|hard\s+to\s+believe|avoid|ignore|skip|hardly|unlikely|except|"
         r"rul(?:e|ed|ing)\s+out|eliminat\w*|exclud\w*|discard\w*|reject\w*|anything\s+but|other\s+than|instead\s+of|"
         r"rather\s+than|\w+n['’]t",
         but=r"but(?:\s+rather)?|rather",
@@ -70,7 +70,7 @@ SPACED: dict[str, Words] = {
         also=r"also|too|as\s+well|likewise",
         doubted=r"maybe|perhaps|possibly|might(?:\s+be)?|may\s+be|could(?:\s+also)?\s+be|uncertain|unclear|either|depends|"
         r"hard\s+to\s+(?:say|tell)|(?:not|n['’]t)\s+(?:[\w%]+\s+)?(?:sure|certain)|unsure|or\s+not",
-        condition=r"had(?=\s+(?:the|it|there)\b)|if|unless|provided|assuming|suppos(?:e|ing)|in\s+case",
+        condition=r"until|had(?=\s+(?:the|it|there)\b)|if|unless|provided|assuming|suppos(?:e|ing)|in\s+case",
         mentioned=r"consider(?:ing)?|analy[sz](?:e|ing)|look(?:ing)?\s+at|examin(?:e|ing)|evaluat(?:e|ing)|compar(?:e|ing)|"
         r"check(?:ing)?|discuss(?:ing)?|start\s+with|e\.\s?g\.|for\s+(?:example|instance)|such\s+as|letter,?\s+like|between|options\s+are|"
         r"(?:sample|example|format)(?:\s+answer)?(?=\s*:)|next|regarding|concerning|as\s+for|see(?=\s+option)|asked\s+to|"
@@ -78,7 +78,7 @@ SPACED: dict[str, Words] = {
         mentioned_behind=r"mentions|says|states|reads|refers",
         it_is=r"it\s+is|it['’]s|it\s+(?:must|would|should)\s+be|that\s+is|that['’]s|(?:looks|seems)\s+(?:like|to\s+be)|"
         r"i\s+think|i(?:['’]d|\s+would)?\s+say|probably|(?:most\s+)?likely|definitely|clearly|surely|therefore|so|thus|"
-        r"hence|final|points\s+to|by\s+elimination|hmm+|lean(?:ing)?(?:\s+towards?)?|suggests|indicates",
+        r"hence|final|points\s+to|let['’]s\s+say|by\s+elimination|hmm+|lean(?:ing)?(?:\s+towards?)?|suggests|indicates",
         yes=r"yes|true|correct|right|match(?:es)?",
     ),
     "German": Words(
@@ -335,7 +335,7 @@ UNSPACED: dict[str, Words] = {
         yes=r"はい|正解|正しい",
     ),
     "Korean": Words(
-        r"정답|답변|답",
+        r"정답|답변|(?<!오)답",
         r"은|는|이|가|만",
         r"선택지|옵션|보기|최종",
         r"",

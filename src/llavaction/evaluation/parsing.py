@@ -21,7 +21,7 @@ from llavaction.evaluation.answer_text import (
 )
 from llavaction.evaluation.answer_verdicts import CLOSED, LETTER_END
 from llavaction.evaluation.answer_words import either
-from llavaction.evaluation.statements import LISTED, REASON, RIGHT_AWAY_DENIED, statements
+from llavaction.evaluation.statements import DOUBTED, LISTED, REASON, statements
 from llavaction.evaluation.thoughts import without_thoughts
 
 
@@ -162,7 +162,7 @@ def _begins(written: AnswerText) -> ParsedAnswer | None:
     rest = line[letter.end() :]
     if re.match(r"\W*\d", rest) and not rest.startswith(" ("):
         return None  # a number for each letter
-    if RIGHT_AWAY_DENIED.match(first, letter.end()) or LISTED.match(first, letter.end("letter")):
+    if DOUBTED.match(first, letter.end()) or LISTED.match(first, letter.end("letter")):
         return None
     choice = written.index(letter["letter"])
     because = REASON.match(rest) is not None
@@ -180,7 +180,7 @@ def _contradicted(written: AnswerText, choice: int, line: str, said: str) -> str
     """Why an option is not chosen though ``line`` begins with its letter and goes on with ``said``, or None."""
     text = written.texts[choice]
     named = line.casefold().find(text.casefold())
-    if named >= 0 and RIGHT_AWAY_DENIED.match(line, named + len(text)):
+    if named >= 0 and DOUBTED.match(line, named + len(text)):
         return _NOT
     meant = written.meant(said)
     if meant and choice not in meant and not DENIED.search(written.without_options(said)):
@@ -193,7 +193,7 @@ def _begins_with_text(written: AnswerText, line: str) -> ParsedAnswer | None:
     choice = written.line(head)
     if choice is None or choice == BEYOND or written.meant(written.kept) != {choice} or head == line:
         return None
-    return None if RIGHT_AWAY_DENIED.match(line, len(head)) else _parsed(choice, "option text")
+    return None if DOUBTED.match(line, len(head)) else _parsed(choice, "option text")
 
 
 def _marked(written: AnswerText) -> ParsedAnswer | None:
@@ -216,7 +216,7 @@ def _marked(written: AnswerText) -> ParsedAnswer | None:
         return _unparsed(_UNSURE_OF)
     if named and not choices <= named:
         return _unparsed(_DISAGREE)
-    return _parsed(choices.pop(), "letter" if letters else "option text")
+    return _parsed(min(choices), "letter" if letters else "option text")
 
 
 _RULES: tuple[Callable[[AnswerText], ParsedAnswer | None], ...] = (
@@ -241,8 +241,8 @@ _MARKED = re.compile(
     r"(?:(?i:(?<!\w)(?:option|letter|opción|opzione|opção|вариант|letra|lettre|lettera|buchstabe|буква)(?!\w))"
     r"|选项|選項|選択肢|선택지)\s*"
     rf"[*_\"'(\[]{{0,6}}([A-Z]|[b-z]|a(?=[^\w\n]{{0,12}}$)){LETTER_END}"
-    r"|(?<!\w)[(\[]([A-Z])[)\]]"
-    rf"|(?:^|(?<=[.:;!?。：]\s))[*_\"'`(\[]{{0,6}}([A-Z]){CLOSED}(?:[.):]{CLOSED}(?=\s|$)(?!\s?\d)|\s?$)",
+    r"|(?<![a-z] )(?<!\w)[(\[]([A-Z])[)\]]|(?<!\w)[(\[]([A-Z])[)\]](?! [a-z])"
+    rf"|(?:^|(?<=[.;!?。]\s))[*_\"'`(\[]{{0,6}}([A-Z]){CLOSED}(?:[.):]{CLOSED}(?=\s|$)(?!\s?\d)|\s?$)",
     re.MULTILINE,
 )
 """A letter called an option, in brackets, or in a sentence of its own."""

@@ -18,8 +18,8 @@ _HEADS = (
     re.compile(rf"(?i:{either('answer')}(?>{_SEPARATED}{_LINKING}){{0,6}}){_SEPARATED}{_LETTER_NEXT}"),
     re.compile(rf"(?i:{either('choose')}(?>{_SEPARATED}{_LINKING}){{0,6}}){_SEPARATED}{_LETTER_NEXT}"),
     re.compile(
-        rf"(?i:\b(?:prediction|output|response|result|solution|conclusion|final|verdict|label|key|predicted\s+\w+)"
-        rf"[*_\"'`]{{0,4}}\s?[:=]){_SEPARATED}{_LETTER_NEXT}"
+        r"(?i:\b(?:prediction|output|response|result|solution|conclusion|final(?:\s+\w+)?|decision|assistant|correct|best|"
+        rf"verdict|label|key|predicted\s+\w+)[*_\"'`]{{0,4}}\s?[:=]){_SEPARATED}{_LETTER_NEXT}"
     ),
     re.compile(r"^[^\w\n]{0,12}A\s?:\s?(?=[A-Z][^\w\n]{0,12}$)", re.MULTILINE),  # "Q: ... A: B"
 )
@@ -46,18 +46,16 @@ _CHOSEN = re.compile(
     rf"(?<![A-Za-z])(?P<letter>[A-Z]){CLOSED}(?:です|でした|だ(?=[。.]?$)|번?\s*입니다|\s*(?i:{either('chosen')}))",
     re.MULTILINE,
 )
-_CALLED_WRONG = re.compile(r"[^.!?。\n]{0,12}(?:では?(?:ない|あり|な)|じゃな|아니|아닙)")
 _TO_THE_LETTER = re.compile(rf"(?P<open>[(\[]?)(?P<letter>[A-Za-z]){LETTER_END}")
 _WORD_AFTER = re.compile(
     r"[ \t]+(?!(?:because|since|as|is|was|and|or|for|due|where|which|with|while|given|based)\b)[^\W\d_]"
 )
 LISTED = re.compile(
-    rf"{CLOSED}\s*(?:(?:[,/&+、(]|(?i:{either('joined')}))\s*){{1,3}}(?i:(?<!\w)(?:option|the|la|die|el|a)\s+)?[(\[*\"']{{0,6}}"
-    rf"([A-Z]){LETTER_END}(?!{CLOSED}\s+(?:is|was|are|does|shows|would)\b)"
+    rf"{CLOSED}\s*(?:(?:\.\.\.|;)\s*(?=(?i:{either('joined')})))?(?:(?:[,/&+、(]|(?i:{either('joined')}))\s*){{1,3}}"
+    rf"(?i:(?<!\w)(?:option|the|la|die|el|a)\s+)?[(\[*\"']{{0,6}}([A-HJ-Z]){LETTER_END}(?!{CLOSED}\s+(?:is|was|are|does|shows|would)\b)"
 )
-RIGHT_AWAY_DENIED = re.compile(
-    rf"{CLOSED}\s*(?:(?i:(?:{either('link')}|(?<!\w)(?:seems?|looks)(?!\w))\s*)(?i:{either('denied')})|では?な|じゃな|では?あり|가\s*아|은\s*아|는\s*아|이\s*아|不|не\b|[*_\"'`)\],;(\s]{{0,8}}\?)"
-)
+DOUBTED = re.compile(rf"{CLOSED}\s*[*_\"'`)\],;(\s]{{0,8}}(?:\.\.\.\s*)?(?:(?i:{either('joined')})\s*)?\?")
+"""What is left of a doubt behind a letter."""
 _NOT_THE_ANSWER = re.compile(
     r"(?i)(?:\b(?:wrong|incorrect|false|worst|least|second|other|previous|unlikely|distractor|falsche|mauvaise|"
     r"fausse|incorrecta|errónea|sbagliata|errata|errada|incorreta|неправильный|неверный)"
@@ -72,7 +70,6 @@ _BEFORE_DENIED = re.compile(
     rf"|(?<!\w)(?:not|nicht|не|pas|no|non|não|n['’]t)\W+(?:\w+\W+){{0,2}}(?:dass|что|que|che|that)\W+(?:\w+\W+){{0,2}})$"
 )
 _FINAL = re.compile(r"(?i)(?:\b(?:final|finale|endgültige|définitive|итоговый|окончательный)|最终|最終|최종)\W*$")
-_NO_DOUBT = re.compile(r"(?i)\b(?:no|without(?:\s+a)?)\s+(?:doubt|question)\b|\bnot\s+only\b")
 REASON = re.compile(
     r"(?i)[\s,]*(?:because|since|as|due|weil|da|parce|car|porque|ya\s+que|perché|pois|потому|так\s+как|因为|因為)"
 )
@@ -94,7 +91,14 @@ class Statement:
 
 
 def statements(written: AnswerText, text: str) -> Iterable[Statement]:
-    text = _NO_DOUBT.sub("surely", text)
+    """What a text says the answer is, in the order of the letters.
+
+    Statements that are turned round ("the answer is not B") are left out.
+
+    Args:
+        written: the answer that the text belongs to.
+        text: the text.
+    """
     places: dict[int, int] = {}  # where the letter stands, to where the statement begins
     for head in _HEADS:
         for match in head.finditer(text):
@@ -112,7 +116,7 @@ def statements(written: AnswerText, text: str) -> Iterable[Statement]:
         if found is None or _is_denied(before):
             continue
         letters, end = _letters_at(written, text, found)
-        if letters and not RIGHT_AWAY_DENIED.match(text, end) and not _CALLED_WRONG.match(text, end):
+        if letters and not DOUBTED.match(text, end):
             line_end = text.find("\n", end)
             rest = text[end : end + _REST if line_end < 0 else min(line_end, end + _REST)]
             choices = frozenset(written.index(letter) for letter in letters)
