@@ -20,8 +20,10 @@ _FIELD = re.compile(
     r"(?:answer|choice|option|letter|prediction|predicted|label|response|result|output)"
     r"(?:[_ -]?(?:letter|option|choice|id|text))?"
 )
-_NOT_TICKED = re.compile(r"\[ \]|☐|❌|✗|✘")
-_TICKED = re.compile(r"\[[xX✓✔]\]|☑|✅|✔|✓")
+_STRUCK = re.compile(r"~~[^~\n]*~~|<(s|del|strike)>[^<>]*</\1>|\\(?:sout|cancel|st)\s?\{[^{}]*\}")
+_NOT_TICKED = re.compile(r"\[ \]|☐|❌|✗|✘|👎")
+_TICKED = re.compile(r"\[[xX✓✔]\]|☑|✅|✔|✓|👍")
+_MARK = re.compile(f"(?:{_NOT_TICKED.pattern}|{_TICKED.pattern})")
 _LONGEST_OBJECT = 4000
 """Characters of an object within a text that is read; a longer one is no answer."""
 
@@ -34,12 +36,22 @@ def contained_answers(text: str) -> list[str]:
 
 
 def plain_text(text: str) -> str:
-    """A text without tags and LaTeX; of a list with boxes to tick the ticked lines."""
+    """A text without tags, LaTeX and what is struck out; where boxes are ticked or not, without what is not."""
+    text = _STRUCK.sub(" ", text)
     if "\\" in text or "$" in text:
         text = re.sub(r"\$+|\\[()\[\]]", " ", _unwrapped(text))
-    if _NOT_TICKED.search(text) and _TICKED.search(text):
-        text = "\n".join(_TICKED.sub("", line) for line in text.splitlines() if not _NOT_TICKED.search(line))
-    return _TAG.sub(" ", text)
+    if _NOT_TICKED.search(text):
+        items = (item for line in text.splitlines() for item in _items(line))
+        text = "\n".join(item for item in items if not _NOT_TICKED.search(item))
+    return _TAG.sub(" ", _TICKED.sub("", text))
+
+
+def _items(line: str) -> list[str]:
+    """A line cut before its marks where it begins with one, else behind them."""
+    marks = list(_MARK.finditer(line))
+    before = bool(marks) and not re.search(r"\w", line[: marks[0].start()])
+    cuts = [mark.start() if before else mark.end() for mark in marks]
+    return [line[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(line)], strict=True)]
 
 
 def _unwrapped(text: str) -> str:

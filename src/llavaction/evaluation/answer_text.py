@@ -8,22 +8,30 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
 from llavaction.evaluation.answer_markup import plain_text
+from llavaction.evaluation.answer_verdicts import LETTER_BEGINS, LETTER_END, Verdicts, verdicts
 from llavaction.evaluation.answer_words import either
 from llavaction.questions.schema import LETTERS
 
 BEYOND = -1
 """Stands for a letter that no option has."""
-DENIED = re.compile(rf"(?i){either('denied')}|n['’]t\b")
-_NAMED_ALONE = ("option {}", "answer {}", "{}选项", "{}選項")
+DENIED = re.compile(rf"(?i){either('denied')}|{either('denied_behind')}|n['’]t\b")
+_NAMED_ALONE = ("option {}", "answer {}")
+_CALLED_ALONE = re.compile(
+    rf"\W{{0,8}}(?:(?i:{either('filler')}|{either('option')}|(?<!\w)l['’])\s?){{0,4}}(?P<letter>[A-Z])"
+    rf"(?:{either('option')}|\s(?:is|was|ist|est|es|è|é)|だ|です|입니다|이다)?\W*"
+)
+"""Nothing but a letter and what an option is called: "la C", "C项"."""
 _CAPITAL = re.compile(r"\W{0,8}([A-Z])(?=\W)")
 _LEAD_IN = re.compile(r"(?i)\A(?:sure|yes|okay|ok|well|certainly|of course|alright)\b[,.!:]+\s(?=\W*[A-Z]\b)")
+LONE = re.compile(rf"{LETTER_BEGINS}([B-HJ-Z]|(?<=[(\[])A(?=[)\]])){LETTER_END}")
 LETTERED = re.compile(r"(?<![\w'’])\W?([A-Z])[.):]\s?")
-_NOT_BUT = re.compile(
-    r"(?i:\b(?:not|nicht|pas|no|non|não|не)\s+(?:option\s+)?)\(?[A-Z]\)?,?\s+"
-    r"(?i:but(?:\s+rather)?|sondern|mais|sino|ma|mas|а)\s+|[A-Z]ではなく|不是[A-Z][,、]?而?(?=是)"
+_NO_DOUBT = re.compile(
+    r"(?i)\b(?:there\s+is\s+)?(?:no|without(?:\s+a)?)\s+(?:doubt|question)\b(?:\s+that\b)?|\bnot\s+only\b"
 )
+_SUFFIX = re.compile(r"(?<=[A-Z])['’](?:[dt][iıuü]r|y?[iıuü]|y?[ea]|n[iıuü]n)(?!\w)")
+"""What Turkish adds to a letter."""
 _TAKEN_BACK = re.compile(
-    r"(?i)\b(?:no,?\s+)?wait\b(?=[,.:;!…—-])[,.:;!…—-]*|\bon\s+second\s+thou?ghts?\b|\bcorrection\s*:|\bscratch\s+that\b|\bactually,|"
+    r"(?i)\b(?:no,?\s+)?wait\b(?=[,.:;!…—-])[,.:;!…—-]*(?:\s*no\b[,.:;!…—-]+)?|\bon\s+second\s+thou?ghts?\b|\bcorrection\s*:|\bscratch\s+that\b|\bactually,|"
     r"\bi\s+(?:was\s+wrong|made\s+a\s+mistake|take\s+(?:that|it)\s+back|change\s+my\s+(?:mind|answer))|\bhold\s+on\b[,.]|"
     r"\blet\s+me\s+(?:reconsider|correct)|(?<=[.!?]\s)no,\s"
 )
@@ -43,12 +51,19 @@ class AnswerText:
         self.raw, self.texts = _without_runs(text), options
         self.options = [words_of(unicodedata.normalize("NFKC", option)) for option in options]
         self.letters = LETTERS[: len(options)]
-        self.text = _NOT_BUT.sub("", _LEAD_IN.sub("", plain_text(self.raw).strip()))
+        text = _NO_DOUBT.sub("", plain_text(self.raw).strip())
+        self.text = _SUFFIX.sub(" ", _LEAD_IN.sub("", text))
 
     @cached_property
     def kept(self) -> str:
-        """The text behind the last point at which something is taken back."""
-        return self.text[max((match.end() for match in _TAKEN_BACK.finditer(self.text)), default=0) :]
+        """The text behind the last point at which something is taken back, without options that are not chosen."""
+        return self.verdicts.text
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """What is said of options other than that they are chosen."""
+        begins = max((match.end() for match in _TAKEN_BACK.finditer(self.text)), default=0)
+        return verdicts(self.text[begins:], self.options, self.index)
 
     @cached_property
     def _alone(self) -> dict[str, set[int]]:
@@ -66,13 +81,15 @@ class AnswerText:
 
     def line(self, line: str) -> int | None:
         """The option that a line names if it is nothing but an answer."""
-        whole = "" if line.rstrip().endswith("?") else words_of(line)
+        whole = "" if "?" in line else words_of(line)
         found = set(self._alone.get(whole, ()))
         if len(whole) == 1 and whole.upper() in LETTERS:
             found.add(self.index(whole))
         if (match := _CAPITAL.match(line)) and whole[2:] in self.options:
             found.add(self.index(match[1]))
             found.add(self.options.index(whole[2:]))
+        if whole and (called := _CALLED_ALONE.fullmatch(line)):
+            found.add(self.index(called["letter"]))
         return None if not found else found.pop() if len(found) == 1 else BEYOND
 
     def named(self, text: str) -> set[int]:
@@ -109,6 +126,18 @@ def answer_lines(written: AnswerText) -> list[int]:
         for choice in range(len(written.options)):
             found.remove(choice)
     return found
+
+
+_LONGEST = 10_000
+"""Characters of an answer that are read."""
+
+
+def beginning_and_end(text: str) -> str:
+    """A text as it is, or the whole lines of the first and the last characters of one that is too long to be read."""
+    if len(text) <= _LONGEST:
+        return text
+    beginning, end = text[: _LONGEST // 2], text[-_LONGEST // 2 :]
+    return beginning.rpartition("\n")[0] + "\n...\n" + end.partition("\n")[2]
 
 
 _ARTICLES = frozenset(("the", "a", "an", "his", "her", "their", "its", "my", "your", "this", "that", "some"))

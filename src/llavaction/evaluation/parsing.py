@@ -9,9 +9,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llavaction.evaluation.answer_markup import contained_answers
-from llavaction.evaluation.answer_text import BEYOND, DENIED, LETTERED, AnswerText, answer_lines, words_of
-from llavaction.evaluation.answer_words import UNSURE, UNSURE_UNSPACED
-from llavaction.evaluation.statements import CLOSED, LETTER_END, LISTED, REASON, RIGHT_AWAY_DENIED, statements
+from llavaction.evaluation.answer_text import (
+    BEYOND,
+    DENIED,
+    LETTERED,
+    LONE,
+    AnswerText,
+    answer_lines,
+    beginning_and_end,
+    words_of,
+)
+from llavaction.evaluation.answer_verdicts import CLOSED, LETTER_END
+from llavaction.evaluation.answer_words import either
+from llavaction.evaluation.statements import DOUBTED, LISTED, REASON, statements
 from llavaction.evaluation.thoughts import without_thoughts
 
 
@@ -22,9 +32,9 @@ class ParsedAnswer:
     Attributes:
         choice: index of the option, or None.
         status: "parsed" or "unparsed".
-        rule: what the choice rests on ("letter", "letter and text", "stated letter", "option text", "exact text"), or
-            why there is none ("empty", "thought without an answer", "no option named", "several options named",
-            "letter and text disagree", "says what it is not", "is not sure").
+        rule: what the choice rests on ("letter", "letter and text", "stated letter", "option text", "exact text",
+            "verdict"), or why there is none ("empty", "thought without an answer", "no option named", "several options
+            named", "letter and text disagree", "says what it is not", "is not sure").
     """
 
     choice: int | None
@@ -42,7 +52,8 @@ def _unparsed(reason: str) -> ParsedAnswer:
 
 _MOST_CONTAINERS = 50
 """A text with more different answers in tags, boxes or fields than this is none."""
-_NONE, _SEVERAL, _DISAGREE = "no option named", "several options named", "letter and text disagree"
+_EMPTY, _NONE, _SEVERAL, _DISAGREE = "empty", "no option named", "several options named", "letter and text disagree"
+_NOT, _UNSURE_OF = "says what it is not", "is not sure"
 
 
 def parse_answer(text: str, options: Sequence[str]) -> ParsedAnswer:
@@ -51,22 +62,28 @@ def parse_answer(text: str, options: Sequence[str]) -> ParsedAnswer:
     Thoughts (``<think>...</think>`` and their like) are left out; a text that ends within one holds no answer. Of the
     rest the first of :data:`_RULES` that applies decides. The article "a" is never taken for option A, and nothing is
     read where several options are named without a word on which is meant, a letter stands beside another option's
-    text, or the text only says what the answer is not.
+    text, or the text only says what the answer is not. Of a very long text the beginning and the end are read.
 
     Args:
         text: what the model wrote.
         options: the options' texts without letters, in the order shown.
     """
     answer = without_thoughts(unicodedata.normalize("NFKC", text))
-    return _unparsed("thought without an answer") if answer is None else _read(answer, options)
+    if answer is None:
+        return _unparsed("thought without an answer")
+    return _read(beginning_and_end(answer), options)
 
 
 def _read(text: str, options: Sequence[str]) -> ParsedAnswer:
     written = AnswerText(text, options)
-    for rule in _RULES:
-        if (found := rule(written)) is not None:
-            return found
-    return _unparsed(_NONE)
+    found = next(filter(None, (rule(written) for rule in _RULES)), _unparsed(_NONE))
+    said = written.verdicts
+    if found.choice in said.wrong:
+        return _unparsed(_NOT)
+    if found.rule not in (_EMPTY, _NONE):
+        return found
+    possible = said.doubted | said.discussed
+    return _unparsed(_SEVERAL if len(possible) > 1 else _UNSURE_OF if possible else _NOT if said.wrong else found.rule)
 
 
 def _contained(written: AnswerText) -> ParsedAnswer | None:
@@ -85,7 +102,7 @@ def _whole(written: AnswerText) -> ParsedAnswer | None:
     """The text is nothing but an answer."""
     whole = words_of(written.text)
     if not whole:
-        return _unparsed("empty")
+        return _unparsed(_EMPTY)
     choice = written.line(written.text)
     if choice is None:
         return None
@@ -94,6 +111,14 @@ def _whole(written: AnswerText) -> ParsedAnswer | None:
     return _parsed(
         choice, "exact text" if whole == written.options[choice] else "letter" if len(whole) == 1 else "letter and text"
     )
+
+
+def _judged(written: AnswerText) -> ParsedAnswer | None:
+    """The options have verdicts, "A: no, B: yes"."""
+    if not (right := written.verdicts.right):
+        return None
+    said = {choice for statement in statements(written, written.kept) for choice in statement.choices}
+    return _unparsed(_SEVERAL) if len(right | said) > 1 else _parsed(right.copy().pop(), "verdict")
 
 
 def _stated(written: AnswerText) -> ParsedAnswer | None:
@@ -137,17 +162,17 @@ def _begins(written: AnswerText) -> ParsedAnswer | None:
     rest = line[letter.end() :]
     if re.match(r"\W*\d", rest) and not rest.startswith(" ("):
         return None  # a number for each letter
-    if RIGHT_AWAY_DENIED.match(first, letter.end()) or LISTED.match(first, letter.end("letter")):
+    if DOUBTED.match(first, letter.end()) or LISTED.match(first, letter.end("letter")):
         return None
     choice = written.index(letter["letter"])
     because = REASON.match(rest) is not None
     said = rest if because else written.kept[letter.end() :]
     refused = _NONE if choice == BEYOND else _contradicted(written, choice, line, said)
     if not because and not refused:
-        if {written.index(found) for found in _letters(_MARKED, written.kept)} - {choice}:
+        if _named_letters(written) - {choice}:
             refused = _SEVERAL
-        elif _UNSURE.search(written.without_options(written.kept)):
-            refused = "is not sure"
+        elif written.verdicts.doubted or _UNSURE.search(written.without_options(written.kept)):
+            refused = _UNSURE_OF
     return _unparsed(refused) if refused else _parsed(choice, "letter")
 
 
@@ -155,8 +180,8 @@ def _contradicted(written: AnswerText, choice: int, line: str, said: str) -> str
     """Why an option is not chosen though ``line`` begins with its letter and goes on with ``said``, or None."""
     text = written.texts[choice]
     named = line.casefold().find(text.casefold())
-    if named >= 0 and RIGHT_AWAY_DENIED.match(line, named + len(text)):
-        return "says what it is not"
+    if named >= 0 and DOUBTED.match(line, named + len(text)):
+        return _NOT
     meant = written.meant(said)
     if meant and choice not in meant and not DENIED.search(written.without_options(said)):
         return _DISAGREE
@@ -166,35 +191,38 @@ def _contradicted(written: AnswerText, choice: int, line: str, said: str) -> str
 def _begins_with_text(written: AnswerText, line: str) -> ParsedAnswer | None:
     head = re.split(r"[,.;:!]", line, maxsplit=1)[0]
     choice = written.line(head)
-    if choice is None or choice == BEYOND or written.meant(line) != {choice} or head == line:
+    if choice is None or choice == BEYOND or written.meant(written.kept) != {choice} or head == line:
         return None
-    return None if RIGHT_AWAY_DENIED.match(line, len(head)) else _parsed(choice, "option text")
+    return None if DOUBTED.match(line, len(head)) else _parsed(choice, "option text")
 
 
 def _marked(written: AnswerText) -> ParsedAnswer | None:
     """The text marks one letter ("option B", "(B)"), or contains one option's words."""
-    text = written.kept
+    text, verdicts = written.kept, written.verdicts
     letters = {written.index(letter) for letter in _letters(_MARKED, text)} - {BEYOND}
     letters |= {written.index(found[1]) for found in LETTERED.finditer(text) if written.follows(text, found.end())}
-    marked, named, meant = bool(letters), written.named(text), written.meant(text)
+    named, meant = written.named(text), written.meant(text)
+    others = _named_letters(written) - {BEYOND} if letters else meant - named
     choices = letters or named
-    if len(choices) > 1 or (choices and not letters and meant - named):
+    if len(choices) > 1 or (choices and others - choices):
         return _unparsed(_SEVERAL)
     if not choices or choices == {BEYOND}:
         return None
     around = written.without_options(text)
     if DENIED.search(around):
-        return _unparsed("says what it is not")
-    if _UNSURE.search(around) or text.rstrip().endswith("?"):
-        return _unparsed("is not sure")
+        return _unparsed(_NOT)
+    unsure = verdicts.doubted or verdicts.discussed or text.rstrip().endswith("?")
+    if unsure or _UNSURE.search(around) or _DEPENDS.search(around):
+        return _unparsed(_UNSURE_OF)
     if named and not choices <= named:
         return _unparsed(_DISAGREE)
-    return _parsed(choices.pop(), "letter" if marked else "option text")
+    return _parsed(min(choices), "letter" if letters else "option text")
 
 
 _RULES: tuple[Callable[[AnswerText], ParsedAnswer | None], ...] = (
     _contained,
     _whole,
+    _judged,
     _stated,
     _alone_on_a_line,
     _begins,
@@ -213,12 +241,19 @@ _MARKED = re.compile(
     r"(?:(?i:(?<!\w)(?:option|letter|opción|opzione|opção|вариант|letra|lettre|lettera|buchstabe|буква)(?!\w))"
     r"|选项|選項|選択肢|선택지)\s*"
     rf"[*_\"'(\[]{{0,6}}([A-Z]|[b-z]|a(?=[^\w\n]{{0,12}}$)){LETTER_END}"
-    r"|(?<!\w)[(\[]([A-Z])[)\]]"
-    rf"|(?:^|(?<=[.:;!?。：]\s))[*_\"'`(\[]{{0,6}}([A-Z]){CLOSED}(?:[.):]{CLOSED}(?=\s|$)(?!\s?\d)|\s?$)",
+    r"|(?<![a-z] )(?<!\w)[(\[]([A-Z])[)\]]|(?<!\w)[(\[]([A-Z])[)\]](?! [a-z])"
+    rf"|(?:^|(?<=[.;!?。]\s))[*_\"'`(\[]{{0,6}}([A-Z]){CLOSED}(?:[.):]{CLOSED}(?=\s|$)(?!\s?\d)|\s?$)",
     re.MULTILINE,
 )
 """A letter called an option, in brackets, or in a sentence of its own."""
-_UNSURE = re.compile(rf"(?i)(?<!\w)(?:{UNSURE})(?!\w)|{UNSURE_UNSPACED}")
+_UNSURE = re.compile(rf"(?i){either('doubted')}")
+_DEPENDS = re.compile(rf"(?i){either('condition')}")
+
+
+def _named_letters(written: AnswerText) -> set[int]:
+    """The options whose letters stand anywhere in a text."""
+    lone = {written.index(letter) for letter in LONE.findall(written.kept)} - {BEYOND}
+    return lone | {written.index(letter) for letter in _letters(_MARKED, written.kept)}
 
 
 def _letters(pattern: re.Pattern[str], text: str) -> set[str]:

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from llavaction.evaluation.answer_text import AnswerText
-from llavaction.evaluation.answer_words import either
+from llavaction.evaluation.answer_verdicts import CLOSED, LETTER_END
+from llavaction.evaluation.answer_words import SPACED, either
 
 _SEPARATED = r"[\s:=*_~\"'`´«»„“”‘’「」『』《》【】(\[{<>→|#–—―\-]{0,12}+"
-LETTER_END = r"(?![A-Za-z0-9_À-ɏ'’])"
-CLOSED = r"[*_\"'`’”»」』》】)\]}]{0,8}"
 _LINKING = rf"(?:{either('link')}|{either('filler')}|{either('option')})"
 _LETTER_NEXT = rf"(?=[A-Za-z]{LETTER_END})"
 _HEADS = (
     re.compile(rf"(?i:{either('answer')}(?>{_SEPARATED}{_LINKING}){{0,6}}){_SEPARATED}{_LETTER_NEXT}"),
     re.compile(rf"(?i:{either('choose')}(?>{_SEPARATED}{_LINKING}){{0,6}}){_SEPARATED}{_LETTER_NEXT}"),
     re.compile(
-        rf"(?i:\b(?:prediction|output|response|result|solution|conclusion|final|verdict|label|key|predicted\s+\w+)"
-        rf"[*_\"'`]{{0,4}}\s?[:=]){_SEPARATED}{_LETTER_NEXT}"
+        r"(?i:\b(?:prediction|output|response|result|solution|conclusion|final(?:\s+\w+)?|decision|assistant|correct|best|"
+        rf"verdict|label|key|predicted\s+\w+)[*_\"'`]{{0,4}}\s?[:=]){_SEPARATED}{_LETTER_NEXT}"
     ),
     re.compile(r"^[^\w\n]{0,12}A\s?:\s?(?=[A-Z][^\w\n]{0,12}$)", re.MULTILINE),  # "Q: ... A: B"
 )
@@ -32,29 +31,31 @@ _SUBJECT = re.compile(
 )
 """Of what a letter is said some words later: "the option that best describes the video is B"."""
 _AT_THE_END = re.compile(
-    rf"(?i:(?<!\w)(?:it\s+is|it['’]s|it\s+(?:must|would|should)\s+be|that\s+is|that['’]s|(?:looks|seems)\s+(?:like|to\s+be)|i\s+think|i(?:['’]d|\s+would)?\s+say|probably|"
-    rf"(?:most\s+)?likely|definitely|clearly|therefore|so|thus|hence|final|c['’]est|es\s+ist|es\s+la|è\s+la|é\s+a|это)"
-    rf"|->|=>|→|所以|因此|故|应该是|それは)[,:]?(?>{_SEPARATED}{_LINKING}){{0,6}}{_SEPARATED}(?P<letter>[A-Z]){LETTER_END}(?=[^\w\n]{{0,12}}$)",
+    rf"(?i:{either('it_is')})[,:]?(?>{_SEPARATED}{_LINKING}){{0,6}}{_SEPARATED}(?P<letter>[A-Z]){LETTER_END}"
+    r"(?=[^\w\n]{0,12}$)",
     re.MULTILINE,
 )
+_WITHOUT_LINK = "|".join(words.correct for words in SPACED.values() if words.correct and words.no_link)
 _CALLED_RIGHT = re.compile(
-    rf"(?<![\w'’-])(?P<letter>[A-Z]){CLOSED}\s*(?i:{either('option')})?\s*(?i:{either('link')}|(?<!\w)(?:seems?|looks|best|correctly|fits|matches)(?!\w))"
+    rf"(?<![\w'’-])(?P<letter>[A-Z]){CLOSED}\s*(?i:{either('option')})?\s*"
+    rf"(?i:{either('link')}|(?<!\w)(?:seems?|looks|best|correctly|fits|matches)(?!\w)|(?=[正对對最更]|(?:{_WITHOUT_LINK})(?!\w)))"
     rf"(?>\s*(?i:{either('filler')}|(?<!\w)(?:to\s+be|une?|eine?|una?|uma?)(?!\w))){{0,4}}\s*"
     rf"(?i:{either('correct')}|(?<!\w)(?:matches|describes|fits|answers|best)(?!\w))"
 )
-_SPOKEN = re.compile(r"(?<![A-Za-z])(?P<letter>[A-Z])(?:です|でした|번?\s*입니다|[를을]\s*선택|を選)")
-_CALLED_WRONG = re.compile(r"[^.!?。\n]{0,12}(?:では?(?:ない|あり|な)|じゃな|아니|아닙)")
+_CHOSEN = re.compile(
+    rf"(?<![A-Za-z])(?P<letter>[A-Z]){CLOSED}(?:です|でした|だ(?=[。.]?$)|번?\s*입니다|\s*(?i:{either('chosen')}))",
+    re.MULTILINE,
+)
 _TO_THE_LETTER = re.compile(rf"(?P<open>[(\[]?)(?P<letter>[A-Za-z]){LETTER_END}")
 _WORD_AFTER = re.compile(
     r"[ \t]+(?!(?:because|since|as|is|was|and|or|for|due|where|which|with|while|given|based)\b)[^\W\d_]"
 )
 LISTED = re.compile(
-    rf"{CLOSED}\s*(?:[,/&+、]|(?i:(?<!\w)(?:or|and|oder|und|ou|et|o|y|e|или|и)(?!\w)|或者?|还是|還是|和|与|か|や|또는|나)){{1,3}}\s*"
-    rf"(?i:(?<!\w)(?:option|the|la|die)\s+)?[(\[*\"']{{0,6}}([A-Z]){LETTER_END}(?!{CLOSED}\s+(?:is|was|are|does|shows|would)\b)"
+    rf"{CLOSED}\s*(?:(?:\.\.\.|;)\s*(?=(?i:{either('joined')})))?(?:(?:[,/&+、(]|(?i:{either('joined')}))\s*){{1,3}}"
+    rf"(?i:(?<!\w)(?:option|the|la|die|el|a)\s+)?[(\[*\"']{{0,6}}([A-HJ-Z]){LETTER_END}(?!{CLOSED}\s+(?:is|was|are|does|shows|would)\b)"
 )
-RIGHT_AWAY_DENIED = re.compile(
-    rf"{CLOSED}\s*(?:(?i:(?:{either('link')}|(?<!\w)(?:seems?|looks)(?!\w))\s*)(?i:{either('denied')})|では?な|じゃな|では?あり|가\s*아|은\s*아|는\s*아|이\s*아|不|не\b|[*_\"'`)\]]{{0,6}}\s*\?)"
-)
+DOUBTED = re.compile(rf"{CLOSED}\s*[*_\"'`)\],;(\s]{{0,8}}(?:\.\.\.\s*)?(?:(?i:{either('joined')})\s*)?\?")
+"""What is left of a doubt behind a letter."""
 _NOT_THE_ANSWER = re.compile(
     r"(?i)(?:\b(?:wrong|incorrect|false|worst|least|second|other|previous|unlikely|distractor|falsche|mauvaise|"
     r"fausse|incorrecta|errónea|sbagliata|errata|errada|incorreta|неправильный|неверный)"
@@ -69,7 +70,6 @@ _BEFORE_DENIED = re.compile(
     rf"|(?<!\w)(?:not|nicht|не|pas|no|non|não|n['’]t)\W+(?:\w+\W+){{0,2}}(?:dass|что|que|che|that)\W+(?:\w+\W+){{0,2}})$"
 )
 _FINAL = re.compile(r"(?i)(?:\b(?:final|finale|endgültige|définitive|итоговый|окончательный)|最终|最終|최종)\W*$")
-_NO_DOUBT = re.compile(r"(?i)\b(?:no|without(?:\s+a)?)\s+(?:doubt|question)\b|\bnot\s+only\b")
 REASON = re.compile(
     r"(?i)[\s,]*(?:because|since|as|due|weil|da|parce|car|porque|ya\s+que|perché|pois|потому|так\s+как|因为|因為)"
 )
@@ -91,7 +91,14 @@ class Statement:
 
 
 def statements(written: AnswerText, text: str) -> Iterable[Statement]:
-    text = _NO_DOUBT.sub("surely", text)
+    """What a text says the answer is, in the order of the letters.
+
+    Statements that are turned round ("the answer is not B") are left out.
+
+    Args:
+        written: the answer that the text belongs to.
+        text: the text.
+    """
     places: dict[int, int] = {}  # where the letter stands, to where the statement begins
     for head in _HEADS:
         for match in head.finditer(text):
@@ -99,7 +106,7 @@ def statements(written: AnswerText, text: str) -> Iterable[Statement]:
     for match in _IS.finditer(text):
         if subject := _SUBJECT.search(text, max(0, match.start() - _NEAR), match.start()):
             places.setdefault(match.end(), subject.start())
-    for pattern in (_AT_THE_END, _CALLED_RIGHT, _SPOKEN):
+    for pattern in (_AT_THE_END, _CALLED_RIGHT, _CHOSEN):
         for match in pattern.finditer(text):
             places.setdefault(match.start("letter"), match.start())
     for place, start in sorted(places.items()):
@@ -109,7 +116,7 @@ def statements(written: AnswerText, text: str) -> Iterable[Statement]:
         if found is None or _is_denied(before):
             continue
         letters, end = _letters_at(written, text, found)
-        if letters and not RIGHT_AWAY_DENIED.match(text, end) and not _CALLED_WRONG.match(text, end):
+        if letters and not DOUBTED.match(text, end):
             line_end = text.find("\n", end)
             rest = text[end : end + _REST if line_end < 0 else min(line_end, end + _REST)]
             choices = frozenset(written.index(letter) for letter in letters)
