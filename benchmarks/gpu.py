@@ -206,7 +206,7 @@ class Session:
     def _asking(self) -> dict[str, Any]:
         todo = list(scoring.stages(self.backend, self.size.shape, self.labels, self.size.frames))
         peaks, rows = scoring.measure(todo, self.device, self.dtype, self.size.repeats)
-        prepared = self.backend.prepare(scoring.make_query(0, self.labels[:5], self.size.frames))
+        prepared = self.backend.inputs(scoring.make_query(0, self.labels[:5], self.size.frames))
         return {
             "prompt_tokens": len(prepared.ids),
             "visual_tokens": prepared.visual,

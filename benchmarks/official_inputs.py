@@ -127,7 +127,7 @@ class Ours:
         clip = Clip(video_id="official", start=0.0, stop=case.duration)
         question = OpenQuestion(question_id="official", clip=clip, question=PROMPT)
         query = Query(question, PROMPT, frames, np.asarray(case.indices, np.float64) / RATE)
-        return self.backend._inputs([self.backend.prepare(query)])
+        return self.backend._inputs([self.backend.inputs(query)])
 
     def positions(self, inputs: dict[str, Any]) -> torch.Tensor | None:
         """Positions of all tokens, int64 [3, length], in families that compute them from the clip's grid and pace."""

@@ -197,7 +197,7 @@ def make_query(number: int, texts: Sequence[str], frames: int, style: Any = "let
 
 def write(backend: HuggingFaceBackend, query: Query) -> None:
     """Greedy generation of exactly ``WRITTEN`` tokens, one question at a time, everything read anew: as published."""
-    inputs = backend._inputs([backend.prepare(query)])
+    inputs = backend._inputs([backend.inputs(query)])
     inputs.pop("position_ids", None)
     settings = GenerationConfig(max_new_tokens=WRITTEN, min_new_tokens=WRITTEN, do_sample=False, pad_token_id=0)
     with torch.inference_mode():
@@ -215,7 +215,7 @@ def stages(backend: HuggingFaceBackend, shape: Shape, labels: Sequence[str], fra
     kernels = OPERATIONS_PER_LAYER * shape.layers
 
     def reading(query: Query) -> tuple[float, float, int]:
-        length, tower = len(backend.prepare(query).ids), OPERATIONS_PER_LAYER * shape.tower_layers
+        length, tower = len(backend.inputs(query).ids), OPERATIONS_PER_LAYER * shape.tower_layers
         seen = 0 if query.frames is None else len(query.frames)
         return shape.tower_flops(seen) + shape.text_flops(length, length / 2, 1), weights, kernels + tower
 
@@ -224,12 +224,12 @@ def stages(backend: HuggingFaceBackend, shape: Shape, labels: Sequence[str], fra
 
     for count, name in ((frames, ""), (1, ", 1 frame")):
         query = make_query(0, drawn[:5], count)
-        length = len(backend.prepare(query).ids)
+        length = len(backend.inputs(query).ids)
         steps = [behind(length + step, 1, 1) for step in range(WRITTEN - 1)]
         yield Stage(WRITING + name, partial(write, backend, query), 1, [reading(query), *steps])
         yield Stage("letters" + name, partial(backend.score_options, [query]), 1, [reading(query)])
     query = make_query(0, drawn[:5], frames)
-    prepared = backend.prepare(query)
+    prepared = backend.inputs(query)
     yield Stage("reading the prompt", partial(backend._forward, [prepared], use_cache=True), 1, [reading(query)])
     several = [make_query(n, drawn[5 * n : 5 * n + 5], frames) for n in range(SEVERAL)]
     orders = [make_query(0, drawn[turn:5] + drawn[:turn], frames) for turn in range(ORDERS)]
@@ -241,7 +241,7 @@ def stages(backend: HuggingFaceBackend, shape: Shape, labels: Sequence[str], fra
         work = [reading(query), behind(prepared.visual, len(asked) * rest, len(asked))]
         yield Stage(name, partial(who.score_options, asked), questions, work)
     query = make_query(0, drawn[:5], frames, "open")
-    length = len(backend.prepare(query).ids)
+    length = len(backend.inputs(query).ids)
     for count in (5, 20, len(labels)):
         tree = token_tree(tuple((*ids, 0) for ids in backend.checkpoint.tokenizer(drawn[:count])["input_ids"]))
         nodes = len(tree.inner)
@@ -351,7 +351,7 @@ def main(*, labels: Path | None, frames: int, repeats: int, threads: int, as_jso
         write_checkpoint(Path(folder), shape, texts, device.type, dtype)
         backend = HuggingFaceBackend(HuggingFaceConfig(path=Path(folder), frames=frames, device=device.type))
     peaks, rows = measure(list(stages(backend, shape, texts, frames)), device, dtype, repeats)
-    prepared = backend.prepare(make_query(0, texts[:5], frames))
+    prepared = backend.inputs(make_query(0, texts[:5], frames))
     report = {
         "machine": torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
         "threads": threads,

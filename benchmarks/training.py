@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,12 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from llavaction.base.seeding import hashed_rng
 from llavaction.curation.records import TrainingRecord
-from llavaction.models.collator import Collator, TrainingItem
-from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoForConditionalGeneration, LlavaVideoProcessor
+from llavaction.models.families.base import DecodedClip
+from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoForConditionalGeneration
 from llavaction.models.tiny import write_tiny
 from llavaction.training.config import LoraConfig, RecordsConfig, StageConfig
 from llavaction.training.flops import FlopCounter, peak
-from llavaction.training.inputs import BatchMaker
+from llavaction.training.inputs import PARTIAL, RECORDS, SKIPPED, BatchMaker, TrainingItem, training_family
 from llavaction.training.losses import with_few_logits
 from llavaction.training.meter import Meter
 from llavaction.training.mixture import Mixture
@@ -119,7 +120,8 @@ def make_items(count: int, side: int, lengths: str) -> list[TrainingItem]:
         frames = int(rng.choice([0, 1, 2, 4, 8, 16])) if lengths == "mixed" else 8
         words = int(rng.integers(5, 121)) if lengths == "mixed" else 40
         text = " ".join(rng.choice(WORDS, words))
-        clip = [rng.integers(0, 256, (frames, side, side, 3), dtype=np.uint8)] if frames else []
+        pictures = rng.integers(0, 256, (frames, side, side, 3), dtype=np.uint8)
+        clip = DecodedClip.evenly(pictures, float(frames)) if frames else None
         asked = f"<video>\n{text}" if frames else text
         messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": "take plate"}]
         items.append(TrainingItem(messages, clip, labels={"verb": 1, "noun": 2, "action": 3} if frames else None))
@@ -174,10 +176,8 @@ def one_turn(
     """Train for some steps and say how fast it was; ``data`` gives the items where they are not in memory."""
     own = copy.deepcopy(trainee.model)
     turn = replace(trainee, model=own, core=own.get_base_model() if stage.lora else own)
-    processor = LlavaVideoProcessor.for_config(
-        trainee.checkpoint.config, trainee.checkpoint.tokenizer, image_settings=trainee.checkpoint.image_settings
-    )
-    rows, data = Collator(processor), data or Made(items)
+    family, data = training_family(trainee.checkpoint, turn.core, stage), data or Made(items)
+    make = BatchMaker(family)
     counter = FlopCounter(own, turn.core.config, adapters=stage.lora is not None)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     clock = Clock()
@@ -185,16 +185,17 @@ def one_turn(
         args = arguments(Path(folder), steps, stage.micro_batch, device, workers)
         trainer: PlainTrainer | CountingTrainer
         if name == "plain":
+            plain = partial(without_counts, make)
             trainer = PlainTrainer(
-                counter, model=own, args=args, data_collator=rows, train_dataset=data, callbacks=[clock]
+                counter, model=own, args=args, data_collator=plain, train_dataset=data, callbacks=[clock]
             )
         else:
             message = {"role": "user", "content": "-"}, {"role": "assistant", "content": "-"}
             stand_in = TrainingRecord(record_id="-", task="-", messages=message)
             mixture = Mixture([stand_in] * len(items), [0] * len(items), [(0, len(items), 1.0)])
-            lengths = [rows.length(item.messages, len(item.videos[0]) if item.videos else 0) for item in items]
+            lengths = [family.length(item.messages, len(item.clip.frames) if item.clip else 0) for item in items]
             trainer = CountingTrainer(
-                turn, stage, args, data=data, batches=BatchMaker(rows, trainee.checkpoint.tokenizer),  # type: ignore[arg-type]
+                turn, stage, args, data=data, batches=make,  # type: ignore[arg-type]
                 schedule=Schedule(mixture, lengths, steps, stage.global_batch, stage.micro_batch, stage.group, 0),
                 meter=Meter(at_best, 1), flops=counter, probe=None, callbacks=[clock],
             )  # fmt: skip
@@ -205,12 +206,15 @@ def one_turn(
     }
 
 
+def without_counts(make: BatchMaker, items: Sequence[TrainingItem]) -> dict[str, Any]:
+    """The model's inputs of a batch, and nothing else."""
+    return {name: value for name, value in make(items).items() if name not in (SKIPPED, PARTIAL, RECORDS)}
+
+
 def difference(trainee: Trainee, items: Sequence[TrainingItem]) -> float:
     """Between the loss with all logits and with few: both compute the same."""
-    processor = LlavaVideoProcessor.for_config(
-        trainee.checkpoint.config, trainee.checkpoint.tokenizer, image_settings=trainee.checkpoint.image_settings
-    )
-    made = Collator(processor)(items[:2])
+    stage = StageConfig(records=(RecordsConfig(path=Path("-")),))
+    made = without_counts(BatchMaker(training_family(trainee.checkpoint, trainee.core, stage)), items[:2])
     made.pop("action_labels")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     inputs = {name: value.to(device) for name, value in made.items()}

@@ -35,7 +35,7 @@ def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_the_tokens_stand_behind_the_video_and_the_heads_read_them(folders: tuple[Path, Path]) -> None:
     plain, joined = (HuggingFaceBackend(HuggingFaceConfig(path=folder, frames=4)) for folder in folders)
     query = make_query(1, frames=make_frames(1, 4))
-    before, prepared = plain.prepare(query), joined.prepare(query)
+    before, prepared = plain.inputs(query), joined.inputs(query)
     tokens = list(joined.model.action.token_ids)
     ids = list(prepared.ids)
     first = ids.index(tokens[0])
@@ -63,7 +63,7 @@ def test_scores_do_not_depend_on_the_batch(folders: tuple[Path, Path]) -> None:
 
 def test_an_action_token_in_the_text_is_text(folders: tuple[Path, Path]) -> None:
     backend = HuggingFaceBackend(HuggingFaceConfig(path=folders[1], frames=4))
-    prepared = backend.prepare(make_query(0, frames=make_frames(0, 4), words="What <|noun|>?"))
+    prepared = backend.inputs(make_query(0, frames=make_frames(0, 4), words="What <|noun|>?"))
     noun = backend.checkpoint.tokenizer.convert_tokens_to_ids("<|noun|>")
     assert prepared.ids.count(noun) == 1  # the one behind the video
     assert "What <|noun|>?" in backend.checkpoint.tokenizer.decode(prepared.ids)
@@ -78,5 +78,5 @@ def test_orders_and_texts_behind_the_tokens_of_a_long_clip(
     apart = [backend.score_options([order])[0] for order in orders]
     assert np.abs(np.stack(backend.score_options(orders)) - apart).max() < BOUND
     answers = [backend._texts._label_texts.tokens((text,))[0] for text in ("take plate", "wash")]
-    found = backend._behind.score([backend.prepare(orders[0])], [answers])[0]
+    found = backend._behind.score([backend.inputs(orders[0])], [answers])[0]
     assert np.abs(found - [alone(backend, orders[0], answer) for answer in answers]).max() < 2 * BOUND

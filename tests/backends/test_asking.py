@@ -68,7 +68,7 @@ def test_the_mass_on_the_letters_is_that_of_the_whole_vocabulary(make: Make, fam
     masses = []
     for turn in range(orders):
         asked = query(turned(question, turn), seen, "letters")
-        logits = backend._forward([backend.prepare(asked)]).logits[0, -1].double()
+        logits = backend._forward([backend.inputs(asked)]).logits[0, -1].double()
         letters = [backend.checkpoint.tokenizer.get_vocab()[letter] for letter in "ABC"]
         masses.append(float(logits.softmax(-1)[letters].sum()))
     assert found.letter_mass == pytest.approx(np.mean(masses), rel=1e-4)
@@ -93,6 +93,6 @@ def test_a_thinking_template_is_recorded(tiny: dict[str, Path], tmp_path: Path, 
     )
     backend = HuggingFaceBackend(HuggingFaceConfig(path=folder, frames=2, device="cpu"))
     assert backend.settings["thinking"] == thinking
-    prepared = backend.prepare(query(make_question(0), Look(make_frames(0, 2), np.arange(2.0)), "letters"))
+    prepared = backend.inputs(query(make_question(0), Look(make_frames(0, 2), np.arange(2.0)), "letters"))
     end = backend.checkpoint.tokenizer.decode(prepared.ids)
     assert end.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")

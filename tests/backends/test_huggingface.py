@@ -204,7 +204,7 @@ def test_without_video(make: Make, family: str) -> None:
     query = make_query(0)
     scores = backend.score_options([query])[0]
     assert backend.score_options([replace(query, frames=make_frames(0, 4))])[0].tolist() == scores.tolist()
-    assert backend.prepare(query).visual == 0
+    assert backend.inputs(query).visual == 0
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_frames_that_will_not_do(make: Make, frames: Any, message: str) -> None:
 def test_times_must_match_the_frames(make: Make) -> None:
     query = replace(make_query(0, frames=make_frames(0, 3)), times=np.zeros(2))
     with pytest.raises(InputError, match="3 frames but 2 times"):
-        make().prepare(query)
+        make().inputs(query)
 
 
 def test_a_prompt_longer_than_the_context_names_both_lengths(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from llavaction.base.records import read_json, write_json
 from llavaction.models.action_backbones import add_action_token
 from llavaction.models.action_token import ActionTokenConfig
 from llavaction.models.checkpoint import open_checkpoint
+from llavaction.models.families.base import question
 from llavaction.models.families.chat import Chat
 from llavaction.models.tiny import FAMILIES, write_tiny
 from llavaction.questions.prompts import multiple_choice_prompt
@@ -38,7 +39,7 @@ def open_query(number: int, options: int = 5, seed: int | None = None) -> Query:
 
 def slowly(backend: HuggingFaceBackend, query: Query, text: str, *, video: bool = True) -> tuple[float, int]:
     """Log-likelihood and tokens of one answer, by one forward pass over prompt and answer."""
-    prompt = backend.prepare(query) if video else backend.family.prepare(query.prompt, None, None)
+    prompt = backend.inputs(query) if video else backend.family.inputs(question(query.prompt, with_clip=False))
     answer = tuple(backend.checkpoint.tokenizer(text + END, add_special_tokens=False)["input_ids"])
     with torch.no_grad():
         logits = backend.model(**backend._inputs([prompt.followed_by(answer)])).logits[0].double()
@@ -143,7 +144,7 @@ def test_texts_that_will_not_do(make: Make) -> None:
 def test_a_text_longer_than_the_context_names_question_text_and_numbers(tmp_path: Path) -> None:
     backend = HuggingFaceBackend(HuggingFaceConfig(path=write_tiny(tmp_path, context=128), device="cpu"))
     query = open_query(7)
-    room = 128 - len(backend.prepare(query).ids)
+    room = 128 - len(backend.inputs(query).ids)
     fits = "a " * 10
     assert np.isfinite(backend.score_texts([query], [fits])).all()
     with pytest.raises(

@@ -42,7 +42,7 @@ def _inputs(processor: LlavaVideoProcessor, query: Query) -> Any:
 def test_the_layout_of_a_clip(make: Make) -> None:
     backend = make("llava_video")
     query = make_query(0, frames=make_frames(0, 4))
-    prepared = backend.prepare(query)
+    prepared = backend.inputs(query)
     assert prepared.visual == 4 * 3 * (3 + 1)  # 5 x 5 patches pooled to 3 x 3, a newline after each row
     text = backend.checkpoint.tokenizer.decode(prepared.ids)
     video = "<video>" * 48 + "<|action|>"
@@ -58,7 +58,7 @@ def test_scores_are_those_of_the_model_asked_directly(make: Make, direct: tuple[
     queries = [make_query(i, options, make_frames(i, frames)) for i, (options, frames) in enumerate([(5, 4), (26, 7)])]
     for query, scores in zip(queries, make("llava_video").score_options(queries), strict=True):
         inputs = _inputs(processor, query)
-        assert tuple(inputs["input_ids"][0].tolist()) == make("llava_video").prepare(query).ids
+        assert tuple(inputs["input_ids"][0].tolist()) == make("llava_video").inputs(query).ids
         with torch.no_grad():
             logits = model(**inputs).logits[0, -1].double()
         letters = [processor.tokenizer.convert_tokens_to_ids(chr(ord("A") + i)) for i in range(len(scores))]
@@ -100,7 +100,7 @@ def test_greedy_text_is_that_of_the_model_asked_directly(make: Make, direct: tup
 
 def test_without_video_there_is_no_action_token(make: Make) -> None:
     backend = make("llava_video", frames=0)
-    prepared = backend.prepare(make_query(0))
+    prepared = backend.inputs(make_query(0))
     assert backend.checkpoint.token("video_token_id") == "<video>"
     assert not {515, 516, 517} & set(prepared.ids)
     assert backend.checkpoint.tokenizer.convert_ids_to_tokens([515, 516, 517]) == ["<image>", "<video>", "<|action|>"]

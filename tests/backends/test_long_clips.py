@@ -36,7 +36,7 @@ def in_orders(query: Query, count: int) -> list[Query]:
 
 def alone(backend: HuggingFaceBackend, query: Query, answer: tuple[int, ...]) -> float:
     """Log-probability of an answer by one plain forward pass over prompt and answer."""
-    prompt = backend.prepare(query)
+    prompt = backend.inputs(query)
     with torch.no_grad():
         logits = backend.model(**backend._inputs([prompt.followed_by(answer)]), use_cache=False).logits[0].double()
     values = logits.log_softmax(-1)[len(prompt.ids) - 1 : -1]
@@ -80,7 +80,7 @@ def test_generation_goes_on_where_reading_would(make: Make, family: str, shared_
     backend = make(family, shared_passes=shared_passes, max_new_tokens=8)
     queries = [long_query(120.0, 16), long_query(60.0, 16, 1, "What is done in the end, if anything?")]
     for query, text in zip(queries, backend.generate(queries), strict=True):
-        prompt, written = backend.prepare(query), ()
+        prompt, written = backend.inputs(query), ()
         for _ in range(8):
             with torch.no_grad():
                 logits = backend.model(**backend._inputs([prompt.followed_by(written)]), use_cache=False).logits

@@ -19,6 +19,7 @@ from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.backends.looks import looks_ahead
 from llavaction.base.errors import InputError
+from llavaction.models.families.base import question
 from llavaction.models.tiny import FAMILIES, write_tiny
 from llavaction.questions.schema import Question
 
@@ -116,7 +117,7 @@ def test_frames_that_can_never_fit_are_refused_before_decoding(make: Make, famil
 def test_the_fewest_tokens_are_counted(tmp_path: Path) -> None:
     backend = HuggingFaceBackend(HuggingFaceConfig(path=write_tiny(tmp_path, context=300), device="cpu"))
     # 9 tokens a frame, one newline and the words around them
-    words = len(backend.family.prepare("?", None, None).ids)
+    words = len(backend.family.inputs(question("?", with_clip=False)).ids)
     most = (300 - words - 2) // 9
     check_frames(backend, most)
     with pytest.raises(InputError, match=rf"{most + 1} frames per clip take at least 30\d tokens"):

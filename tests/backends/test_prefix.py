@@ -18,7 +18,7 @@ from llavaction.backends.prefix import PrefixScorer, beginning
 from llavaction.backends.token_tree import token_tree
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.seeding import hashed_rng
-from llavaction.models.families.base import Prepared
+from llavaction.models.families.base import ModelInputs
 from llavaction.models.tiny import FAMILIES
 
 Make = Callable[..., HuggingFaceBackend]
@@ -66,7 +66,7 @@ def random_endings(seed: int, count: int, entries: int) -> list[Ids]:
 QUERY, ENDINGS = make_query(0, 5, make_frames(0, 4)), random_endings(1, 9, 200)
 
 
-def alone(forward: Callable[[Prepared], Any], prompt: Prepared, ending: Ids) -> float:
+def alone(forward: Callable[[ModelInputs], Any], prompt: ModelInputs, ending: Ids) -> float:
     """Log-probability of one ending by one forward pass over everything."""
     logits = forward(prompt.followed_by(ending)).logits[0].double()
     assert len(logits) == len(prompt.ids) + len(ending)
@@ -74,8 +74,8 @@ def alone(forward: Callable[[Prepared], Any], prompt: Prepared, ending: Ids) -> 
     return float(sum(values[step, token] for step, token in enumerate(ending)))
 
 
-def plainly(backend: HuggingFaceBackend) -> Callable[[Prepared], Any]:
-    def forward(prompt: Prepared) -> Any:
+def plainly(backend: HuggingFaceBackend) -> Callable[[ModelInputs], Any]:
+    def forward(prompt: ModelInputs) -> Any:
         with torch.no_grad():
             return backend.model(**backend._inputs([prompt]), use_cache=False)
 
@@ -92,7 +92,7 @@ def expected(make: Make) -> dict[str, list[float]]:
     found = {}
     for family in FAMILIES:
         backend = make(family)
-        prompt = backend.prepare(QUERY)
+        prompt = backend.inputs(QUERY)
         assert prompt.visual > 0
         found[family] = [alone(plainly(backend), prompt, ending) for ending in ENDINGS]
     return found
@@ -113,7 +113,7 @@ def test_equals_each_continuation_alone(
     make: Make, expected: dict[str, list[float]], family: str, attention: str, options: dict[str, Any]
 ) -> None:
     backend = make(family, attention=attention)
-    found = scorer(backend, **options).score([backend.prepare(QUERY)], [ENDINGS])[0]
+    found = scorer(backend, **options).score([backend.inputs(QUERY)], [ENDINGS])[0]
     assert found.dtype == np.float64
     assert np.abs(found - expected[family]).max() < 2e-5
     assert np.ptp(found) > 10
@@ -123,7 +123,7 @@ def test_equals_each_continuation_alone(
 def test_prompts_that_begin_alike_share_what_they_begin_with(make: Make, family: str) -> None:
     backend = make(family)
     queries = [make_query(n, 3 + n, make_frames(0, 4), words=f"{'Well, ' * n}what?") for n in range(2)]
-    prompts = [backend.prepare(query) for query in queries]
+    prompts = [backend.inputs(query) for query in queries]
     endings = [random_endings(n, 3 + n, 200) for n in range(2)]
     found = scorer(backend).score(prompts, endings)
     assert [len(values) for values in found] == [4, 5]
@@ -134,7 +134,7 @@ def test_prompts_that_begin_alike_share_what_they_begin_with(make: Make, family:
 @pytest.mark.parametrize("options", [{}, {"nodes_per_pass": 3}, {"branching": "rows", "pass_tokens": 400}])
 def test_what_is_shared_is_read_once(make: Make, options: dict[str, Any]) -> None:
     backend = make("qwen2_5_vl")
-    prompt = backend.prepare(make_query(0, 5, make_frames(0, 4)))
+    prompt = backend.inputs(make_query(0, 5, make_frames(0, 4)))
     endings = random_endings(2, 20, 200)
     read: list[tuple[int, int]] = []
     hook = backend.model.get_decoder().register_forward_pre_hook(
@@ -164,11 +164,11 @@ def test_windows_and_recurrent_layers_are_noticed(kind: str) -> None:
         torch.manual_seed(0)
         model = AutoModelForImageTextToText.from_config(CONFIG_MAPPING[kind](**OTHERS[kind])).eval()
 
-    def forward(items: list[Prepared], **more: Any) -> Any:
+    def forward(items: list[ModelInputs], **more: Any) -> Any:
         with torch.no_grad():
             return model(input_ids=torch.tensor([items[0].ids]), **more)
 
-    prompt = Prepared(tuple(int(t) for t in hashed_rng("prompt").integers(3, 299, 40)))
+    prompt = ModelInputs(tuple(int(t) for t in hashed_rng("prompt").integers(3, 299, 40)))
     endings = random_endings(3, 9, 299)
     found = PrefixScorer(model, forward, torch.no_grad).score([prompt], [endings])[0]
     expected = [alone(lambda item: forward([item]), prompt, ending) for ending in endings]
@@ -181,19 +181,19 @@ def test_windows_and_recurrent_layers_are_noticed(kind: str) -> None:
 def test_logits_that_are_changed_behind_the_output_layer_are_noticed(make: Make, cap: float) -> None:
     backend = make()
 
-    def capped(items: list[Prepared], **more: Any) -> Any:
+    def capped(items: list[ModelInputs], **more: Any) -> Any:
         outputs = backend._forward(items, **more)
         outputs.logits = cap * torch.tanh(outputs.logits / cap)
         return outputs
 
-    prompt = backend.prepare(make_query(0, frames=make_frames(0, 4)))
+    prompt = backend.inputs(make_query(0, frames=make_frames(0, 4)))
     with pytest.raises(LlavactionError, match="changes its logits behind the output layer"):
         PrefixScorer(backend.model, capped, backend._inference).score([prompt], [[(1, 2)]])
 
 
 def test_caps_that_are_set_are_noticed_however_small_the_logits(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = make()
-    prompt = backend.prepare(make_query(0, frames=make_frames(0, 4)))
+    prompt = backend.inputs(make_query(0, frames=make_frames(0, 4)))
     text = backend.model.config.get_text_config()
     monkeypatch.setattr(text, "final_logit_softcapping", 30.0, raising=False)
     with pytest.raises(LlavactionError, match="changes its logits behind the output layer"):
@@ -202,7 +202,7 @@ def test_caps_that_are_set_are_noticed_however_small_the_logits(make: Make, monk
 
 def test_a_decoder_whose_states_are_not_the_heads_is_noticed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = make()
-    prompt = backend.prepare(make_query(0, frames=make_frames(0, 4)))
+    prompt = backend.inputs(make_query(0, frames=make_frames(0, 4)))
     behind = scorer(backend)
     monkeypatch.setattr(behind, "_head", torch.nn.Linear(256, 100))
     with pytest.raises(LlavactionError, match="gives 64 values for a token where its output layer reads 256"):
@@ -211,9 +211,9 @@ def test_a_decoder_whose_states_are_not_the_heads_is_noticed(make: Make, monkeyp
 
 def test_a_model_without_cache_is_noticed(make: Make) -> None:
     backend = make()
-    prompt = backend.prepare(make_query(0, frames=make_frames(0, 4)))
+    prompt = backend.inputs(make_query(0, frames=make_frames(0, 4)))
 
-    def forgetful(items: list[Prepared], **more: Any) -> Any:
+    def forgetful(items: list[ModelInputs], **more: Any) -> Any:
         return backend._forward(items, **more | {"use_cache": False})
 
     with pytest.raises(LlavactionError, match="keeps no keys and values"):
@@ -222,7 +222,7 @@ def test_a_model_without_cache_is_noticed(make: Make) -> None:
 
 def test_the_vocabulary_in_slices(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = make()
-    prompt = backend.prepare(make_query(0, frames=make_frames(0, 4)))
+    prompt = backend.inputs(make_query(0, frames=make_frames(0, 4)))
     endings = random_endings(4, 6, 200)
     whole = scorer(backend).score([prompt], [endings])[0]
     monkeypatch.setattr(prefix_module, "_SLICE", 100)
@@ -233,17 +233,17 @@ def test_half_precision_stays_near_full(make: Make) -> None:
     endings = random_endings(5, 6, 200)
     query = make_query(0, frames=make_frames(0, 4))
     full, half = (
-        scorer(backend).score([backend.prepare(query)], [endings])[0] for backend in (make(), make(dtype="bfloat16"))
+        scorer(backend).score([backend.inputs(query)], [endings])[0] for backend in (make(), make(dtype="bfloat16"))
     )
     assert 1e-4 < np.abs(full - half).max() < 0.05 * np.abs(full).max()
 
 
 def test_the_beginning_of_a_prompt_keeps_what_belongs_to_it() -> None:
     pixels, kinds = torch.zeros(2, 3), torch.arange(6)[None]
-    prompt = Prepared((5, 6, 7, 8, 9, 10), {"pixel_values": pixels, "token_type_ids": kinds}, visual=2)
+    prompt = ModelInputs((5, 6, 7, 8, 9, 10), {"pixel_values": pixels, "token_type_ids": kinds}, visual=2)
     cut = beginning(prompt, 4)
     assert cut.ids == (5, 6, 7, 8)
     assert cut.tensors["token_type_ids"].tolist() == [[0, 1, 2, 3]]
     assert cut.tensors["pixel_values"] is pixels
     assert beginning(prompt, 6) is prompt
-    assert replace(cut, tensors={}) == Prepared((5, 6, 7, 8), {}, 2)
+    assert replace(cut, tensors={}) == ModelInputs((5, 6, 7, 8), {}, 2)

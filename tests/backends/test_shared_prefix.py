@@ -44,10 +44,10 @@ def test_orders_of_a_question_share_the_video(make: Make, family: str) -> None:
     orders = in_orders(make_query(0, 6, make_frames(0, 4)), 5)
     with decoded(backend) as read:
         found = backend.score_options(orders)
-    whole = len(backend.prepare(orders[0]).ids)
+    whole = len(backend.inputs(orders[0]).ids)
     assert len(read) == 2
     assert read[0][0] == read[1][0] == 1
-    assert backend.prepare(orders[0]).visual < read[0][1] < whole
+    assert backend.inputs(orders[0]).visual < read[0][1] < whole
     assert read[1][1] <= 5 * (whole - read[0][1] + 1)
     for order, scores in zip(orders, found, strict=True):
         assert np.exp(scores).sum() == pytest.approx(1, abs=1e-12)
@@ -76,8 +76,8 @@ def test_questions_on_one_clip_share_it_if_asked_to(make: Make, family: str, rul
     backend = make(family, rule=rule, shared_passes=True)
     with decoded(backend) as read:
         found = backend.score_options(queries)
-    lengths = [len(backend.prepare(query).ids) for query in queries]
-    assert sum(rows * length for rows, length in read) < sum(lengths) - backend.prepare(queries[0]).visual + 100
+    lengths = [len(backend.inputs(query).ids) for query in queries]
+    assert sum(rows * length for rows, length in read) < sum(lengths) - backend.inputs(queries[0]).visual + 100
     for query, scores in zip(queries, found, strict=True):
         assert np.abs(scores - make(family, rule=rule).score_options([query])[0]).max() < 1e-5
     apart = make(family, rule=rule)
@@ -92,14 +92,14 @@ def test_prompts_without_video_share_nothing(make: Make) -> None:
     queries = [make_query(n, 4, words="What happens" + " now" * n + "?") for n in range(5)]
     with decoded(backend) as read:
         found = backend.score_options(queries)
-    assert read == [(5, max(len(backend.prepare(query).ids) for query in queries))]
+    assert read == [(5, max(len(backend.inputs(query).ids) for query in queries))]
     for query, scores in zip(queries, found, strict=True):
         assert np.abs(scores - make(frames=0).score_options([query])[0]).max() < 1e-5
 
 
 def test_shared_passes_are_bounded(make: Make) -> None:
     queries = [make_query(n, 4, make_frames(n, 4), words="What happens" + " now" * (n % 3) + "?") for n in range(6)]
-    longest = max(len(make().prepare(query).ids) for query in queries)
+    longest = max(len(make().inputs(query).ids) for query in queries)
     backend = make(shared_passes=True, pass_tokens=2 * longest)
     with decoded(backend) as read:
         found = backend.score_options(queries)
@@ -113,7 +113,7 @@ def test_a_template_that_puts_the_text_first_shares_nothing(make: Make) -> None:
     backend = make(shared_passes=True)
     frames = make_frames(0, 4)
     queries = [make_query(n, 4, frames, words=f"Question {n}?") for n in range(2)]
-    prepared = [backend.prepare(query) for query in queries]
+    prepared = [backend.inputs(query) for query in queries]
     swapped = [replace(item, ids=item.ids[::-1]) for item in prepared]
     assert backend._units(queries, prepared) == [[0, 1]]
     assert backend._units(queries, swapped) == [[0], [1]]

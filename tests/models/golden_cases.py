@@ -15,7 +15,6 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 from llavaction.models.action_token import TOKENS
-from llavaction.models.collator import Collator, CollatorConfig, LaidOut
 from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoProcessor, Row
 from llavaction.models.tokenisation import IMAGE, VIDEO
 
@@ -93,7 +92,7 @@ class GoldenCase:
         return self.settings.get("tokenizer_padding_side", "right") == "left"
 
     def batch(self, config: LlavaVideoConfig) -> dict[str, torch.Tensor]:
-        """Model inputs of the whole case, with labels, as the project's processor and collator make them."""
+        """Model inputs of the whole case, with labels, as the project's processor makes them."""
         mask = self.inputs["attention_mask"]
         labels = [row[keep].tolist() for row, keep in zip(self.inputs["labels"], mask, strict=True)]
         classes = self.inputs["actions"].tolist() if "actions" in self.inputs else [[-1] * 3] * len(labels)
@@ -101,19 +100,18 @@ class GoldenCase:
         placeholders = sum(row.count(self.notes["image_token_index"]) for row in self.rows)
         spare = len(available) > placeholders  # the published batches hold an unused image for a row of text
         processor = self.processor(config)
-        collator = Collator(processor, CollatorConfig.from_mapping({"padding_side": "left" if self.left else "right"}))
         laid = []
-        for ids, targets, own_classes in zip(self.rows, labels, classes, strict=True):
+        for ids, targets in zip(self.rows, labels, strict=True):
             number = ids.count(self.notes["image_token_index"])
             own, available = available[:number], available[number:]
             if number == 0 and spare:
                 available = available[1:]
-            row = processor.laid_out(self.row(processor, ids, targets, own), self.limit)
-            laid.append(LaidOut(row, own_classes))
-        made = collator.batch(laid)
+            laid.append(processor.laid_out(self.row(processor, ids, targets, own), self.limit))
+        made = processor.batch(laid, padding_side="left" if self.left else "right") | {"action_labels": classes}
+        made = {name: torch.as_tensor(value) for name, value in made.items()}
         if self.left:  # the published loss counts each row's first token, predicted from the padding; ours does not
             for row, item in zip(made["labels"], laid, strict=True):
-                row[len(row) - len(item.row.ids)] = item.row.labels[0]
+                row[len(row) - len(item.ids)] = item.labels[0]
         return made
 
     def prompt(self, config: LlavaVideoConfig, number: int) -> dict[str, torch.Tensor]:

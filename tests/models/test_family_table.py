@@ -17,7 +17,7 @@ from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPI
 
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import open_checkpoint
-from llavaction.models.families.base import FAMILIES as ADAPTERS
+from llavaction.models.families.registry import FAMILIES as ADAPTERS
 from llavaction.models.families.table import FAMILIES, remark_on_images, table
 from llavaction.models.registry import MODELS
 from llavaction.models.tiny import write_tiny

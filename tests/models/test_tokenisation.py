@@ -11,7 +11,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from llavaction.base.errors import InputError
-from llavaction.models.llava_video import add_visual_tokens, padded
+from llavaction.models.llava_video import add_visual_tokens
 from llavaction.models.tiny import build_tokenizer
 from llavaction.models.tokenisation import (
     CHAT_TEMPLATE,
@@ -20,6 +20,7 @@ from llavaction.models.tokenisation import (
     ConversationTokeniser,
     TokenisationConfig,
     Turn,
+    padded,
     read_turns,
     text_ids,
 )

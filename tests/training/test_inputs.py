@@ -13,22 +13,23 @@ import torch
 from kitchenette import clip_record, settings, text_record
 
 from llavaction.base.errors import InputError
-from llavaction.models.collator import CollatorConfig, TrainingItem
-from llavaction.models.families.base import family_of
+from llavaction.models.families.base import Family, question
 from llavaction.models.families.chat import Chat
+from llavaction.models.families.registry import family_of
 from llavaction.models.tokenisation import IGNORED, TokenisationConfig
 from llavaction.training.config import TrainConfig
 from llavaction.training.flops import FlopCounter
 from llavaction.training.inputs import (
+    PARTIAL,
     RECORDS,
     SKIPPED,
     BatchMaker,
     ClipDataset,
-    FamilyRows,
     FrameStore,
     Skipped,
+    TrainingItem,
     lengths_of,
-    rows_for,
+    training_family,
 )
 from llavaction.training.losses import count, with_few_logits
 from llavaction.training.mixture import Mixture, frames_of
@@ -43,12 +44,20 @@ HEADS = {"supervision": "three_tokens", "verbs": 3, "nouns": 3, "actions": 3}
 FAMILIES = {"llava_video": None, "llava_onevision": HEADS, "qwen2_5_vl": HEADS, "qwen3_vl": HEADS, "internvl": None}
 
 
-def trainee_of(family: str, home: Path, folder: Path, **values: Any) -> tuple[Trainee, Any]:
+def trainee_of(family: str, home: Path, folder: Path, **values: Any) -> tuple[Trainee, Family]:
     changes = {"model": f"tiny:{family}", "action": FAMILIES[family], **values}
     config = TrainConfig.from_mapping(settings(home, str(folder), **changes))
     stage = config.resolved()[0]
     trainee = make_trainee(start_folder(config), stage, seed=0)
-    return trainee, rows_for(trainee.checkpoint, trainee.core, stage)
+    return trainee, training_family(trainee.checkpoint, trainee.core, stage)
+
+
+def batch_of(family: Family, *items: TrainingItem) -> dict[str, torch.Tensor]:
+    """A batch of which nothing is left out."""
+    batch = BatchMaker(family)(items)
+    assert (batch.pop(SKIPPED), batch.pop(RECORDS)) == ([], len(items))
+    batch.pop(PARTIAL)
+    return batch
 
 
 def dataset(home: Path, *records: Any, frames: int = 3, jitter: int | None = None) -> ClipDataset:
@@ -58,13 +67,13 @@ def dataset(home: Path, *records: Any, frames: int = 3, jitter: int | None = Non
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_learnt_is_what_is_asked(family: str, home: Path, tmp_path: Path) -> None:
-    trainee, rows = trainee_of(family, home, tmp_path, supervise="answer")
+    trainee, adapter = trainee_of(family, home, tmp_path, supervise="answer")
     item = dataset(home, clip_record(1))[Draw(0, 0)]
     assert isinstance(item, TrainingItem)
-    batch = rows.batch([rows.lay_out(item)])
+    batch = batch_of(adapter, item)
     chat = Chat(trainee.checkpoint)
-    clip = (item.videos[0], item.times[0], item.durations[0])
-    asked = family_of(trainee.checkpoint, chat, trainee.core).prepare("Which colour?", *clip)
+    asking = family_of(trainee.checkpoint, chat, trainee.core)
+    asked = asking.inputs(question("Which colour?", with_clip=True), item.clip)
     ids, learnt = batch["input_ids"][0].tolist(), batch["labels"][0] != IGNORED
     assert tuple(ids[: len(asked.ids)]) == asked.ids  # up to the answer, to the last token
     tokenizer = trainee.checkpoint.tokenizer
@@ -95,18 +104,18 @@ def test_forged_words_and_thoughts_are_laid_out_alike(family: str, thoughts: str
         template = template.replace(opened, opened + tail)
     checkpoint = replace(trainee.checkpoint, chat_template=template)
     chat = Chat(checkpoint)
-    adapter = family_of(checkpoint, chat, trainee.core)
-    config = CollatorConfig(tokenisation=TokenisationConfig(supervise="answer"))
+    adapter = family_of(checkpoint, chat, trainee.core, tokenisation=TokenisationConfig(supervise="answer"))
     item = dataset(home, clip_record(1))[Draw(0, 0)]
     assert isinstance(item, TrainingItem)
     thought = {"none": "", "one line": ""}.get(thoughts, "<think>\n\n</think>\n\n")
     for words in ("Which colour?", "Which<|im_end|> <image> <|video_pad|> <|action|> <think>?"):
         for shown in (True, False):
-            asked = adapter.prepare(words, *((item.videos[0], item.times[0], item.durations[0]) if shown else ()))
+            clip = item.clip if shown else None
+            asked = adapter.inputs(question(words, with_clip=shown), clip)
             messages = [{"role": "user", "content": "<video>\n" * shown + words}, {"role": "assistant", "content": "A"}]
-            own = FamilyRows(adapter, chat, config)
-            prepared, labels, _ = own.lay_out(replace(item, messages=messages, videos=item.videos[: int(shown)]))
-            assert prepared.ids[: len(asked.ids)] == asked.ids
+            example = adapter.inputs(messages, clip)
+            labels = example.labels or ()
+            assert example.ids[: len(asked.ids)] == asked.ids
             learnt = [index for index in labels if index != IGNORED]
             assert checkpoint.tokenizer.decode(learnt) == "A<|im_end|>"
             assert next(place for place, index in enumerate(labels) if index != IGNORED) == len(asked.ids)
@@ -118,37 +127,37 @@ def test_rows_of_llava_video_follow_its_template(tail: str, home: Path, tmp_path
     trainee, _ = trainee_of("llava_video", home, tmp_path)
     checkpoint = replace(trainee.checkpoint, chat_template=str(trainee.checkpoint.chat_template) + tail)
     stage = TrainConfig.from_mapping(settings(home, str(tmp_path), supervise="answer")).resolved()[0]
-    rows = rows_for(checkpoint, trainee.core, stage)
+    family = training_family(checkpoint, trainee.core, stage)
     item = dataset(home, clip_record(1))[Draw(0, 0)]
     assert isinstance(item, TrainingItem)
     adapter = family_of(checkpoint, Chat(checkpoint), trainee.core)
     for words in ("Which colour?", "Which<|im_end|> <|action|> <think>?"):
-        asked = adapter.prepare(words, item.videos[0], item.times[0], item.durations[0])
+        asked = adapter.inputs(question(words, with_clip=True), item.clip)
         messages = [{"role": "user", "content": f"<video>\n{words}"}, {"role": "assistant", "content": "A"}]
-        batch = rows.batch([rows.lay_out(replace(item, messages=messages))])
+        batch = batch_of(family, replace(item, messages=messages))
         assert tuple(batch["input_ids"][0, : len(asked.ids)].tolist()) == asked.ids
         assert (batch["labels"][0, : len(asked.ids)] == IGNORED).all()
         assert batch["labels"][0, len(asked.ids)] == checkpoint.tokenizer.get_vocab()["A"]
-    asked = adapter.prepare("Which?", None, None)
+    asked = adapter.inputs(question("Which?", with_clip=False))
     messages = [{"role": "user", "content": "Which?"}, {"role": "assistant", "content": "A"}]
-    batch = rows.batch([rows.lay_out(TrainingItem(messages))])
+    batch = batch_of(family, TrainingItem(messages))
     assert tuple(batch["input_ids"][0, : len(asked.ids)].tolist()) == asked.ids
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_row_is_the_same_in_company(family: str, home: Path, tmp_path: Path) -> None:
-    trainee, rows = trainee_of(family, home, tmp_path)
+    trainee, adapter = trainee_of(family, home, tmp_path)
     records = [clip_record(0), text_record(7), clip_record(1, words=5)]
-    laid = [rows.lay_out(item) for item in map(dataset(home, *records).__getitem__, [Draw(n, 0) for n in range(3)])]
-    together = rows.batch(laid)
+    items = list(map(dataset(home, *records).__getitem__, [Draw(n, 0) for n in range(3)]))
+    together = batch_of(adapter, *items)
     mixture = Mixture(records, [3, 0, 3], [])
     lengths = together["attention_mask"].sum(1).tolist()
     if not family.startswith("qwen"):  # whose clips take as many tokens as their pictures' size asks for
-        assert lengths_of(mixture, rows) == lengths
+        assert lengths_of(mixture, adapter) == lengths
     found = []
     with torch.no_grad():
-        for number, item in enumerate(laid):
-            alone = rows.batch([item])
+        for number, item in enumerate(items):
+            alone = batch_of(adapter, item)
             assert torch.equal(together["input_ids"][number, : lengths[number]], alone["input_ids"][0])
             assert torch.equal(together["labels"][number, : lengths[number]], alone["labels"][0])
             logits = trainee.core.eval()(**alone).logits[0]
@@ -160,22 +169,22 @@ def test_a_row_is_the_same_in_company(family: str, home: Path, tmp_path: Path) -
 def test_limits_and_texts_that_will_not_do(home: Path, tmp_path: Path) -> None:
     item = dataset(home, clip_record(1, words=30))[Draw(0, 0)]
     for family in ("llava_video", "qwen2_5_vl"):
-        _, rows = trainee_of(family, home, tmp_path / family)
-        whole = rows.batch([rows.lay_out(item)])["input_ids"][0]
+        _, adapter = trainee_of(family, home, tmp_path / family)
+        whole = batch_of(adapter, item)["input_ids"][0]
         length = len(whole) - 20
         _, cut = trainee_of(family, home, tmp_path / family, max_length=length)
-        assert torch.equal(cut.batch([cut.lay_out(item)])["input_ids"][0], whole[:length])
+        assert torch.equal(batch_of(cut, item)["input_ids"][0], whole[:length])
         assert lengths_of(Mixture([clip_record(1, words=30)], [3], []), cut) == [length]
         talk = ({"role": "user", "content": "<video>\nand <video>?"}, {"role": "assistant", "content": "a"})
         with pytest.raises(InputError, match="has 2 '<video>' placeholders"):
-            rows.lay_out(replace(item, messages=talk))
+            adapter.inputs(talk, item.clip)
     _, short = trainee_of("qwen2_5_vl", home, tmp_path / "qwen2_5_vl", max_length=8)
     with pytest.raises(InputError, match="its video does not fit into 8 tokens"):
-        short.lay_out(item)
+        short.inputs(item.messages, item.clip)
 
 
 def test_bad_records_are_left_out_and_counted(home: Path, tmp_path: Path) -> None:
-    trainee, rows = trainee_of("llava_video", home, tmp_path)
+    _, adapter = trainee_of("llava_video", home, tmp_path)
     folder = tmp_path / "videos"
     folder.mkdir()
     (folder / "red.mp4").write_bytes(b"this is no video")
@@ -184,7 +193,7 @@ def test_bad_records_are_left_out_and_counted(home: Path, tmp_path: Path) -> Non
     data = ClipDataset(Mixture(records, [3, 3], []), VideoLibrary(folder))
     bad, good = data[Draw(0, 0)], data[Draw(1, 0)]
     assert isinstance(bad, Skipped) and bad.record_id == "clip-0" and "red.mp4" in bad.reason
-    make = BatchMaker(rows, trainee.checkpoint.tokenizer)
+    make = BatchMaker(adapter)
     batch = make([bad, good])
     assert batch[RECORDS] == 2 and batch[SKIPPED] == [bad] and len(batch["input_ids"]) == 1
     unwritable = TrainingItem([{"role": "user", "content": "<video>"}, {"role": "assistant", "content": "a"}])
@@ -199,19 +208,18 @@ def test_words_in_place_of_a_clip(home: Path, tmp_path: Path) -> None:
     data = dataset(home, record, clip_record(0))
     item = data[Draw(0, 0)]
     assert isinstance(item, TrainingItem)
-    assert (item.words, item.labels, len(item.videos)) == ("green", None, 0)
+    assert (item.words, item.labels, item.clip) == ("green", None, None)
     assert frames_of(record, 4, None) == 0
-    trainee, rows = trainee_of("llava_video", home, tmp_path / "llava_video")
-    batch = BatchMaker(rows, trainee.checkpoint.tokenizer)([item, data[Draw(1, 0)]])
-    assert batch.pop(SKIPPED) == [] and batch.pop(RECORDS) == 2
-    assert lengths_of(Mixture([record], [0], []), rows) == batch["attention_mask"].sum(1).tolist()[:1]
+    trainee, adapter = trainee_of("llava_video", home, tmp_path / "llava_video")
+    batch = batch_of(adapter, item, data[Draw(1, 0)])
+    assert lengths_of(Mixture([record], [0], []), adapter) == batch["attention_mask"].sum(1).tolist()[:1]
     own = count(trainee.core, batch)
     assert (own.labelled, own.videos) == (1, 2)
     assert torch.isfinite(trainee.core(**with_few_logits(batch), num_items_in_batch=own.tokens).loss)
     assert FlopCounter(trainee.core, trainee.core.config, adapters=False)(batch, own.tokens) > 0
     _, others = trainee_of("qwen2_5_vl", home, tmp_path / "qwen2_5_vl")
     with pytest.raises(InputError, match="cannot learn from words that stand in for a clip"):
-        others.lay_out(item)
+        others.inputs(item.messages, words=item.words)
     with pytest.raises(InputError, match="record 'told': models of type 'qwen2_5_vl"):
         lengths_of(Mixture([record], [0], []), others)
 
@@ -223,7 +231,8 @@ def test_jitter_is_a_matter_of_record_and_turn(home: Path) -> None:
     def times(data: ClipDataset, turn: int) -> np.ndarray:
         item = data[Draw(0, turn)]
         assert isinstance(item, TrainingItem)
-        return item.times[0]
+        assert item.clip is not None
+        return item.clip.times
 
     assert np.array_equal(times(still, 0), times(still, 1))
     assert np.array_equal(times(moved, 2), times(dataset(home, record, jitter=1), 2))
@@ -282,9 +291,9 @@ def test_records_of_one_clip_share_what_is_decoded(home: Path, monkeypatch: pyte
         first, second, _ = (ClipDataset(mixture, library, jitter, store)[Draw(number, 0)] for number in range(3))
         assert calls == expected
         assert isinstance(first, TrainingItem) and isinstance(second, TrainingItem)
-        assert np.array_equal(first.videos[0], second.videos[0]) == (jitter is None)
+        assert np.array_equal(first.clip.frames, second.clip.frames) == (jitter is None)
     more = Mixture([clip_record(0)], [2], [])  # fewer frames are another choice of them
-    assert len(ClipDataset(more, library, None, store)[Draw(0, 0)].videos[0]) == 2  # type: ignore[union-attr]
+    assert len(ClipDataset(more, library, None, store)[Draw(0, 0)].clip.frames) == 2  # type: ignore[union-attr]
 
 
 def test_kept_clips_and_worker_processes_exclude_each_other(home: Path) -> None:

@@ -11,11 +11,11 @@ from kitchenette import settings
 from small_models import WORDS, action_values, batch_of, row_of, small_model, small_video
 from torch.utils.flop_counter import FlopCounterMode
 
+from llavaction.models.families.base import part_of
 from llavaction.models.tokenisation import IGNORED
 from llavaction.training.config import TrainConfig
 from llavaction.training.flops import FlopCounter, peak
 from llavaction.training.losses import Counts, combine, count, with_few_logits
-from llavaction.training.parts import part_of
 from llavaction.training.trainee import make_trainee, parameter_groups, start_folder
 
 LABELS = [[1, 2, 3], [-1, -1, -1], [4, 5, 8], [0, 1, 2], [2, 2, 2]]

@@ -23,8 +23,9 @@ from llavaction.backends.passes import bounded_passes, same_clips
 from llavaction.backends.prefix import PrefixScorer
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
-from llavaction.models.families.base import Prepared, family_of, shared_length
+from llavaction.models.families.base import DecodedClip, ModelInputs, question, shared_length
 from llavaction.models.families.chat import Chat
+from llavaction.models.families.registry import family_of
 
 PAPER_FRAMES = 16
 _FEW, _SMALL = 16, (32, 32)
@@ -66,8 +67,6 @@ class HuggingFaceBackend:
         self.family = family_of(self.checkpoint, self.chat, self.model, config.pixels)
         if self.needs_frames and self.family.remark:
             print(f"note: {self.family.remark}", file=sys.stderr)
-        pad = self.checkpoint.tokenizer.pad_token_id
-        self._pad = 0 if pad is None else int(pad)
         ids = (getattr(self.checkpoint.config, name, None) for name in ("image_token_id", "video_token_id"))
         self._visual_ids = frozenset(ids) - {None}
 
@@ -87,7 +86,7 @@ class HuggingFaceBackend:
         return TextScorer(
             LabelTexts(self.chat, self.model.generation_config.eos_token_id),
             self._behind,
-            self.family.prepare,
+            lambda prompt: self.family.inputs(question(prompt, with_clip=False)),
             context=self.checkpoint.context,
             normalisation=self.config.normalisation,
         )
@@ -139,7 +138,7 @@ class HuggingFaceBackend:
             return [OptionScores(_over_options(values)) for values in self._score_texts(queries, texts)]
         for query in queries:
             self._check_letters(query)
-        prepared = [self.prepare(query).followed_by(self._letters.lead) for query in queries]
+        prepared = [self.inputs(query).followed_by(self._letters.lead) for query in queries]
         letters = [self._letters.ids[: len(query.question.options)] for query in queries]
         scores: dict[int, OptionScores] = {}
         alone = []
@@ -179,7 +178,7 @@ class HuggingFaceBackend:
         return np.stack(rows) if rows else np.empty((0, len(texts)))
 
     def _score_texts(self, queries: Sequence[Query], texts: Sequence[tuple[str, ...]]) -> list[NDArray[np.float64]]:
-        prepared = [self.prepare(query) for query in queries]
+        prepared = [self.inputs(query) for query in queries]
         return self._texts.score(queries, prepared, texts, self._units(queries, prepared))
 
     def generate(self, queries: Sequence[Query]) -> list[str]:
@@ -188,9 +187,9 @@ class HuggingFaceBackend:
         Raises:
             InputError: as :meth:`score_options`.
         """
-        prepared = [self.prepare(query, room=self.config.max_new_tokens) for query in queries]
+        prepared = [self.inputs(query, room=self.config.max_new_tokens) for query in queries]
         texts = [""] * len(queries)
-        stored = self.model.generation_config
+        stored, pad = self.model.generation_config, self.checkpoint.tokenizer.pad_token_id
         settings = GenerationConfig(
             max_new_tokens=self.config.max_new_tokens,
             do_sample=False,
@@ -200,7 +199,7 @@ class HuggingFaceBackend:
             eos_token_id=stored.eos_token_id
             if stored.eos_token_id is not None
             else self.checkpoint.tokenizer.eos_token_id,
-            pad_token_id=self._pad,
+            pad_token_id=0 if pad is None else int(pad),
         )
         for members in self._passes(prepared):
             inputs = self._inputs([prepared[index] for index in members])
@@ -221,7 +220,7 @@ class HuggingFaceBackend:
         Raises:
             InputError: as :meth:`score_options`.
         """
-        prepared = [self.prepare(query) for query in queries]
+        prepared = [self.inputs(query) for query in queries]
         vectors: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(queries)
         for members in self._passes(prepared):
             items = [prepared[index] for index in members]
@@ -245,9 +244,9 @@ class HuggingFaceBackend:
             return
 
         def tokens(frames: int) -> int:
-            times = np.arange(frames, dtype=np.float64)
             black = np.zeros((frames, *_SMALL, 3), np.uint8)
-            return len(self.family.prepare("?", black, times, float(frames)).ids)
+            clip = DecodedClip(black, np.arange(frames, dtype=np.float64), float(frames))
+            return len(self.family.inputs(question("?", with_clip=True), clip).ids)
 
         few = min(count, _FEW)
         least = tokens(few)
@@ -259,7 +258,7 @@ class HuggingFaceBackend:
                 hint="take fewer frames",
             )
 
-    def prepare(self, query: Query, *, room: int = 0) -> Prepared:
+    def inputs(self, query: Query, *, room: int = 0) -> ModelInputs:
         """Lay out one question for the model.
 
         Args:
@@ -270,9 +269,9 @@ class HuggingFaceBackend:
             InputError: names the question; the frames are missing or malformed, or the prompt is too long.
         """
         name = query.question.question_id
-        frames, times = self._frames(query)
+        clip = self._clip(query)
         try:
-            prepared = self.family.prepare(query.prompt, frames, times, query.question.clip.duration)
+            prepared = self.family.inputs(question(query.prompt, with_clip=clip is not None), clip)
         except InputError as error:
             raise QuestionError.about(name, error) from error
         context, length = self.checkpoint.context, len(prepared.ids) + room
@@ -286,9 +285,9 @@ class HuggingFaceBackend:
             )
         return prepared
 
-    def _frames(self, query: Query) -> tuple[NDArray[np.uint8] | None, NDArray[np.float64] | None]:
+    def _clip(self, query: Query) -> DecodedClip | None:
         if self.needs_frames == 0:
-            return None, None
+            return None
         name, frames = query.question.question_id, query.frames
         if frames is None or len(frames) == 0:
             raise QuestionError(
@@ -302,14 +301,13 @@ class HuggingFaceBackend:
                 "expected uint8 [frames, height, width, 3]",
                 question_id=name,
             )
-        times = query.times
-        if times is None:
-            spacing = query.question.clip.duration / len(frames)
-            times = np.asarray((np.arange(len(frames)) + 0.5) * spacing, dtype=np.float64)
-        if len(times) != len(frames):
-            problem = f"question '{name}': {len(frames)} frames but {len(times)} times"
+        duration = query.question.clip.duration
+        if query.times is None:
+            return DecodedClip.evenly(frames, duration)
+        if len(query.times) != len(frames):
+            problem = f"question '{name}': {len(frames)} frames but {len(query.times)} times"
             raise QuestionError(problem, question_id=name)
-        return frames, times
+        return DecodedClip(frames, query.times, duration)
 
     def _check_letters(self, query: Query) -> None:
         name, options = query.question.question_id, len(query.question.options)
@@ -317,7 +315,7 @@ class HuggingFaceBackend:
             problem = f"question '{name}' has {options} options, but there are {len(self._letters.ids)} letters"
             raise QuestionError(problem, question_id=name, hint="rule=texts compares any number of options")
 
-    def _units(self, queries: Sequence[Query], prepared: list[Prepared]) -> list[list[int]]:
+    def _units(self, queries: Sequence[Query], prepared: list[ModelInputs]) -> list[list[int]]:
         """Which questions are read behind one prefix, by index; they then hold one copy of the visual inputs."""
         units = []
         for members in same_clips(queries, across_questions=self.config.shared_passes):
@@ -330,7 +328,7 @@ class HuggingFaceBackend:
                 prepared[index] = replace(prepared[index], tensors=prepared[members[0]].tensors)
         return units
 
-    def _passes(self, prepared: Sequence[Prepared], indices: Sequence[int] | None = None) -> list[list[int]]:
+    def _passes(self, prepared: Sequence[ModelInputs], indices: Sequence[int] | None = None) -> list[list[int]]:
         """Which questions, of ``indices`` if given, go through the model together, by index."""
         indices = range(len(prepared)) if indices is None else indices
         if not self.config.shared_passes:
@@ -340,22 +338,14 @@ class HuggingFaceBackend:
         found = bounded_passes([len(item.ids) for item in items], groups, self.config.pass_tokens)
         return [[indices[place] for place in members] for members in found]
 
-    def _inputs(self, items: Sequence[Prepared]) -> dict[str, torch.Tensor]:
-        """Left-padded ids, their mask, the visual inputs and what the family derives from the ids."""
-        length = max(len(item.ids) for item in items)
-        ids = torch.full((len(items), length), self._pad, dtype=torch.int64)
-        mask = torch.zeros_like(ids)
-        for row, item in enumerate(items):
-            ids[row, length - len(item.ids) :] = torch.tensor(item.ids)
-            mask[row, length - len(item.ids) :] = 1
-        inputs = {"input_ids": ids, "attention_mask": mask, **self.family.collate(items)}
-        inputs |= self.family.extras(ids, mask)
+    def _inputs(self, items: Sequence[ModelInputs]) -> dict[str, torch.Tensor]:
+        """A batch on the model's device, pixels in its precision."""
         return {
             name: value.to(self.device, self.dtype if name.startswith("pixel_values") else None)
-            for name, value in inputs.items()
+            for name, value in self.family.batch(items).items()
         }
 
-    def _forward(self, items: Sequence[Prepared], *, use_cache: bool = False, **more: Any) -> Any:
+    def _forward(self, items: Sequence[ModelInputs], *, use_cache: bool = False, **more: Any) -> Any:
         if "logits_to_keep" in self.family.accepted:
             more["logits_to_keep"] = 1  # only the next token is asked for
         with self._inference():

@@ -12,7 +12,7 @@ from llavaction.backends.base import Query, QuestionError
 from llavaction.backends.huggingface_config import Normalisation
 from llavaction.backends.prefix import PrefixScorer
 from llavaction.base.errors import InputError
-from llavaction.models.families.base import Prepared
+from llavaction.models.families.base import ModelInputs
 from llavaction.models.families.chat import Chat
 from llavaction.models.user_text import Part
 
@@ -87,7 +87,7 @@ class TextScorer:
         self,
         label_texts: LabelTexts,
         behind: PrefixScorer,
-        without_video: Callable[[str], Prepared],
+        without_video: Callable[[str], ModelInputs],
         *,
         context: int | None,
         normalisation: Normalisation,
@@ -99,7 +99,7 @@ class TextScorer:
     def score(
         self,
         queries: Sequence[Query],
-        prepared: Sequence[Prepared],
+        prepared: Sequence[ModelInputs],
         texts: Sequence[tuple[str, ...]],
         units: Sequence[Sequence[int]],
     ) -> list[NDArray[np.float64]]:
@@ -148,7 +148,7 @@ class TextScorer:
         return self._priors[key]
 
     def _check_room(
-        self, query: Query, prompt: Prepared, texts: Sequence[str], answers: Sequence[tuple[int, ...]]
+        self, query: Query, prompt: ModelInputs, texts: Sequence[str], answers: Sequence[tuple[int, ...]]
     ) -> None:
         longest = max(map(len, answers), default=0)
         if self._context is not None and len(prompt.ids) + longest > self._context:

@@ -17,7 +17,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 from llavaction.backends.huggingface_config import Branching
 from llavaction.backends.token_tree import TokenTree, token_tree
 from llavaction.base.errors import InputError, LlavactionError
-from llavaction.models.families.base import Prepared, shared_length
+from llavaction.models.families.base import ModelInputs, shared_length
 
 _MASKING = ("eager", "sdpa")
 """Attention implementations that take a mask of any form."""
@@ -78,7 +78,7 @@ class PrefixScorer:
         self._head_checked = False
 
     def score(
-        self, prompts: Sequence[Prepared], endings: Sequence[Sequence[tuple[int, ...]]]
+        self, prompts: Sequence[ModelInputs], endings: Sequence[Sequence[tuple[int, ...]]]
     ) -> list[NDArray[np.float64]]:
         """Log-probability of endings behind prompts that begin alike, visual tokens included.
 
@@ -108,7 +108,7 @@ class PrefixScorer:
         borders = np.cumsum([len(own) for own in endings])[:-1]
         return np.split(tree.sums(values, skip), borders)
 
-    def _read(self, prompt: Prepared) -> Prefix:
+    def _read(self, prompt: ModelInputs) -> Prefix:
         """Put a prompt through the whole model and keep what its continuations need."""
         seen: dict[str, Any] = {}
 
@@ -256,12 +256,12 @@ class PrefixScorer:
         return result
 
 
-def beginning(prompt: Prepared, length: int) -> Prepared:
+def beginning(prompt: ModelInputs, length: int) -> ModelInputs:
     """The first ``length`` tokens of a prompt, all visual ones among them, with everything that belongs to them."""
     whole = len(prompt.ids)
     if length == whole:
         return prompt
     tensors = {
         name: value[:, :length] if tuple(value.shape) == (1, whole) else value for name, value in prompt.tensors.items()
-    }  # those with one value per token are cut, see Prepared.followed_by
+    }  # those with one value per token are cut, see ModelInputs.followed_by
     return replace(prompt, ids=prompt.ids[:length], tensors=tensors)

@@ -12,6 +12,9 @@ from llavaction.base.records import Strict
 TOKENS = {"one_token": ("<|action|>",), "three_tokens": ("<|verb|>", "<|noun|>", "<|action|>"), "newline": ()}
 """The tokens each kind of supervision puts behind a video."""
 
+CLASSES = ("verb", "noun", "action")
+"""What the heads name, in the order of ``action_labels``."""
+
 HEADS = ("verb_head", "noun_head", "action_head")
 """The heads' names in a model, and so in a checkpoint."""
 

@@ -59,6 +59,9 @@ class TokenisationConfig(Strict):
         default=SYSTEM,
         description="text before the first turn of a conversation that brings none; None for no such turn",
     )
+    max_length: int | None = Field(
+        default=None, ge=1, description="longest row in tokens, the visual ones counted; longer ones are cut at the end"
+    )
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,12 @@ def text_ids(tokenizer: Any, text: str, placeholders: Mapping[str, int]) -> list
         elif piece:
             ids.extend(tokenizer(piece, add_special_tokens=False)["input_ids"])
     return ids
+
+
+def padded(values: Sequence[int], fill: int, length: int, side: str) -> list[int]:
+    """Values filled up to ``length`` on one side; longer ones stay as they are."""
+    filling = [fill] * (length - len(values))
+    return [*filling, *values] if side == "left" else [*values, *filling]
 
 
 class ConversationTokeniser:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from llavaction.training.parts import PARTS, part_of
+from llavaction.models.families.base import PARTS, part_of
 
 GPU_PEAKS = {
     "B200": 2250e12,

@@ -15,7 +15,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import file_sha256, read_records
 from llavaction.base.seeding import hashed_rng
 from llavaction.curation.records import TrainingRecord
-from llavaction.models.collator import CLASSES
+from llavaction.models.action_config import CLASSES
 from llavaction.training.config import RecordsConfig, StageConfig
 from llavaction.video.library import VideoLibrary
 

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from llavaction.models.checkpoint import Checkpoint
-from llavaction.models.families.base import Prepared, family_of
+from llavaction.models.families.base import DecodedClip, ModelInputs, question
 from llavaction.models.families.chat import Chat
+from llavaction.models.families.registry import family_of
 from llavaction.questions.prompts import PromptStyle, multiple_choice_prompt
 from llavaction.questions.schema import Question
 from llavaction.video.library import VideoLibrary
@@ -61,34 +62,30 @@ class Probe:
         found: list[bool | None] = []
         training = model.training
         model.eval()
-        for question in self.questions[rank::world]:
-            prepared = self._prepare(question)
-            if prepared is None:
+        for asked in self.questions[rank::world]:
+            inputs = self._inputs(asked)
+            if inputs is None:
                 found.append(None)
                 continue
+            batch = {name: value.to(model.device) for name, value in self._family.batch([inputs]).items()}
             with torch.no_grad():
-                logits = model(**self._inputs(prepared, model.device), logits_to_keep=1).logits[0, -1]
-            letters = list(self._letters.ids[: len(question.options)])
-            found.append(int(logits[letters].argmax()) == question.answer)
+                logits = model(**batch, logits_to_keep=1).logits[0, -1]
+            letters = list(self._letters.ids[: len(asked.options)])
+            found.append(int(logits[letters].argmax()) == asked.answer)
         model.train(training)
         return found
 
-    def _prepare(self, question: Question) -> Prepared | None:
+    def _inputs(self, asked: Question) -> ModelInputs | None:
         try:
-            frames = self._library.read(question.clip, self._frames, segment_id=question.question_id)
+            frames = self._library.read(asked.clip, self._frames, segment_id=asked.question_id)
         except Exception:  # a decoder may raise anything on a damaged file
             return None
         if not len(frames.images):
             return None
-        times = np.maximum(np.asarray(frames.times, dtype=np.float64) - question.clip.start, 0.0)
-        text = multiple_choice_prompt(question, self._prompt)
-        return self._family.prepare(text, frames.images, times, question.clip.duration).followed_by(self._letters.lead)
-
-    def _inputs(self, prepared: Prepared, device: torch.device) -> dict[str, torch.Tensor]:
-        ids = torch.tensor([prepared.ids])
-        mask = torch.ones_like(ids)
-        made = {"input_ids": ids, "attention_mask": mask, **prepared.tensors, **self._family.extras(ids, mask)}
-        return {name: value.to(device) for name, value in made.items()}
+        times = np.maximum(np.asarray(frames.times, dtype=np.float64) - asked.clip.start, 0.0)
+        text = multiple_choice_prompt(asked, self._prompt)
+        clip = DecodedClip(frames.images, times, asked.clip.duration)
+        return self._family.inputs(question(text, with_clip=True), clip).followed_by(self._letters.lead)
 
 
 def spread(questions: Sequence[Question], limit: int | None) -> list[Question]:

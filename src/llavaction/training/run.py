@@ -26,7 +26,7 @@ from llavaction.questions.schema import Benchmark
 from llavaction.training.checkpoints import UNFINISHED, compare_data, hold_to_data
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
 from llavaction.training.flops import FlopCounter, peak
-from llavaction.training.inputs import BatchMaker, ClipDataset, FrameStore, lengths_of, rows_for
+from llavaction.training.inputs import BatchMaker, ClipDataset, FrameStore, lengths_of, training_family
 from llavaction.training.losses import pieces_of
 from llavaction.training.meter import METRICS, Meter, MetricsWriter, accuracy_text, read_metrics
 from llavaction.training.mixture import files_of_records, load_mixture
@@ -154,10 +154,10 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
     trainee = afresh()
     library = None if stage.videos is None else VideoLibrary(stage.videos, fps=stage.video_fps)
     mixture = load_mixture(stage, library, config.seed, trainee.sizes)
-    rows = rows_for(trainee.checkpoint, trainee.core, stage)
+    family = training_family(trainee.checkpoint, trainee.core, stage)
     schedule = Schedule(
         mixture,
-        lengths_of(mixture, rows),
+        lengths_of(mixture, family),
         stage.steps or steps_of(stage.epochs, mixture.pass_length, stage.global_batch),
         stage.global_batch,
         stage.micro_batch,
@@ -185,7 +185,7 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
         stage,
         args,
         data=ClipDataset(mixture, library, config.seed if stage.jitter else None, _store(config.cache_gb)),
-        batches=BatchMaker(rows, trainee.checkpoint.tokenizer),
+        batches=BatchMaker(family),
         schedule=schedule,
         meter=Meter(at_best, processes.num_processes, pieces_of(trainee.action, stage.seeing)),
         flops=flops,

@@ -25,11 +25,11 @@ from llavaction.models.action_model import name_heads
 from llavaction.models.action_token import TRAINED_WHOLE, ActionTokenConfig, action_settings
 from llavaction.models.checkpoint import TRAINED_FRAMES, Checkpoint, load_model, open_checkpoint, quiet
 from llavaction.models.depth import add_layers_below
+from llavaction.models.families.base import PARTS, part_of
 from llavaction.models.llava_video import LlavaVideoProcessor
 from llavaction.models.mini import write_mini
 from llavaction.models.tiny import write_tiny
 from llavaction.training.config import LoraConfig, SeeingConfig, StageConfig, TrainConfig
-from llavaction.training.parts import PARTS, part_of
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json")
 TINY, MINI = "tiny:", "mini"

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
+from llavaction.models.tokenisation import END, START, TurnForm
 from llavaction.models.user_text import Part, TextEncoder
 
 PLAIN_TEMPLATE = (
@@ -184,6 +185,37 @@ class Chat:
         except Exception as error:
             raise InputError(f"its chat template fails: {error}", file=self._folder) from error
         return text + self._closing
+
+    def gap(self, placeholder: str) -> str:
+        """What the template writes between a clip and the user's words."""
+        return self.render(_PROBE, ("video",)).partition(placeholder)[2].partition(_PROBE)[0]
+
+    def turns(self, placeholder: str) -> tuple[TurnForm, str | None]:
+        """How the template writes turns, and what it says before the first one of the user; None for nothing.
+
+        Args:
+            placeholder: of a clip.
+
+        Raises:
+            InputError: they are no ChatML turns.
+        """
+        shown, told = self.render(_PROBE, ("video",)), self.render(_PROBE)
+        user, assistant, header = f"{START}user", f"{START}assistant", f"{START}system\n"
+        if any(mark not in text for mark in (user, assistant) for text in (shown, told)):
+            raise InputError(
+                "its chat template writes no ChatML turns, in which training records are written",
+                hint="training takes models whose turns are written as '<|im_start|>user' and '<|im_start|>assistant'",
+            )
+        after, _, before_answer = told.rpartition(_PROBE)[2].partition(assistant)
+        form = TurnForm(
+            before_text=told.rpartition(user)[2].partition(_PROBE)[0],
+            before_video=shown.rpartition(user)[2].partition(placeholder)[0],
+            after=after,
+            before_answer=before_answer,
+        )
+        before = shown.partition(user)[0]
+        system = before.removeprefix(header).removesuffix("\n").removesuffix(END) if before.startswith(header) else None
+        return form, system
 
     def adds_start(self, text: str) -> bool:
         """Whether the tokenizer has to add its special tokens: not where the template has written the start token."""

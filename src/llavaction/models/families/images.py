@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoProcessor
 
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
-from llavaction.models.families.base import Family, Prepared, shared_length
+from llavaction.models.families.base import DecodedClip, Family, ModelInputs, shared_length
 from llavaction.models.families.chat import Chat, Rendered
 from llavaction.models.families.table import PixelRule
+from llavaction.models.tokenisation import TokenisationConfig
 
 _OF_THE_TEXT = ("input_ids", "attention_mask")
 _PLAIN = "what is asked"
@@ -26,9 +26,14 @@ class ImagesFamily(Family):
     kind = "images"
 
     def __init__(
-        self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str], rule: PixelRule = "official"
+        self,
+        checkpoint: Checkpoint,
+        chat: Chat,
+        accepted: frozenset[str],
+        rule: PixelRule = "official",
+        tokenisation: TokenisationConfig | None = None,
     ) -> None:
-        super().__init__(checkpoint, chat, accepted, rule)
+        super().__init__(checkpoint, chat, accepted, rule, tokenisation)
         try:
             self._processor = AutoProcessor.from_pretrained(checkpoint.folder, local_files_only=True)
         except Exception as error:
@@ -42,18 +47,13 @@ class ImagesFamily(Family):
         self._token = getattr(self._processor, "image_token", None)
         self._asked = 0
 
-    def prepare(
-        self,
-        prompt: str,
-        frames: NDArray[np.uint8] | None = None,
-        times: NDArray[np.float64] | None = None,
-        duration: float | None = None,
-    ) -> Prepared:
-        """See :meth:`Family.prepare`; the times and the duration are not used."""
+    def _question(self, prompt: str, clip: DecodedClip | None) -> ModelInputs:
+        """See :meth:`Family.inputs`; the times and the duration are not used."""
         self._asked += 1
         alone = ("alone", self._asked)
-        if frames is None:
-            return Prepared(tuple(self.chat.encode(self.chat.lay_out(prompt))), group=alone)
+        if clip is None:
+            return ModelInputs(tuple(self.chat.encode(self.chat.lay_out(prompt))), group=alone)
+        frames = clip.frames
         laid = self._laid_out(prompt, len(frames))
         spelled = self.chat.encoder.names_token(prompt) or bool(self._token and self._token in prompt)
         shown = self._laid_out(_PLAIN, len(frames)) if spelled else laid  # the processor would read tokens in words
@@ -74,9 +74,9 @@ class ImagesFamily(Family):
             return self._with_words(inputs, shown, laid, alone)
         image = getattr(self.checkpoint.config, "image_token_id", None)
         tensors = {name: value for name, value in inputs.items() if name not in _OF_THE_TEXT}
-        return Prepared(ids, tensors, ids.count(image), alone)
+        return ModelInputs(ids, tensors, ids.count(image), alone)
 
-    def _with_words(self, inputs: Any, shown: Rendered, laid: Rendered, group: Any) -> Prepared:
+    def _with_words(self, inputs: Any, shown: Rendered, laid: Rendered, group: Any) -> ModelInputs:
         """What the processor made of ``shown``, its words exchanged for those of ``laid``, tokens in them spelled out.
 
         Raises:
@@ -100,7 +100,7 @@ class ImagesFamily(Family):
             for name, value in inputs.items()
             if name not in _OF_THE_TEXT
         }
-        return Prepared(row, tensors, row.count(getattr(self.checkpoint.config, "image_token_id", None)), group)
+        return ModelInputs(row, tensors, row.count(getattr(self.checkpoint.config, "image_token_id", None)), group)
 
     def _laid_out(self, prompt: str, frames: int) -> Rendered:
         laid = self.chat.lay_out(prompt, ("image",) * frames)
@@ -108,6 +108,6 @@ class ImagesFamily(Family):
             laid = self.chat.lay_out(prompt, before=self._token * frames + "\n")
         return laid
 
-    def collate(self, items: list[Prepared]) -> dict[str, torch.Tensor]:  # type: ignore[override]
+    def _collate(self, rows: Sequence[ModelInputs]) -> dict[str, torch.Tensor]:
         """The inputs of the one question."""
-        return dict(items[0].tensors)
+        return dict(rows[0].tensors)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from llavaction.models.checkpoint import Checkpoint
-from llavaction.models.families.base import Seen, VideoFamily, plain_positions
+from llavaction.models.families.base import DecodedClip, VideoFamily, VisualInputs, plain_positions
 from llavaction.models.families.chat import Chat
 from llavaction.models.families.pixels import PixelSettings, normalise, resize
 from llavaction.models.families.table import PixelRule
+from llavaction.models.tokenisation import TokenisationConfig
 
 
 class InternVLFamily(VideoFamily):
@@ -23,9 +22,14 @@ class InternVLFamily(VideoFamily):
     placeholder = "<video>"
 
     def __init__(
-        self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str], rule: PixelRule = "official"
+        self,
+        checkpoint: Checkpoint,
+        chat: Chat,
+        accepted: frozenset[str],
+        rule: PixelRule = "official",
+        tokenisation: TokenisationConfig | None = None,
     ) -> None:
-        super().__init__(checkpoint, chat, accepted, rule)
+        super().__init__(checkpoint, chat, accepted, rule, tokenisation)
         config = checkpoint.config
         self._token = checkpoint.token("image_token_id")
         self.visual_tokens = (self._token, self.placeholder)
@@ -36,13 +40,13 @@ class InternVLFamily(VideoFamily):
         self._per_frame = int(height // rows * ratio) * int(width // columns * ratio)
         self._settings = PixelSettings.from_stored(checkpoint.video_settings, {"height": height, "width": width})
 
-    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64], duration: float) -> Seen:
+    def visual_inputs(self, clip: DecodedClip) -> VisualInputs:
         """Frames as ``pixel_values`` [frames, 3, height, width], always of the tower's own size."""
-        pixels = normalise(resize(frames, *self._size, self._settings.resample), self._settings)
+        pixels = normalise(resize(clip.frames, *self._size, self._settings.resample), self._settings)
         tile = f"<img>{self._token * self._per_frame}</img>"
-        text = "\n".join(f"Frame{number}: {tile}" for number in range(1, len(frames) + 1))
-        return Seen(text, {"pixel_values": pixels}, len(frames) * self._per_frame)
+        text = "\n".join(f"Frame{number}: {tile}" for number in range(1, len(clip.frames) + 1))
+        return VisualInputs(text, {"pixel_values": pixels}, len(clip.frames) * self._per_frame)
 
-    def extras(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _extras(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
         """Positions that do not count padding."""
         return {"position_ids": plain_positions(mask)}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint
-from llavaction.models.families.base import Seen, VideoFamily, plain_positions
+from llavaction.models.families.base import DecodedClip, VideoFamily, VisualInputs, plain_positions
 from llavaction.models.families.chat import Chat
 from llavaction.models.families.pixels import PixelSettings, normalise, resize
 from llavaction.models.families.table import PixelRule
+from llavaction.models.tokenisation import TokenisationConfig
 
 
 class LlavaOnevisionFamily(VideoFamily):
@@ -24,9 +23,14 @@ class LlavaOnevisionFamily(VideoFamily):
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str], rule: PixelRule = "official"
+        self,
+        checkpoint: Checkpoint,
+        chat: Chat,
+        accepted: frozenset[str],
+        rule: PixelRule = "official",
+        tokenisation: TokenisationConfig | None = None,
     ) -> None:
-        super().__init__(checkpoint, chat, accepted, rule)
+        super().__init__(checkpoint, chat, accepted, rule, tokenisation)
         config = checkpoint.config
         self.placeholder = checkpoint.token("video_token_id")
         self.visual_tokens = (self.placeholder, checkpoint.token("image_token_id"))
@@ -42,12 +46,13 @@ class LlavaOnevisionFamily(VideoFamily):
         self._side = side
         self._per_frame = math.ceil(side // config.vision_config.patch_size / 2) ** 2
 
-    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64], duration: float) -> Seen:
+    def visual_inputs(self, clip: DecodedClip) -> VisualInputs:
         """Frames as ``pixel_values_videos`` [1, frames, 3, side, side]; clips of equally many frames share a pass."""
-        pixels = normalise(resize(frames, self._side, self._side, self._settings.resample), self._settings)
-        visual = len(frames) * self._per_frame + 1
-        return Seen(self.placeholder * visual, {"pixel_values_videos": pixels[None]}, visual, group=len(frames))
+        pixels = normalise(resize(clip.frames, self._side, self._side, self._settings.resample), self._settings)
+        visual = len(clip.frames) * self._per_frame + 1
+        tensors = {"pixel_values_videos": pixels[None]}
+        return VisualInputs(self.placeholder * visual, tensors, visual, group=len(clip.frames))
 
-    def extras(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _extras(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
         """Positions that do not count padding."""
         return {"position_ids": plain_positions(mask)}

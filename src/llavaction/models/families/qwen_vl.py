@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from llavaction.models.checkpoint import Checkpoint
-from llavaction.models.families.base import Seen, VideoFamily
+from llavaction.models.families.base import DecodedClip, VideoFamily, VisualInputs
 from llavaction.models.families.chat import Chat
 from llavaction.models.families.pixels import PixelSettings, fitting_size, flatten_patches, normalise, resize
 from llavaction.models.families.table import PixelRule
+from llavaction.models.tokenisation import TokenisationConfig
 
 UTILS_TOKENS, UTILS_TOTAL = (128, 768), 115_200
 """Least and most tokens of two frames (one patch in time), and the most of all frames, in qwen-vl-utils.
@@ -32,9 +33,14 @@ class Qwen2VLFamily(VideoFamily):
     mean_and_std: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def __init__(
-        self, checkpoint: Checkpoint, chat: Chat, accepted: frozenset[str], rule: PixelRule = "official"
+        self,
+        checkpoint: Checkpoint,
+        chat: Chat,
+        accepted: frozenset[str],
+        rule: PixelRule = "official",
+        tokenisation: TokenisationConfig | None = None,
     ) -> None:
-        super().__init__(checkpoint, chat, accepted, rule)
+        super().__init__(checkpoint, chat, accepted, rule, tokenisation)
         config, stored = checkpoint.config, checkpoint.video_settings
         self.token = checkpoint.token("video_token_id")
         start, end = checkpoint.token("vision_start_token_id"), checkpoint.token("vision_end_token_id")
@@ -75,21 +81,21 @@ class Qwen2VLFamily(VideoFamily):
         size, (height, width) = self.settings.size, frames.shape[1:3]
         return fitting_size(height, width, self.factor, size["shortest_edge"], size["longest_edge"])
 
-    def see(self, frames: NDArray[np.uint8], times: NDArray[np.float64], duration: float) -> Seen:
+    def visual_inputs(self, clip: DecodedClip) -> VisualInputs:
         """Frames as rows of patches with their grid; clips of any size and length can share a pass."""
-        pixels = normalise(resize(frames, *self.size(frames), self.settings.resample), self.settings)
+        pixels = normalise(resize(clip.frames, *self.size(clip.frames), self.settings.resample), self.settings)
         rows, grid = flatten_patches(pixels, patch=self.patch, merge=self.merge, temporal=self.temporal)
         tensors = {"pixel_values_videos": rows, "video_grid_thw": torch.tensor([grid])}
         if "second_per_grid_ts" in self.accepted:
             # seconds from one group of frames to the next, by the rate the clip was sampled at
-            tensors["second_per_grid_ts"] = torch.tensor([self.temporal / (len(frames) / duration)])
-        return Seen(self.write(grid, times), tensors, len(rows) // self.merge**2)
+            tensors["second_per_grid_ts"] = torch.tensor([self.temporal / (len(clip.frames) / clip.duration)])
+        return VisualInputs(self.write(grid, clip.times), tensors, len(rows) // self.merge**2)
 
     def write(self, grid: tuple[int, int, int], times: NDArray[np.float64]) -> str:
         """What the clip becomes in the prompt."""
         return self.start + self.token * (grid[0] * grid[1] * grid[2] // self.merge**2) + self.end
 
-    def extras(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _extras(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
         """Which tokens are video (2), from which the model itself computes its three-dimensional positions."""
         if "mm_token_type_ids" not in self.accepted:
             return {}

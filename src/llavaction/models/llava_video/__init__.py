@@ -7,7 +7,7 @@ from llavaction.models.llava_video.modeling import (
     Span,
     visual_spans,
 )
-from llavaction.models.llava_video.processing import LlavaVideoProcessor, Row, add_visual_tokens, padded
+from llavaction.models.llava_video.processing import LlavaVideoProcessor, Row, add_visual_tokens
 
 __all__ = [
     "LlavaVideoConfig",
@@ -19,6 +19,5 @@ __all__ = [
     "Row",
     "Span",
     "add_visual_tokens",
-    "padded",
     "visual_spans",
 ]

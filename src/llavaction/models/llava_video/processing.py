@@ -17,7 +17,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from llavaction.base.errors import InputError
 from llavaction.models.action_token import TOKENS, action_settings
 from llavaction.models.llava_video.configuration import LlavaVideoConfig
-from llavaction.models.tokenisation import CHAT_TEMPLATE, IGNORED, IMAGE, VIDEO, text_ids
+from llavaction.models.tokenisation import CHAT_TEMPLATE, IGNORED, IMAGE, VIDEO, padded, text_ids
 
 Side = Literal["left", "right"]
 
@@ -329,12 +329,6 @@ def add_visual_tokens(tokenizer: Any, action_tokens: Sequence[str] = ()) -> dict
     tokens = (IMAGE, VIDEO, *action_tokens)
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in tokens], special_tokens=True)
     return {token: _token_id(tokenizer, token) for token in tokens}
-
-
-def padded(values: Sequence[int], fill: int, length: int, side: str) -> list[int]:
-    """Values filled up to ``length`` on one side; longer ones stay as they are."""
-    filling = [fill] * (length - len(values))
-    return [*filling, *values] if side == "left" else [*values, *filling]
 
 
 def _token_id(tokenizer: Any, token: str) -> int:
