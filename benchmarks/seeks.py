@@ -33,8 +33,9 @@ from numpy.typing import NDArray
 from llavaction.video.decode import VideoReader, read_clip
 from llavaction.video.errors import VideoError
 from llavaction.video.layouts import VIDEO_SUFFIXES
-from llavaction.video.opening import choose_stream, packets_of
+from llavaction.video.opening import choose_stream, decoder_options, packets_of
 from llavaction.video.pictures import to_image
+from llavaction.video.sampling import frame_times
 from llavaction.video.write import write_video
 
 WINDOW = 2.0
@@ -42,6 +43,9 @@ MADE_ROWS = 20
 FPS = 10
 COUNT = 60
 HEIGHT, WIDTH, BITS = 64, 128, 8
+
+ROUNDED = 0.1
+"""Periods by which a timestamp may be rounded."""
 
 COLUMNS = ("windows", "frames", "stand_ins", "nothing", "differing", "misplaced", "unreadable")
 
@@ -328,6 +332,7 @@ def sequential(path: Path, wanted: Container[int], *, by_packet: bool) -> dict[i
     with av.open(str(path)) as container:
         stream = choose_stream(container, None, path)
         decoder = stream.codec_context
+        decoder.options = decoder_options(decoder.codec.canonical_name)
         decoder.thread_type, decoder.thread_count = "SLICE", 1
         packets = packets_of(container, stream)
         for number, packet in enumerate(chain(packets, [None])):
@@ -368,6 +373,7 @@ def check(path: Path, *, step: float = 0.5, rows: int = 8, fps: int | None = Non
     read: list[tuple[str, int, bytes]] = []
     for start in np.arange(0, max(timeline.duration, step), step):
         found = read_clip(path, float(start), float(start) + WINDOW, rows)
+        moments = frame_times(float(start), float(start) + WINDOW, rows)
         tally.windows += 1
         tally.nothing += found.status == "none"
         tally.stand_ins += len(found.stand_ins)
@@ -376,6 +382,10 @@ def check(path: Path, *, step: float = 0.5, rows: int = 8, fps: int | None = Non
             read.append((f"{start:.2f} s, row {row}", int(index.pts[frame]), _digest(found.images[row])))
             if fps is not None:
                 written, expected = written_number(found.images[row]), round(float(found.times[row]) * fps) + shift
+                is_inside = start + WINDOW <= timeline.duration
+                if is_inside and found.times[row] < moments[row] - (1 + ROUNDED) / fps:
+                    tally.misplaced += 1
+                    tally.examples.append(f"{start:.2f} s, row {row}: from {moments[row] - found.times[row]:.2f} s ago")
                 if "late" in path.name and len(read) == 1:  # the first picture there is has a number of its own
                     shift, expected = shift + (written or 0) - expected, written or 0
                 if written != expected:

@@ -147,9 +147,14 @@ def packets_of(container: InputContainer, stream: VideoStream, *, strict: bool =
         stream: the stream.
         strict: raise what makes a packet unreadable.
     """
+    return (packet for packet in all_packets(container, stream, strict=strict) if packet.size)
+
+
+def all_packets(container: InputContainer, *streams: VideoStream, strict: bool = False) -> Iterator[Packet]:
+    """The packets of some streams or of all, also empty ones, until the end or the first one that is unreadable."""
     while True:
         try:
-            yield from (packet for packet in container.demux(stream) if packet.size)
+            yield from container.demux(*streams)
         except IndexError:
             continue  # a stream that was not announced begins here, which PyAV takes amiss: go on behind its packet
         except av.error.FFmpegError:
