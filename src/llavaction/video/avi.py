@@ -15,14 +15,19 @@ from numpy.typing import NDArray
 LARGEST_LIST = 1 << 26
 """Bytes at the end of a file in which its list is looked for; an hour of video and sound takes 4 MB."""
 
+KEYFRAME = 16
+
 ALIKE = 3
 """Packets in a row whose sizes are the listed ones, by which the place behind a hole is known."""
 
 
 def listed_numbers(
     path: str | Path, stream_index: int, expected: int, positions: list[int], sizes: list[int]
-) -> NDArray[np.int64] | None:
-    """Numbers in the list of the packets that were read, -1 for one that is not in it; None where none is gone.
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | None:
+    """Numbers in the list of the packets that were read, and which are listed as keyframes; None where none is gone.
+
+    A packet that is not in the list has number -1. Keyframes are marked by their place in the file when it is read, and
+    behind a hole the marks are not theirs.
 
     Args:
         path: the file.
@@ -57,11 +62,11 @@ def listed_numbers(
                 continue
             at = places[place]
         found[packet], following = filled[at], at + 1
-    return found
+    return found, (found >= 0) & (listed[found, 2] & KEYFRAME > 0)
 
 
 def _read_list(path: Path, stream_index: int) -> NDArray[np.int64] | None:
-    """(place, size) of each packet of a stream; None where there is no list."""
+    """(place, size, flags) of each packet of a stream; None where there is no list."""
     with path.open("rb") as stream:
         end = stream.seek(0, 2)
         stream.seek(max(end - LARGEST_LIST, 0))
@@ -74,4 +79,4 @@ def _read_list(path: Path, stream_index: int) -> NDArray[np.int64] | None:
     digits = int.from_bytes(b"%02d" % stream_index, "little")
     own = rows[(rows[:, 0] & 0xFFFF) == digits]
     own = own[(own[:, 0] >> 16) != int.from_bytes(b"pc", "little")]  # changes of the palette
-    return own[:, 2:].astype(np.int64)
+    return own[:, [2, 3, 1]].astype(np.int64)

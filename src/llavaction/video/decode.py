@@ -28,15 +28,13 @@ from llavaction.video.frames import Frames, Sheet, Side, Size
 from llavaction.video.h264 import is_unreferenced
 from llavaction.video.index import FrameIndex, frame_index
 from llavaction.video.opening import STILL_CODECS, choose_stream, decoder_options, open_container, packets_of, reason
+from llavaction.video.order import WAITED_FOR
 from llavaction.video.pictures import to_image
 from llavaction.video.plan import plan_clip, plan_times
 from llavaction.video.sampling import Draws, Timeline
 
 NO_TIME = -(1 << 63)
 """Stands for the timestamp of a packet that has none."""
-
-WAITED_FOR = 32
-"""Packets after which a picture that has not come out will not: decoders hold back 16 at most."""
 
 
 class VideoReader:

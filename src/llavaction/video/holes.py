@@ -26,11 +26,18 @@ PAUSE_PERIODS, PAUSE_SECONDS = 5, 1.0
 NEAR = 8
 """Packets between a sign of damage and the gap it explains: frames are coded out of order."""
 
-SLACK = 100
+SLACK = 32
 """Bytes between packets that need no explanation; containers have headers, tables and padding."""
 
 USUAL = 99
 """Percentile of the bytes between packets that counts as usual."""
+
+USUAL_MOVES = 95
+"""Percentile of the places between decoding and showing a frame that counts as usual."""
+
+EXACT = {"matroska", "flv"}
+"""Containers in which next to nothing lies between packets: a gap without a sign is a pause, or was there before the
+packets were put in."""
 
 PERIODIC = {"mpegts", "mpeg"}
 """Containers whose tables and padding come by time, not by packet."""
@@ -103,10 +110,12 @@ class Ledger:
                 starts = np.flatnonzero(timed)[1:][np.diff(decoding) < 0]
         usable = ~doubtful
         ticks = _unrolled(ticks, usable, starts)
-        _, place, count = np.unique(ticks, return_inverse=True, return_counts=True)
-        usable_again = np.bincount(place, weights=usable)[place] <= 1
-        del count
-        doubtful |= ~usable_again
+        numbers = np.flatnonzero(usable)
+        if len(numbers):
+            usable[numbers[_strays(ticks[numbers])]] = False
+        doubtful = ~usable
+        place = np.unique(ticks, return_inverse=True)[1]
+        doubtful |= np.bincount(place, weights=usable)[place] > 1
         if doubtful.any() and not doubtful.all():
             whole = np.flatnonzero(~doubtful)
             ticks = np.where(doubtful, np.interp(np.arange(len(ticks)), whole, ticks[whole]).astype(np.int64), ticks)
@@ -175,7 +184,15 @@ class Holes:
 NO_HOLES = Holes(np.zeros(0, dtype=np.int64), frozenset(), frozenset())
 
 
-def find_holes(ledger: Ledger, clock: Clock, is_shown: NDArray[np.bool_], formats: set[str], tick: float) -> Holes:
+def find_holes(
+    ledger: Ledger,
+    clock: Clock,
+    is_shown: NDArray[np.bool_],
+    formats: set[str],
+    tick: float,
+    *,
+    is_short: bool = False,
+) -> Holes:
     """Gaps in a stream's clock that are no pauses.
 
     Args:
@@ -184,6 +201,7 @@ def find_holes(ledger: Ledger, clock: Clock, is_shown: NDArray[np.bool_], format
         is_shown: bool [packets], which hold a frame.
         formats: FFmpeg's names of the container and the codec.
         tick: seconds.
+        is_short: whether the file is shorter than it says of itself.
     """
     usable = is_shown & ~clock.doubtful
     numbers = np.flatnonzero(usable)
@@ -194,33 +212,35 @@ def find_holes(ledger: Ledger, clock: Clock, is_shown: NDArray[np.bool_], format
     steps = np.diff(shown)
     period = _period(steps)
     gaps = np.flatnonzero(steps > GAP * period)
-    if not len(gaps) and not ledger.overlapped():
+    broken = ledger.overlapped()
+    if not len(gaps) and not broken:
         return NO_HOLES
     is_even = float(np.mean(np.abs(steps - period) <= max(1.0, 0.02 * period))) >= EVEN
     bytes_missing = _bytes_missing(ledger, clock.ticks, usable, formats, period)
-    signs = bytes_missing | clock.doubtful | np.asarray(ledger.is_marked)
+    signs = bytes_missing | np.asarray(ledger.is_marked)
+    signs[sorted(broken)] = True
     empty = np.unique(np.asarray(ledger.empty, dtype=np.int64))
-    lost: list[NDArray[np.int64]] = []
-    broken = ledger.overlapped()
+    lost = [NO_HOLES.lost]
     behind: set[int] = set()
     for gap in gaps.tolist():
         first, last = sorted((int(numbers[gap]), int(numbers[gap + 1])))
         nearby = slice(max(first - NEAR, 0), last + NEAR + 1)
-        has_sign = bool(signs[nearby].any()) or (is_even and bool(formats & CONSTANT_RATE))
-        is_long = steps[gap] >= PAUSE_PERIODS * period and steps[gap] * tick >= PAUSE_SECONDS
-        if not has_sign and not (is_even and is_long):
+        has_sign = bool(signs[nearby].any()) or (is_even and (is_short or bool(formats & CONSTANT_RATE)))
+        is_long = is_even and steps[gap] >= PAUSE_PERIODS * period and steps[gap] * tick >= PAUSE_SECONDS
+        if not has_sign and not is_long and not clock.doubtful[nearby].any():
             continue
         missing = _between(int(shown[gap]), int(shown[gap + 1]), period, len(shown))
         missing = missing[~_near(missing, empty, period)]
-        if len(missing):
-            lost.append(missing)
-            if has_sign:
-                behind.update((np.flatnonzero(bytes_missing[nearby]) + nearby.start).tolist())
-                later = np.flatnonzero(usable & (clock.ticks >= shown[gap + 1]))
-                if len(later) and (steps[gap] >= PAUSE_PERIODS * period or formats & CONSTANT_RATE):
-                    behind.add(int(later[0]))
-    broken |= {number - 1 for number in behind if number > 0}
-    return Holes(np.concatenate([NO_HOLES.lost, *lost]), frozenset(behind), frozenset(broken))
+        if not len(missing):
+            continue
+        lost.append(missing)
+        cuts = set((np.flatnonzero(bytes_missing[nearby]) + nearby.start).tolist())
+        later = np.flatnonzero(usable & (clock.ticks >= shown[gap + 1]))
+        if len(later) and (has_sign or (is_long and not formats & EXACT)):
+            cuts.add(int(later[0]))
+        behind |= cuts
+        broken |= {number - 1 for number in cuts if number > 0 and has_sign}
+    return Holes(np.concatenate(lost), frozenset(behind), frozenset(broken))
 
 
 def _period(steps: NDArray[np.int64]) -> float:
@@ -270,6 +290,14 @@ def _out_of_line(ticks: NDArray[np.int64]) -> NDArray[np.bool_]:
         outside[at] = False
         at = int(before[at])
     return outside
+
+
+def _strays(ticks: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which times, in decoding order, are further from their place among all than frames are reordered here."""
+    places = np.empty(len(ticks), dtype=np.int64)
+    places[np.argsort(ticks, kind="stable")] = np.arange(len(ticks))
+    moved = np.abs(places - np.arange(len(ticks)))
+    return moved > 2 * max(float(np.percentile(moved, USUAL_MOVES)), 1.0) + 2
 
 
 def _unrolled(ticks: NDArray[np.int64], usable: NDArray[np.bool_], starts: NDArray[np.int64]) -> NDArray[np.int64]:

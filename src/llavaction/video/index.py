@@ -20,6 +20,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from llavaction.video.asf import is_short
 from llavaction.video.avi import listed_numbers
 from llavaction.video.entry import NOT_INTERLACED, EntryPoints
 from llavaction.video.errors import CorruptVideoError
@@ -181,18 +182,21 @@ def _from_packets(path: str | Path, stream_index: int) -> FrameIndex:
             raise CorruptVideoError("holds no frame that can be read", file=path)
         formats = set(container.format.name.split(","))
         untimed = bool(UNTIMED & formats) and context.reorder_depth > 0
-        is_renumbered = "avi" in formats and _renumber(path, stream, ledger)
+        marks = _renumber(path, stream, ledger) if "avi" in formats else None
+        is_renumbered = marks is not None
         clock = ledger.clock(by_decoding=untimed or is_renumbered)
         keys, shown = np.asarray(is_key), np.asarray(is_shown)
         holes, tick = NO_HOLES, float(stream.time_base or Fraction(1, 1000))
         if "mp4" not in formats or is_fragmented(path):
-            holes = find_holes(ledger, clock, shown, formats | {entries.codec}, tick)
+            holes = find_holes(
+                ledger, clock, shown, formats | {entries.codec}, tick, is_short="asf" in formats and is_short(path)
+            )
         doubts = bool(clock.doubtful.any()) if fields else float(np.mean(clock.doubtful)) > FEW
         whole = ~np.isin(np.arange(len(shown)), sorted(holes.broken))
         packed = bool(np.any(np.asarray(is_packed) & whole))
         if untimed or is_renumbered or packed or clock.parts > 1 or doubts:
             by_rank = untimed or is_renumbered or packed or doubts
-            return _by_order(path, container, stream, clock, by_rank, holes, prelude)
+            return _by_order(path, container, stream, clock, by_rank, holes, prelude, marks)
         keys &= ~clock.doubtful & whole
         shown &= ~clock.doubtful & whole
         if keys.any():
@@ -201,13 +205,18 @@ def _from_packets(path: str | Path, stream_index: int) -> FrameIndex:
         return _index(stream, container, clock.ticks, ledger.decoding_times(clock), keys, shown, prelude, holes)
 
 
-def _renumber(path: str | Path, stream: VideoStream, ledger: Ledger) -> bool:
-    """Give the packets of an AVI file the numbers its list has for them, where some are gone; whether they are."""
-    numbers = listed_numbers(path, stream.index, stream.frames, ledger.positions, ledger.sizes)
-    if numbers is None:
-        return False
+def _renumber(path: str | Path, stream: VideoStream, ledger: Ledger) -> NDArray[np.bool_] | None:
+    """Give the packets of an AVI file the numbers its list has for them, where some are gone.
+
+    Returns:
+        bool [packets], which are listed as keyframes; None where none is gone.
+    """
+    listed = listed_numbers(path, stream.index, stream.frames, ledger.positions, ledger.sizes)
+    if listed is None:
+        return None
+    numbers, marks = listed
     ledger.pts = ledger.dts = [number if number >= 0 else None for number in numbers.tolist()]
-    return True
+    return marks
 
 
 def _shown_before(
@@ -272,6 +281,7 @@ def _by_order(
     by_rank: bool,
     holes: Holes,
     prelude: bytes,
+    marks: NDArray[np.bool_] | None,
 ) -> FrameIndex:
     """The index of a stream without one clock of its own: the order in which its pictures come out of the decoder.
 
@@ -283,8 +293,9 @@ def _by_order(
         by_rank: the times are right, but not those of these packets.
         holes: what is missing.
         prelude: as in :class:`FrameIndex`.
+        marks: bool [packets], which the container marks as keyframes, where that is known better than from reading.
     """
-    order = decode_order(path, stream.index, holes)
+    order = decode_order(path, stream.index, holes, marks)
     rate = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
     tick = float(stream.time_base or 1 / rate)
     packets, keys = order.packets, order.keys

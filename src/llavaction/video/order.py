@@ -28,6 +28,10 @@ LOST = -1
 """Stands for the packet of a frame that cannot be shown."""
 
 
+WAITED_FOR = 32
+"""Packets after which a picture that has not come out will not: decoders hold back 16 at most."""
+
+
 @dataclass(frozen=True)
 class Order:
     """Frames in order of display.
@@ -63,7 +67,9 @@ def pictures_despite_damage(container: InputContainer, stream: VideoStream) -> I
             continue
 
 
-def decode_order(path: str | Path, stream_index: int, holes: Holes = NO_HOLES) -> Order:
+def decode_order(
+    path: str | Path, stream_index: int, holes: Holes = NO_HOLES, marks: NDArray[np.bool_] | None = None
+) -> Order:
     """Decode a stream from its beginning and note which packet every frame comes from.
 
     A packet that cannot be decoded takes a frame, and those after it are lost too, up to the next one decoding can
@@ -73,6 +79,7 @@ def decode_order(path: str | Path, stream_index: int, holes: Holes = NO_HOLES) -
         path: the file.
         stream_index: which of its streams.
         holes: what is missing from the stream.
+        marks: bool [packets], which the container marks as keyframes, where that is known better.
 
     Raises:
         CorruptVideoError: no frame can be decoded.
@@ -91,7 +98,8 @@ def decode_order(path: str | Path, stream_index: int, holes: Holes = NO_HOLES) -
             if packet is not None:
                 if packet.is_discard:
                     hidden.add(count)
-                if entries.accepts(packet):
+                marked = None if marks is None else bool(marks[count]) if count < len(marks) else False
+                if entries.accepts(packet, is_marked=marked):
                     entry_packets.append(count)
                 is_packed = is_packed or (entries.is_packed(packet) and count not in holes.broken)
                 if packet.is_corrupt:
@@ -105,6 +113,9 @@ def decode_order(path: str | Path, stream_index: int, holes: Holes = NO_HOLES) -
                 continue
             for picture in pictures:
                 if picture.pts is None or not 0 <= picture.pts < count:
+                    continue
+                if picture.is_corrupt and picture.pts in shown[-WAITED_FOR:]:  # made up for one that is gone
+                    damaged.append(picture.pts)
                     continue
                 shown.append(picture.pts)
                 out_after.append(count - 1)
