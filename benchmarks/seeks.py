@@ -156,6 +156,19 @@ def zero_bytes(begin: float, count: int) -> Change:
     return change
 
 
+def make_hole(kind: str, begin: float = 0.45, end: float = 0.55) -> Change:
+    """Overwrite a stretch, given in parts of the file's length, with zeros or noise, or leave it out."""
+
+    def change(path: Path) -> None:
+        data = path.read_bytes()
+        first, last = int(len(data) * begin), int(len(data) * end)
+        noise = np.random.default_rng(3).integers(0, 256, last - first, dtype=np.uint8).tobytes()
+        filling = {"zeroed": bytes(last - first), "random": noise, "deleted": b""}[kind]
+        path.write_bytes(data[:first] + filling + data[last:])
+
+    return change
+
+
 def lose_packet(number: int) -> Change:
     """Overwrite a packet and the 8 bytes by which AVI announces it: those after it move up, their marks do not."""
 
@@ -296,7 +309,32 @@ MADE: dict[str, dict[str, Any]] = {
     "cut.mkv": X264 | {"options": B_FRAMES, "change": cut_end(0.6)},
     "cut.avi": X264 | {"options": B_FRAMES, "change": cut_end(0.6)},
 }  # fmt: skip
-"""Containers x codecs x B-frames x open groups x intra refresh x damage.
+HOLED: dict[str, dict[str, Any]] = {
+    "h264.mp4": X264 | {"options": B_FRAMES},
+    "h264.mkv": X264 | {"options": B_FRAMES},
+    "h264.ts": X264 | {"options": B_FRAMES},
+    "h264.flv": X264 | {"options": B_FRAMES},
+    "h264.avi": X264 | {"options": B_FRAMES},
+    "hevc.mkv": X265 | {"options": {"x265-params": OPEN_265}},
+    "hevc.ts": X265 | {"options": {"x265-params": OPEN_265}},
+    "vp8.webm": {"codec": "libvpx", "gop": 15},
+    "vp9.webm": {"codec": "libvpx-vp9", "gop": 15, "options": {"deadline": "realtime"}},
+    "vp8.ogv": {"codec": "libvpx", "gop": 15},
+    "av1.mkv": {"codec": "libsvtav1", "gop": 16, "crf": 8, "options": {"preset": "12"}},
+    "wmv2.wmv": {"codec": "wmv2", "gop": 12},
+    "asp.avi": {"codec": "mpeg4", "gop": 12, "options": B_FRAMES},
+    "msmpeg4.avi": {"codec": "msmpeg4", "gop": 12},
+    "mjpeg.avi": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
+    "mpeg2.ts": {"codec": "mpeg2video", "fps": 25, "gop": 12, "options": B_FRAMES},
+    "mpeg2.mpg": {"codec": "mpeg2video", "fps": 25, "gop": 12, "options": B_FRAMES},
+}
+MADE |= {
+    f"{kind}_{name}": settings | {"count": 150, "change": make_hole(kind)}
+    for name, settings in HOLED.items()
+    for kind in ("zeroed", "random", "deleted")
+    if (name, kind) != ("h264.mp4", "deleted")  # its header points past what is gone, to nothing
+}
+"""Containers x codecs x B-frames x open groups x intra refresh x damage, and then with a hole.
 
 Where decoders take damage for content (``unnoticed``), nothing can be asked but to equal the sequential decode.
 """
@@ -307,9 +345,10 @@ def make(folder: Path, name: str) -> Path:
     settings = {"fps": FPS, "crf": 20, **MADE[name]}
     change, join, fps = settings.pop("change", None), settings.pop("join", False), settings.pop("fps")
     settings.pop("unnoticed", None)
+    count = settings.pop("count", COUNT)
     if settings["codec"] not in {"libx264", "libx265", "libvpx-vp9", "libsvtav1", "gif", "prores_ks", "ffv1"}:
         settings["options"] = {"b": "4000000", **settings.get("options", {})}
-    path = write_video(folder / name, pictures(COUNT // 2 if join else COUNT), fps, **settings)
+    path = write_video(folder / name, pictures(COUNT // 2 if join else count), fps, **settings)
     if join:
         second = write_video(folder / f"second_{name}", pictures(COUNT // 2, COUNT // 2), fps, **settings)
         path.write_bytes(path.read_bytes() + second.read_bytes())
