@@ -44,8 +44,8 @@ FPS = 10
 COUNT = 60
 HEIGHT, WIDTH, BITS = 64, 128, 8
 
-ROUNDED = 0.1
-"""Periods by which a timestamp may be rounded."""
+ROUNDED = 0.6
+"""Periods by which a clip's ends and a timestamp may be rounded."""
 
 COLUMNS = ("windows", "frames", "stand_ins", "nothing", "differing", "misplaced", "unreadable")
 

@@ -64,6 +64,12 @@ def test_frames_of_a_hole_are_stand_ins(tmp_path: Path, name: str, kind: str) ->
     good = good_rows(path, expected)
     assert COUNT * 0.75 <= len(good) <= COUNT * 0.92
     assert good[-1] == COUNT - 1
+    with VideoReader(path) as video:
+        for number in range(80, min(125, len(video.timeline)), 3):
+            found = video.frames([number])
+            if found.status == "complete":
+                np.testing.assert_array_equal(found.images[0], expected[round(float(found.times[0]) * RATE)])
+                assert found.times[0] == video.timeline.times[number]
     info = probe(path)
     assert abs(info.frames - COUNT) <= 1 and info.duration == pytest.approx(COUNT / RATE, abs=0.11)
 
@@ -166,6 +172,9 @@ def test_joined_parts_keep_their_own_times(tmp_path: Path) -> None:
     _, slower = everything(second)
     found = read_clip(joined, 4.0, 5.0, 10)
     np.testing.assert_array_equal(found.images, slower[20:30])
+    times, _ = everything(joined)
+    with VideoReader(joined) as video:
+        np.testing.assert_allclose(times, video.timeline.times)
 
 
 def test_decoders_are_set_alike_wherever_they_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -414,7 +414,8 @@ def read_all(
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Decode a whole file from its beginning: (seconds from there, uint8 [height, width, 3] RGB) a frame.
 
-    Where the file's timestamps fall or are missing, frames are timed by their order and the average rate.
+    Where the file's timestamps fall or are missing, frames have the times :func:`read_clip` has for them; one that is
+    damaged or lost there follows the frame before by a period.
 
     Raises:
         MissingVideoError: there is no such file.
@@ -423,19 +424,32 @@ def read_all(
     with VideoReader(path, stream=stream) as video:
         by_order, rate = video.index.by_order, float(video.timeline.rate)
         first, begin = int(video.index.pts[0]), float(video.timeline.times[0])
+        pairs = zip(video.index.pts.tolist(), video.timeline.times.tolist(), strict=True)
+        time_of = {packet: shown for packet, shown in pairs if packet >= 0}
     with open_container(path) as container:
         chosen = choose_stream(container, stream, path)
         chosen.codec_context.options = decoder_options(chosen.codec_context.codec.canonical_name)
         chosen.codec_context.thread_type, chosen.codec_context.thread_count = "SLICE", 1
         reformatter = VideoReformatter()
         try:
-            packets = chain(packets_of(container, chosen, strict=True), [None])
+            packets = chain(_numbered(packets_of(container, chosen, strict=True), by_order), [None])
+            time = begin - 1 / rate
             pictures = chain.from_iterable(chosen.codec_context.decode(packet) for packet in packets)
             for number, picture in enumerate(pictures):
                 if picture.is_corrupt:
                     raise CorruptVideoError(f"damaged: frame {number} is not whole", file=path)
-                ticks = (picture.pts or 0) - first
-                time = number / rate if by_order else begin + float(ticks * (chosen.time_base or 1))
+                if by_order:
+                    time = time_of.get(-1 if picture.pts is None else picture.pts, time + 1 / rate)
+                else:
+                    time = begin + float(((picture.pts or 0) - first) * (chosen.time_base or 1))
                 yield time, to_image(picture, size, side, reformatter)
         except av.error.FFmpegError as error:
             raise CorruptVideoError(f"damaged: {reason(error)}", file=path) from None
+
+
+def _numbered(packets: Iterator[Packet], by_order: bool) -> Iterator[Packet]:
+    """Packets whose numbers take the place of their timestamps, where frames are known by them."""
+    for number, packet in enumerate(packets):
+        if by_order:
+            packet.pts = number
+        yield packet

@@ -61,6 +61,7 @@ class Ledger:
         is_marked: whether the container holds the packet for damaged.
         unaccounted: bytes before each packet that belong to no packet of any stream.
         empty: timestamps of packets without content, which repeat a frame.
+        others: bytes of other streams' packets since the last one.
     """
 
     pts: list[int | None] = field(default_factory=list)
@@ -69,21 +70,15 @@ class Ledger:
     positions: list[int] = field(default_factory=list)
     is_marked: list[bool] = field(default_factory=list)
     unaccounted: list[int] = field(default_factory=list)
-    empty: list[int] = field(default_factory=list)
-    _others: int = 0
-
-    def pass_over(self, packet: Packet, *, is_own: bool) -> None:
-        """Note a packet of another stream, or one of the stream itself that is empty."""
-        self._others += packet.size
-        if is_own and packet.pts is not None:
-            self.empty.append(packet.pts)
+    empty: list[int | None] = field(default_factory=list)
+    others: int = 0
 
     def note(self, packet: Packet) -> None:
         """Note the next packet of the stream."""
         position = -1 if packet.pos is None else int(packet.pos)
         known = self.positions and position >= 0 and self.positions[-1] >= 0
-        self.unaccounted.append(position - self.positions[-1] - self.sizes[-1] - self._others if known else 0)
-        self._others = 0
+        self.unaccounted.append(position - self.positions[-1] - self.sizes[-1] - self.others if known else 0)
+        self.others = 0
         self.pts.append(packet.pts)
         self.dts.append(packet.dts)
         self.sizes.append(packet.size)
@@ -219,10 +214,12 @@ def find_holes(
     bytes_missing = _bytes_missing(ledger, clock.ticks, usable, formats, period)
     signs = bytes_missing | np.asarray(ledger.is_marked)
     signs[sorted(broken)] = True
-    empty = np.unique(np.asarray(ledger.empty, dtype=np.int64))
+    empty = np.unique(np.asarray([at for at in ledger.empty if at is not None], dtype=np.int64))
     lost = [NO_HOLES.lost]
     behind: set[int] = set()
     for gap in gaps.tolist():
+        if not is_even and not _stands_out(steps, gap):
+            continue
         first, last = sorted((int(numbers[gap]), int(numbers[gap + 1])))
         nearby = slice(max(first - NEAR, 0), last + NEAR + 1)
         has_sign = bool(signs[nearby].any()) or (is_even and (is_short or bool(formats & CONSTANT_RATE)))
@@ -246,6 +243,12 @@ def find_holes(
 def _period(steps: NDArray[np.int64]) -> float:
     usual = float(np.median(steps))
     return float(np.mean(steps[np.abs(steps - usual) <= max(1.0, usual / 2)]))
+
+
+def _stands_out(steps: NDArray[np.int64], gap: int) -> bool:
+    """Whether a step is a gap by those before it and by those behind it, where the rate changes."""
+    sides = steps[max(gap - NEAR, 0) : gap], steps[gap + 1 : gap + 1 + NEAR]
+    return all(steps[gap] > GAP * float(np.percentile(side, 25)) for side in sides if len(side))
 
 
 def _between(before: int, after: int, period: float, most: int) -> NDArray[np.int64]:

@@ -170,8 +170,11 @@ def _from_packets(path: str | Path, stream_index: int) -> FrameIndex:
         is_interlaced = entries.codec == "h264" and context.field_order not in NOT_INTERLACED
         fields = FieldPairs(context.extradata, entries.prefix) if is_interlaced else None
         for packet in all_packets(container):
-            if packet.stream_index != stream_index or not packet.size:
-                ledger.pass_over(packet, is_own=packet.stream_index == stream_index)
+            if packet.stream_index != stream_index:
+                ledger.others += packet.size
+                continue
+            if not packet.size:
+                ledger.empty.append(packet.pts)
                 continue
             prelude = prelude if is_key else entries.prelude(packet)
             ledger.note(packet)
