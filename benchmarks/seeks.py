@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from llavaction.video.decode import VideoReader, read_clip
 from llavaction.video.errors import VideoError
 from llavaction.video.layouts import VIDEO_SUFFIXES
-from llavaction.video.opening import choose_stream, decoder_options, packets_of
+from llavaction.video.opening import choose_stream, decoder_options, open_container, packets_of
 from llavaction.video.pictures import to_image
 from llavaction.video.sampling import frame_times
 from llavaction.video.write import write_video
@@ -368,7 +368,7 @@ def sequential(path: Path, wanted: Container[int], *, by_packet: bool) -> dict[i
     """
     found: dict[int, bytes] = {}
     reformatter = VideoReformatter()
-    with av.open(str(path)) as container:
+    with open_container(path) as container:
         stream = choose_stream(container, None, path)
         decoder = stream.codec_context
         decoder.options = decoder_options(decoder.codec.canonical_name)

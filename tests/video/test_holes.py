@@ -81,6 +81,15 @@ def test_no_frozen_clip_behind_a_hole(tmp_path: Path) -> None:
     assert found.status == "none" or found.stand_ins == (0, 1, 2, 3)
 
 
+def test_a_long_hole_does_not_end_a_transport_stream(tmp_path: Path) -> None:
+    """FFmpeg looks for the next packet in 64 kB only."""
+    whole = film(tmp_path / "a.ts", COUNT, RATE, gop=10, height=128, width=192, crf=8)
+    _, expected = everything(whole)
+    assert whole.stat().st_size * 0.3 > 3 << 16
+    good = good_rows(holed(whole, "zeroed", 0.4, 0.7), expected)
+    assert good[-1] == COUNT - 1
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_mpeg2_is_read_past_a_hole(tmp_path: Path, kind: str) -> None:
     settings = {"codec": "mpeg2video", "gop": 10, "options": {"b": "3000000", "bf": "2"}}
