@@ -33,8 +33,9 @@ from numpy.typing import NDArray
 from llavaction.video.decode import VideoReader, read_clip
 from llavaction.video.errors import VideoError
 from llavaction.video.layouts import VIDEO_SUFFIXES
-from llavaction.video.opening import choose_stream, packets_of
+from llavaction.video.opening import choose_stream, decoder_options, open_container, packets_of
 from llavaction.video.pictures import to_image
+from llavaction.video.sampling import frame_times
 from llavaction.video.write import write_video
 
 WINDOW = 2.0
@@ -42,6 +43,9 @@ MADE_ROWS = 20
 FPS = 10
 COUNT = 60
 HEIGHT, WIDTH, BITS = 64, 128, 8
+
+ROUNDED = 0.6
+"""Periods by which a clip's ends and a timestamp may be rounded."""
 
 COLUMNS = ("windows", "frames", "stand_ins", "nothing", "differing", "misplaced", "unreadable")
 
@@ -148,6 +152,19 @@ def zero_bytes(begin: float, count: int) -> Change:
         at = int(len(data) * begin)
         data[at : at + count] = bytes(count)
         path.write_bytes(data)
+
+    return change
+
+
+def make_hole(kind: str, begin: float = 0.45, end: float = 0.55) -> Change:
+    """Overwrite a stretch, given in parts of the file's length, with zeros or noise, or leave it out."""
+
+    def change(path: Path) -> None:
+        data = path.read_bytes()
+        first, last = int(len(data) * begin), int(len(data) * end)
+        noise = np.random.default_rng(3).integers(0, 256, last - first, dtype=np.uint8).tobytes()
+        filling = {"zeroed": bytes(last - first), "random": noise, "deleted": b""}[kind]
+        path.write_bytes(data[:first] + filling + data[last:])
 
     return change
 
@@ -292,7 +309,32 @@ MADE: dict[str, dict[str, Any]] = {
     "cut.mkv": X264 | {"options": B_FRAMES, "change": cut_end(0.6)},
     "cut.avi": X264 | {"options": B_FRAMES, "change": cut_end(0.6)},
 }  # fmt: skip
-"""Containers x codecs x B-frames x open groups x intra refresh x damage.
+HOLED: dict[str, dict[str, Any]] = {
+    "h264.mp4": X264 | {"options": B_FRAMES},
+    "h264.mkv": X264 | {"options": B_FRAMES},
+    "h264.ts": X264 | {"options": B_FRAMES},
+    "h264.flv": X264 | {"options": B_FRAMES},
+    "h264.avi": X264 | {"options": B_FRAMES},
+    "hevc.mkv": X265 | {"options": {"x265-params": OPEN_265}},
+    "hevc.ts": X265 | {"options": {"x265-params": OPEN_265}},
+    "vp8.webm": {"codec": "libvpx", "gop": 15},
+    "vp9.webm": {"codec": "libvpx-vp9", "gop": 15, "options": {"deadline": "realtime"}},
+    "vp8.ogv": {"codec": "libvpx", "gop": 15},
+    "av1.mkv": {"codec": "libsvtav1", "gop": 16, "crf": 8, "options": {"preset": "12"}},
+    "wmv2.wmv": {"codec": "wmv2", "gop": 12},
+    "asp.avi": {"codec": "mpeg4", "gop": 12, "options": B_FRAMES},
+    "msmpeg4.avi": {"codec": "msmpeg4", "gop": 12},
+    "mjpeg.avi": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
+    "mpeg2.ts": {"codec": "mpeg2video", "fps": 25, "gop": 12, "options": B_FRAMES},
+    "mpeg2.mpg": {"codec": "mpeg2video", "fps": 25, "gop": 12, "options": B_FRAMES},
+}
+MADE |= {
+    f"{kind}_{name}": settings | {"count": 150, "change": make_hole(kind)}
+    for name, settings in HOLED.items()
+    for kind in ("zeroed", "random", "deleted")
+    if (name, kind) != ("h264.mp4", "deleted")  # its header points past what is gone, to nothing
+}
+"""Containers x codecs x B-frames x open groups x intra refresh x damage, and then with a hole.
 
 Where decoders take damage for content (``unnoticed``), nothing can be asked but to equal the sequential decode.
 """
@@ -303,9 +345,10 @@ def make(folder: Path, name: str) -> Path:
     settings = {"fps": FPS, "crf": 20, **MADE[name]}
     change, join, fps = settings.pop("change", None), settings.pop("join", False), settings.pop("fps")
     settings.pop("unnoticed", None)
+    count = settings.pop("count", COUNT)
     if settings["codec"] not in {"libx264", "libx265", "libvpx-vp9", "libsvtav1", "gif", "prores_ks", "ffv1"}:
         settings["options"] = {"b": "4000000", **settings.get("options", {})}
-    path = write_video(folder / name, pictures(COUNT // 2 if join else COUNT), fps, **settings)
+    path = write_video(folder / name, pictures(COUNT // 2 if join else count), fps, **settings)
     if join:
         second = write_video(folder / f"second_{name}", pictures(COUNT // 2, COUNT // 2), fps, **settings)
         path.write_bytes(path.read_bytes() + second.read_bytes())
@@ -325,9 +368,10 @@ def sequential(path: Path, wanted: Container[int], *, by_packet: bool) -> dict[i
     """
     found: dict[int, bytes] = {}
     reformatter = VideoReformatter()
-    with av.open(str(path)) as container:
+    with open_container(path) as container:
         stream = choose_stream(container, None, path)
         decoder = stream.codec_context
+        decoder.options = decoder_options(decoder.codec.canonical_name)
         decoder.thread_type, decoder.thread_count = "SLICE", 1
         packets = packets_of(container, stream)
         for number, packet in enumerate(chain(packets, [None])):
@@ -368,6 +412,7 @@ def check(path: Path, *, step: float = 0.5, rows: int = 8, fps: int | None = Non
     read: list[tuple[str, int, bytes]] = []
     for start in np.arange(0, max(timeline.duration, step), step):
         found = read_clip(path, float(start), float(start) + WINDOW, rows)
+        moments = frame_times(float(start), float(start) + WINDOW, rows)
         tally.windows += 1
         tally.nothing += found.status == "none"
         tally.stand_ins += len(found.stand_ins)
@@ -376,6 +421,10 @@ def check(path: Path, *, step: float = 0.5, rows: int = 8, fps: int | None = Non
             read.append((f"{start:.2f} s, row {row}", int(index.pts[frame]), _digest(found.images[row])))
             if fps is not None:
                 written, expected = written_number(found.images[row]), round(float(found.times[row]) * fps) + shift
+                is_inside = start + WINDOW <= timeline.duration
+                if is_inside and found.times[row] < moments[row] - (1 + ROUNDED) / fps:
+                    tally.misplaced += 1
+                    tally.examples.append(f"{start:.2f} s, row {row}: from {moments[row] - found.times[row]:.2f} s ago")
                 if "late" in path.name and len(read) == 1:  # the first picture there is has a number of its own
                     shift, expected = shift + (written or 0) - expected, written or 0
                 if written != expected:

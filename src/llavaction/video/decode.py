@@ -28,12 +28,13 @@ from llavaction.video.frames import Frames, Sheet, Side, Size
 from llavaction.video.h264 import is_unreferenced
 from llavaction.video.index import FrameIndex, frame_index
 from llavaction.video.opening import STILL_CODECS, choose_stream, decoder_options, open_container, packets_of, reason
+from llavaction.video.order import WAITED_FOR
 from llavaction.video.pictures import to_image
 from llavaction.video.plan import plan_clip, plan_times
 from llavaction.video.sampling import Draws, Timeline
 
-WAITED_FOR = 32
-"""Packets after which a picture that has not come out will not: decoders hold back 16 at most."""
+NO_TIME = -(1 << 63)
+"""Stands for the timestamp of a packet that has none."""
 
 
 class VideoReader:
@@ -171,22 +172,25 @@ class VideoReader:
         if self.index.by_order:
             self._decode_in_order(sheet, size, side)
         else:
-            self._decode_by_key(sheet, size, side, back=0)
-            if sheet.open and self._quickly:
+            lost = set(self.index.lost.tolist())
+            self._decode_by_key(sheet, lost, size, side, back=0 if self.index.can_seek else len(self.index.keys))
+            if self._quickly and not lost.issuperset(sheet.open):
                 self._quickly = False
                 self._reopen()
-                self._decode_by_key(sheet, size, side, back=1)
-                self.index.learnt.needs_care = not sheet.open
+                self._decode_by_key(sheet, lost, size, side, back=1)
+                self.index.learnt.needs_care = lost.issuperset(sheet.open)
+            if not self.index.can_seek and not lost.issuperset(sheet.open):  # on behind what is damaged
+                self._decode_by_key(sheet, lost, size, side, back=0)
         return sheet.finish(self.timeline.times[sheet.wanted], error, str(self.path))
 
-    def _decode_by_key(self, sheet: Sheet, size: Size, side: Side, *, back: int) -> None:
+    def _decode_by_key(self, sheet: Sheet, lost: set[int], size: Size, side: Side, *, back: int) -> None:
         """Fill the sheet one group of pictures at a time, each from its keyframe or from one ``back`` keys before."""
         index = self.index
 
         def key_of(frame: int) -> int:
             return max(int(np.searchsorted(index.keys, index.pts[frame], side="right")) - 1 - back, -1)
 
-        for key, members in groupby(sheet.open, key_of):
+        for key, members in groupby([frame for frame in sheet.open if frame not in lost], key_of):
             wanted = {int(index.pts[frame]): frame for frame in members}
             for pts, image in self._group(key, wanted, sheet.picture_size or size, side).items():
                 sheet.put(wanted[pts], image)
@@ -203,15 +207,19 @@ class VideoReader:
         def take(pictures: list[VideoFrame]) -> None:
             for picture in pictures:
                 if run.is_whole(picture) and picture.pts in all_wanted:
-                    images[picture.pts] = to_image(picture, size, side, self._reformatter)
+                    known = next((image.shape[:2] for image in images.values()), size)
+                    images[picture.pts] = to_image(picture, known, side, self._reformatter)
 
         two_packets_a_frame = self._entries.codec == "h264" and self._decoder.field_order not in NOT_INTERLACED
         self._begin_anew()
         for packet in self._packets_from(key):
-            pts, is_last = int(packet.pts or 0), not waiting
+            pts, is_last = NO_TIME if packet.pts is None else int(packet.pts), not waiting
             if pts not in all_wanted and self._is_needless(packet):
                 continue
+            is_behind = pts in self.index.behind and not (run.is_new and key >= 0)
             run.feed(pts)
+            if is_behind and run.breaks(pts):
+                break
             waiting.discard(pts)
             pictures = self._decode(packet)
             take(pictures or [])
@@ -303,7 +311,7 @@ class VideoReader:
     def _packets_behind(self, key: int) -> Iterator[Packet]:
         """Packets in decoding order from a keyframe on; from the file's first one should seeking go too far."""
         begin, found = int(self.index.keys[key]), False
-        for target in (int(self.index.seek_to[key]), None):
+        for target in (int(self.index.seek_to[key]), None) if self.index.can_seek else (None,):
             for packet in self._packets(target):
                 found = found or packet.pts == begin
                 if found:
@@ -406,7 +414,8 @@ def read_all(
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Decode a whole file from its beginning: (seconds from there, uint8 [height, width, 3] RGB) a frame.
 
-    Where the file's timestamps fall or are missing, frames are timed by their order and the average rate.
+    Where the file's timestamps fall or are missing, frames have the times :func:`read_clip` has for them; one that is
+    damaged or lost there follows the frame before by a period.
 
     Raises:
         MissingVideoError: there is no such file.
@@ -415,19 +424,32 @@ def read_all(
     with VideoReader(path, stream=stream) as video:
         by_order, rate = video.index.by_order, float(video.timeline.rate)
         first, begin = int(video.index.pts[0]), float(video.timeline.times[0])
+        pairs = zip(video.index.pts.tolist(), video.timeline.times.tolist(), strict=True)
+        time_of = {packet: shown for packet, shown in pairs if packet >= 0}
     with open_container(path) as container:
         chosen = choose_stream(container, stream, path)
         chosen.codec_context.options = decoder_options(chosen.codec_context.codec.canonical_name)
         chosen.codec_context.thread_type, chosen.codec_context.thread_count = "SLICE", 1
         reformatter = VideoReformatter()
         try:
-            packets = chain(packets_of(container, chosen, strict=True), [None])
+            packets = chain(_numbered(packets_of(container, chosen, strict=True), by_order), [None])
+            time = begin - 1 / rate
             pictures = chain.from_iterable(chosen.codec_context.decode(packet) for packet in packets)
             for number, picture in enumerate(pictures):
                 if picture.is_corrupt:
                     raise CorruptVideoError(f"damaged: frame {number} is not whole", file=path)
-                ticks = (picture.pts or 0) - first
-                time = number / rate if by_order else begin + float(ticks * (chosen.time_base or 1))
+                if by_order:
+                    time = time_of.get(-1 if picture.pts is None else picture.pts, time + 1 / rate)
+                else:
+                    time = begin + float(((picture.pts or 0) - first) * (chosen.time_base or 1))
                 yield time, to_image(picture, size, side, reformatter)
         except av.error.FFmpegError as error:
             raise CorruptVideoError(f"damaged: {reason(error)}", file=path) from None
+
+
+def _numbered(packets: Iterator[Packet], by_order: bool) -> Iterator[Packet]:
+    """Packets whose numbers take the place of their timestamps, where frames are known by them."""
+    for number, packet in enumerate(packets):
+        if by_order:
+            packet.pts = number
+        yield packet

@@ -41,9 +41,14 @@ class EntryPoints:
         self.prefix = h264.length_size(context.extradata, self.codec)
         self._intra_only = context.codec.intra_only
 
-    def accepts(self, packet: Packet) -> bool:
-        """Whether decoding can begin at this packet; frames to be shown before it may still be lost."""
-        if not packet.is_keyframe:
+    def accepts(self, packet: Packet, *, is_marked: bool | None = None) -> bool:
+        """Whether decoding can begin at this packet; frames to be shown before it may still be lost.
+
+        Args:
+            packet: the packet.
+            is_marked: whether the container marks it as a keyframe, where that is known better than from the packet.
+        """
+        if not (packet.is_keyframe if is_marked is None else is_marked):
             return False
         if self._intra_only or self.codec in BY_MARK:
             return True

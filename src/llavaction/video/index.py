@@ -20,12 +20,15 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from llavaction.video.asf import is_short
+from llavaction.video.avi import listed_numbers
 from llavaction.video.entry import NOT_INTERLACED, EntryPoints
 from llavaction.video.errors import CorruptVideoError
 from llavaction.video.fields import FieldPairs
-from llavaction.video.mp4 import SampleTable, read_sample_table
-from llavaction.video.opening import is_cover, open_container, packets_of
-from llavaction.video.order import decode_order, pictures_despite_damage, stream_at
+from llavaction.video.holes import FEW, NO_HOLES, Clock, Holes, Ledger, find_holes
+from llavaction.video.mp4 import SampleTable, is_fragmented, read_sample_table
+from llavaction.video.opening import all_packets, is_cover, open_container, packets_of
+from llavaction.video.order import LOST, decode_order, pictures_despite_damage, prepare, stream_at
 from llavaction.video.sampling import EDGE, Timeline
 
 SEEKABLE = {"mov", "mp4", "matroska", "webm", "avi", "mpegts", "flv", "asf"}
@@ -42,6 +45,10 @@ KEPT = 64
 
 FALLBACK_RATE = Fraction(25)
 """Frames per second where neither header nor timestamps tell (raw streams); FFmpeg's own default."""
+
+
+def _none() -> NDArray[np.int64]:
+    return np.zeros(0, dtype=np.int64)
 
 
 @dataclass
@@ -71,6 +78,10 @@ class FrameIndex:
             key's packet.
         by_order: the timestamps are missing or contradict each other: a frame is known only by its place in the
             sequence the decoder puts out.
+        lost: int64, frames that are gone from the file, rising. Where ``by_order``, their ``pts`` say so.
+        behind: timestamps of packets that a hole in the file begins in or that follow one: all that is decoded after
+            them refers to what is gone, up to the next key.
+        can_seek: whether the container can be trusted to find a key; otherwise the file is read up to there.
         prelude: what the decoder has to be given before it begins anywhere but at the first packet.
         learnt: what reading has shown since.
     """
@@ -80,6 +91,9 @@ class FrameIndex:
     keys: NDArray[np.int64]
     seek_to: NDArray[np.int64]
     by_order: bool = False
+    lost: NDArray[np.int64] = field(default_factory=_none)
+    behind: frozenset[int] = frozenset()
+    can_seek: bool = True
     prelude: bytes = b""
     learnt: Learnt = field(default_factory=Learnt, compare=False)
 
@@ -144,36 +158,68 @@ def _agree(table: SampleTable, entries: Any) -> bool:
 
 def _from_packets(path: str | Path, stream_index: int) -> FrameIndex:
     """The index by the packets of the whole file, opened afresh as few containers seek to their beginning."""
-    pts: list[int | None] = []
-    dts: list[int | None] = []
+    ledger = Ledger()
     is_key: list[bool] = []
     is_shown: list[bool] = []
-    prelude, is_packed = b"", False
+    is_packed: list[bool] = []
+    prelude = b""
     with open_container(path) as container:
         stream = stream_at(container, stream_index)
         context = stream.codec_context
         entries = EntryPoints(context)
         is_interlaced = entries.codec == "h264" and context.field_order not in NOT_INTERLACED
         fields = FieldPairs(context.extradata, entries.prefix) if is_interlaced else None
-        for packet in packets_of(container, stream):
-            prelude = prelude if pts else entries.prelude(packet)
-            pts.append(packet.pts)
-            dts.append(packet.dts)
+        for packet in all_packets(container):
+            if packet.stream_index != stream_index:
+                ledger.others += packet.size
+                continue
+            if not packet.size:
+                ledger.empty.append(packet.pts)
+                continue
+            prelude = prelude if is_key else entries.prelude(packet)
+            ledger.note(packet)
             is_key.append(entries.accepts(packet))
-            is_packed = is_packed or entries.is_packed(packet)
+            is_packed.append(entries.is_packed(packet))
             is_shown.append(not packet.is_discard and not (fields and fields.is_second(memoryview(packet))))
         if not any(is_shown):
             raise CorruptVideoError("holds no frame that can be read", file=path)
-        read = np.asarray([tick for tick in dts if tick is not None], dtype=np.int64)
-        untimed = UNTIMED & set(container.format.name.split(",")) and stream.codec_context.reorder_depth > 0
-        falls = bool(np.any(np.diff(read) < 0))  # parts joined end to end, each with its own clock
-        if untimed or falls or is_packed or None in pts or len(set(pts)) < len(pts):
-            return _by_order(path, container, stream, read, np.asarray(is_shown), prelude)
-        clock, keys, shown = np.asarray(pts, dtype=np.int64), np.asarray(is_key), np.asarray(is_shown)
+        formats = set(container.format.name.split(","))
+        untimed = bool(UNTIMED & formats) and context.reorder_depth > 0
+        marks = _renumber(path, stream, ledger) if "avi" in formats else None
+        is_renumbered = marks is not None
+        clock = ledger.clock(by_decoding=untimed or is_renumbered)
+        keys, shown = np.asarray(is_key), np.asarray(is_shown)
+        holes, tick = NO_HOLES, float(stream.time_base or Fraction(1, 1000))
+        if "mp4" not in formats or is_fragmented(path):
+            holes = find_holes(
+                ledger, clock, shown, formats | {entries.codec}, tick, is_short="asf" in formats and is_short(path)
+            )
+        doubts = bool(clock.doubtful.any()) if fields else float(np.mean(clock.doubtful)) > FEW
+        whole = ~np.isin(np.arange(len(shown)), sorted(holes.broken))
+        packed = bool(np.any(np.asarray(is_packed) & whole))
+        if untimed or is_renumbered or packed or clock.parts > 1 or doubts:
+            by_rank = untimed or is_renumbered or packed or doubts
+            return _by_order(path, container, stream, clock, by_rank, holes, prelude, marks)
+        keys &= ~clock.doubtful & whole
+        shown &= ~clock.doubtful & whole
         if keys.any():
-            shown &= (clock >= clock[keys].min()) | np.isin(clock, _shown_before(path, stream_index, clock, keys))
-        read = read if len(read) == len(clock) else clock
-        return _index(stream, container, clock, read, keys, shown, prelude)
+            early = _shown_before(path, stream_index, clock.ticks, keys)
+            shown &= (clock.ticks >= clock.ticks[keys].min()) | np.isin(clock.ticks, early)
+        return _index(stream, container, clock.ticks, ledger.decoding_times(clock), keys, shown, prelude, holes)
+
+
+def _renumber(path: str | Path, stream: VideoStream, ledger: Ledger) -> NDArray[np.bool_] | None:
+    """Give the packets of an AVI file the numbers its list has for them, where some are gone.
+
+    Returns:
+        bool [packets], which are listed as keyframes; None where none is gone.
+    """
+    listed = listed_numbers(path, stream.index, stream.frames, ledger.positions, ledger.sizes)
+    if listed is None:
+        return None
+    numbers, marks = listed
+    ledger.pts = ledger.dts = [number if number >= 0 else None for number in numbers.tolist()]
+    return marks
 
 
 def _shown_before(
@@ -186,7 +232,7 @@ def _shown_before(
     if early:
         with open_container(path) as container:
             stream = stream_at(container, stream_index)
-            stream.codec_context.thread_type, stream.codec_context.thread_count = "SLICE", 1
+            prepare(stream.codec_context)
             for picture in pictures_despite_damage(container, stream):
                 if picture.pts is not None and picture.pts >= begin:
                     break
@@ -203,40 +249,72 @@ def _index(
     is_key: NDArray[np.bool_],
     is_shown: NDArray[np.bool_],
     prelude: bytes,
+    holes: Holes = NO_HOLES,
 ) -> FrameIndex:
     """Sort samples (given in decoding order) by presentation time; some are only there for others to refer to."""
     tick = stream.time_base or Fraction(1, 1000)
-    shown = np.sort(pts[is_shown])
+    lost = np.union1d(holes.lost, pts[sorted(holes.broken)])
+    shown = np.union1d(pts[is_shown], lost)
     times = (shown - shown[0]) * float(tick)
     rate = nominal_rate(stream, times)
     timeline = Timeline(times + _late_by(container, stream, float(shown[0] * tick), rate), rate, float(tick))
     names = set(container.format.name.split(","))
     keys = seek_to = np.zeros(0, dtype=np.int64)
-    if names & SEEKABLE and is_key.any():
+    if is_key.any():
         order = np.argsort(pts[is_key])
         keys = pts[is_key][order]
         seek_to = dts[is_key][order] if names & BY_DECODING_TIME else keys
-    return FrameIndex(timeline, shown, keys, seek_to, prelude=prelude)
+    return FrameIndex(
+        timeline,
+        shown,
+        keys,
+        seek_to,
+        lost=np.searchsorted(shown, lost),
+        behind=frozenset(pts[sorted(holes.behind | holes.broken)].tolist()),
+        can_seek=bool(names & SEEKABLE),
+        prelude=prelude,
+    )
 
 
 def _by_order(
     path: str | Path,
     container: InputContainer,
     stream: VideoStream,
-    dts: NDArray[np.int64],
-    is_shown: NDArray[np.bool_],
+    clock: Clock,
+    by_rank: bool,
+    holes: Holes,
     prelude: bytes,
+    marks: NDArray[np.bool_] | None,
 ) -> FrameIndex:
-    """The index of a stream without a clock of its own: the order in which its pictures come out of the decoder."""
-    order = decode_order(path, stream.index)
+    """The index of a stream without one clock of its own: the order in which its pictures come out of the decoder.
+
+    Args:
+        path: the file.
+        container: the same, open.
+        stream: the video.
+        clock: when its packets say they are shown.
+        by_rank: the times are right, but not those of these packets.
+        holes: what is missing.
+        prelude: as in :class:`FrameIndex`.
+        marks: bool [packets], which the container marks as keyframes, where that is known better than from reading.
+    """
+    order = decode_order(path, stream.index, holes, marks)
     rate = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
-    count = len(order.packets)
-    times = np.arange(count) / float(rate)
-    if len(dts) == len(is_shown) == count and np.all(np.diff(dts) > 0):
-        times = (dts - dts[0]) * float(stream.time_base or 1 / rate)  # frames that were left out take time, too
+    tick = float(stream.time_base or 1 / rate)
+    packets, keys = order.packets, order.keys
+    times = np.arange(len(packets)) / float(rate)
+    ticks = clock.by_rank(len(packets)) if by_rank else clock.of_packets(packets)
+    if "mp4" in container.format.name.split(","):
+        ticks = None  # its pieces are an edit list's, which shows parts of the clock
+    if ticks is not None:
+        times = (ticks - ticks[0]) * tick
+        lost = (holes.lost - ticks[0]) * tick
+        places = np.searchsorted(times, lost)
+        keys = keys + np.searchsorted(lost, times[keys], side="right")
+        times, packets = np.insert(times, places, lost), np.insert(packets, places, LOST)
     first = float((stream.start_time or 0) * (stream.time_base or 0))
-    timeline = Timeline(times + _late_by(container, stream, first, rate), rate)
-    return FrameIndex(timeline, order.packets, order.keys, order.key_packets, by_order=True, prelude=prelude)
+    timeline = Timeline(times + _late_by(container, stream, first, rate), rate, 0.0 if by_rank else tick)
+    return FrameIndex(timeline, packets, keys, order.key_packets, by_order=True, prelude=prelude)
 
 
 def _late_by(container: InputContainer, stream: VideoStream, first: float, rate: Fraction) -> float:

@@ -69,6 +69,12 @@ def _read_moov(path: Path) -> memoryview:
     raise LookupError("no movie header")
 
 
+def is_fragmented(path: str | Path) -> bool:
+    """Whether a file's samples are listed piece by piece, so that a piece may be gone."""
+    with Path(path).open("rb") as stream:
+        return any(kind == b"moof" for kind, _, _ in _outer_boxes(stream, stream.seek(0, 2)))
+
+
 def _outer_boxes(stream: BinaryIO, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Kind, begin and end of the content of each box of a file, until one does not make sense."""
     at = 0

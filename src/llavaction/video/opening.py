@@ -27,6 +27,9 @@ image sequences and subtitles name other files. (Songs are opened to be told fro
 MOST_PIXELS = 1 << 26
 """Pixels of a picture that is decoded, 8192 x 8192; a header may claim 65535 x 65535, which takes 12 GB."""
 
+LONGEST_HOLE = 1 << 30
+"""Bytes of a transport stream without a packet behind which one is still looked for; FFmpeg gives up after 64 kB."""
+
 STREAMS = 64
 """Streams whose decoding is bounded while a file is opened."""
 
@@ -81,7 +84,7 @@ def _check_once(path: str, size: int, changed: int) -> None:
 
 
 def _open(path: Path, stream_options: Any) -> InputContainer:
-    limits = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    limits = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", "resync_size": str(LONGEST_HOLE)}
     return av.open(file_url(path), container_options=limits, stream_options=stream_options, metadata_errors="replace")
 
 
@@ -147,9 +150,14 @@ def packets_of(container: InputContainer, stream: VideoStream, *, strict: bool =
         stream: the stream.
         strict: raise what makes a packet unreadable.
     """
+    return (packet for packet in all_packets(container, stream, strict=strict) if packet.size)
+
+
+def all_packets(container: InputContainer, *streams: VideoStream, strict: bool = False) -> Iterator[Packet]:
+    """The packets of some streams or of all, also empty ones, until the end or the first one that is unreadable."""
     while True:
         try:
-            yield from (packet for packet in container.demux(stream) if packet.size)
+            yield from container.demux(*streams)
         except IndexError:
             continue  # a stream that was not announced begins here, which PyAV takes amiss: go on behind its packet
         except av.error.FFmpegError:
