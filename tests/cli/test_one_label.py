@@ -163,6 +163,22 @@ def test_the_whole_way(kitchen: Path, tmp_path: Path):
         )
     split = ["--split", "validation", "--predictions", predictions, "--output", tmp_path / "r"]
     said.append(call("recognise", *source, *split, "--backend", "prior"))
+    (tmp_path / "new").mkdir()
+    names = {path.name: path.read_text() for path in labels.iterdir()}
+    for name, text in names.items():
+        (tmp_path / "new" / name).write_text(text)
+    first = next(iter(open_annotations(labels).segments("validation")))
+    (tmp_path / "new" / "test.csv").write_text(f"video,start,stop\n{first.video_id},{first.start},{first.stop}\n")
+    new = ["--annotations", tmp_path / "new", "--videos", kitchen / "videos"]
+    call("specialist", "predict", tmp_path / "s", *new, "--split", "test", "--output", tmp_path / "new.jsonl")
+    listed = call(
+        "recognise", *new, "--split", "test", "--predictions", tmp_path / "new.jsonl", "--backend", "prior",
+        "--output", tmp_path / "listed",
+    )  # fmt: skip
+    assert "1 of 1 segments recognised; their actions are not known" in listed
+    assert [first.video_id, f"{first.start:.2f}"] in [line.split()[:2] for line in listed.splitlines()] and any(
+        name in listed for name in known
+    )
     call("report", tmp_path / "chance", tmp_path / "oracle", "--benchmark", bench, "--output", tmp_path / "report.html")
 
     for question in Benchmark.load(bench).questions:

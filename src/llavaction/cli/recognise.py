@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,13 @@ import click
 from llavaction.base.errors import InputError
 from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes, table
+from llavaction.recognition.records import RECOGNITIONS, Recognition
 
 if TYPE_CHECKING:
     from llavaction.video.rates import Rates
+
+MOST_LISTED = 20
+"""Segments of unknown actions are listed up to here."""
 
 
 @click.command("recognise")
@@ -74,10 +78,28 @@ def recognise(
         config, segments, predictions, vocabulary, backend, library, output,
         groups=dataset.groups(config.split), retry_failed=retry_failed,
     )  # fmt: skip
-    emit(dict(result.metrics), f"{summary(result.metrics)}\nwritten to {output} ({result.seconds:.1f} s)", json_out)
+    said = summary(result.metrics) if result.metrics["overall"] else listing(result.recognitions)
+    emit(dict(result.metrics), f"{said}\nwritten to {output} ({result.seconds:.1f} s)", json_out)
     warn_of_letter_mass(result.metrics)
     failed = [found.error for found in result.recognitions if found.error]
     end_by_failures(failed, len(result.recognitions), "segments could not be recognised", allow_missing)
+
+
+def listing(recognitions: Sequence[Recognition]) -> str:
+    """What segments of unknown actions were recognised as, the first of them, and how many there are."""
+    rows = [
+        [found.clip.video_id, f"{found.clip.start:.2f}", f"{found.clip.stop:.2f}", found.name or "", _share(found)]
+        for found in recognitions[:MOST_LISTED]
+    ]
+    rest = len(recognitions) - len(rows)
+    more = f"\nand {rest} more, see {RECOGNITIONS}" if rest else ""
+    done = sum(found.error is None for found in recognitions)
+    said = f"{done} of {len(recognitions)} segments recognised; their actions are not known"
+    return f"{table(rows, ['video', 'start (s)', 'stop (s)', 'action', 'confidence'])}{more}\n{said}"
+
+
+def _share(found: Recognition) -> str:
+    return f"{found.confidence:.0%}" if found.confidence is not None else found.error or ""
 
 
 def summary(metrics: Mapping[str, Any]) -> str:
