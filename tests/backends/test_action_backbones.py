@@ -14,8 +14,8 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
-from llavaction.models.action_backbones import add_action_token
 from llavaction.models.action_token import ActionTokenConfig
+from llavaction.models.add_action_token import add_action_token
 from llavaction.models.tiny import write_tiny
 
 

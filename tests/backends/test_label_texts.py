@@ -19,8 +19,8 @@ from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.backends.label_texts import LabelTexts
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_json
-from llavaction.models.action_backbones import add_action_token
 from llavaction.models.action_token import ActionTokenConfig
+from llavaction.models.add_action_token import add_action_token
 from llavaction.models.checkpoint import open_checkpoint
 from llavaction.models.families.base import question
 from llavaction.models.families.chat import Chat

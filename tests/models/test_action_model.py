@@ -13,9 +13,9 @@ from torch.nn import functional
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.base.errors import InputError
-from llavaction.models.action_backbones import add_action_token
 from llavaction.models.action_model import initialise_action_parts, name_heads
 from llavaction.models.action_token import TRAINED_WHOLE, ActionPositions, ActionTokenConfig, TokenEmbedding
+from llavaction.models.add_action_token import add_action_token
 from llavaction.models.tiny import write_tiny
 from llavaction.training.losses import count
 

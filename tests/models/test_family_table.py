@@ -17,9 +17,9 @@ from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPI
 
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import open_checkpoint
-from llavaction.models.families.registry import FAMILIES as ADAPTERS
 from llavaction.models.families.table import FAMILIES, remark_on_images, table
-from llavaction.models.registry import MODELS
+from llavaction.models.registry import FAMILIES as ADAPTERS
+from llavaction.models.registry import register
 from llavaction.models.tiny import write_tiny
 
 DOCS = Path(__file__).parents[2] / "docs" / "families.md"
@@ -40,7 +40,7 @@ def test_what_is_shown_as_video_has_an_adapter() -> None:
 
 @pytest.mark.skipif(not transformers.__version__.startswith("5.23"), reason="the table is for transformers 5.23")
 def test_it_agrees_with_the_librarys_own_tables() -> None:
-    loadable = {*MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, *MODELS}
+    loadable = {*MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, *register()}
     assert of("video") | of("images") <= loadable
     assert not of("refused") & loadable
     for kind in of("images"):

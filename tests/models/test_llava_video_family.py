@@ -14,9 +14,8 @@ import torch
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.checkpoint import Checkpoint, load_model, open_checkpoint
-from llavaction.models.families.base import DecodedClip, Family, ModelInputs
+from llavaction.models.families.base import DecodedClip, Family, ModelInputs, family_of
 from llavaction.models.families.chat import Chat
-from llavaction.models.families.registry import family_of
 from llavaction.models.llava_video import LlavaVideoProcessor
 from llavaction.models.tiny import write_tiny
 from llavaction.models.tokenisation import IGNORED, TokenisationConfig

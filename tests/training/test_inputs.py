@@ -13,9 +13,8 @@ import torch
 from kitchenette import clip_record, settings, text_record
 
 from llavaction.base.errors import InputError
-from llavaction.models.families.base import Family, question
+from llavaction.models.families.base import Family, family_of, question
 from llavaction.models.families.chat import Chat
-from llavaction.models.families.registry import family_of
 from llavaction.models.tokenisation import IGNORED, TokenisationConfig
 from llavaction.training.config import TrainConfig
 from llavaction.training.flops import FlopCounter

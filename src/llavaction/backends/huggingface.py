@@ -23,9 +23,8 @@ from llavaction.backends.passes import bounded_passes, same_clips
 from llavaction.backends.prefix import PrefixScorer
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
-from llavaction.models.families.base import DecodedClip, ModelInputs, question, shared_length
+from llavaction.models.families.base import DecodedClip, ModelInputs, family_of, question, shared_length
 from llavaction.models.families.chat import Chat
-from llavaction.models.families.registry import family_of
 
 PAPER_FRAMES = 16
 _FEW, _SMALL = 16, (32, 32)

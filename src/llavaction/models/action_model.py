@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoModelForMultimodalLM
 
 from llavaction.base.errors import InputError
 from llavaction.models.action_loss import action_losses, apply_heads
@@ -227,3 +228,10 @@ def name_heads(
         raise InputError(f"{len(actions)} action classes for a head of {len(model.action_head.weight)}")
     for row, (verb, noun) in zip(model.action_head.weight, actions, strict=False):
         row.copy_(model.verb_head.weight[verb] + model.noun_head.weight[noun])
+
+
+def register_action_model(model_class: Any) -> None:
+    """Make the Auto classes of transformers know a model class with an action token, and its configuration."""
+    AutoConfig.register(model_class.config_class.model_type, model_class.config_class, exist_ok=True)
+    for auto_class in (AutoModelForImageTextToText, AutoModelForMultimodalLM):
+        auto_class.register(model_class.config_class, model_class, exist_ok=True)

@@ -19,7 +19,6 @@ from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.records import read_json
 from llavaction.models.families.table import FAMILIES
-from llavaction.models.registry import MODELS as OUR_MODELS
 from llavaction.models.registry import register
 
 _PARTS = {
@@ -109,7 +108,7 @@ def open_checkpoint(folder: str | Path) -> Checkpoint:
     Raises:
         InputError: the folder is missing or is no checkpoint, its model takes no images, or a file is damaged.
     """
-    register()
+    ours = register()
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError("no such folder", file=folder, hint="give a local checkpoint folder; nothing is downloaded")
@@ -131,7 +130,7 @@ def open_checkpoint(folder: str | Path) -> Checkpoint:
             file=folder / "config.json",
             hint=f"use {facts.remark}",
         )
-    if not isinstance(kind, str) or (kind not in _IMAGE_TEXT_MODELS and kind not in OUR_MODELS):
+    if not isinstance(kind, str) or (kind not in _IMAGE_TEXT_MODELS and kind not in ours):
         raise InputError(
             f"model_type {kind!r} is not an image-text-to-text model of transformers {transformers.__version__}",
             file=folder / "config.json",

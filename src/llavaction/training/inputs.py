@@ -15,9 +15,8 @@ from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.action_config import CLASSES, action_settings
 from llavaction.models.checkpoint import Checkpoint
-from llavaction.models.families.base import DecodedClip, Family, ModelInputs
+from llavaction.models.families.base import DecodedClip, Family, ModelInputs, family_of
 from llavaction.models.families.chat import Chat
-from llavaction.models.families.registry import family_of
 from llavaction.models.tokenisation import CHAT_TEMPLATE, IGNORED, TokenisationConfig
 from llavaction.training.config import StageConfig
 from llavaction.training.mixture import Mixture

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from llavaction.models.checkpoint import Checkpoint
-from llavaction.models.families.base import DecodedClip, ModelInputs, question
+from llavaction.models.families.base import DecodedClip, ModelInputs, family_of, question
 from llavaction.models.families.chat import Chat
-from llavaction.models.families.registry import family_of
 from llavaction.questions.prompts import PromptStyle, multiple_choice_prompt
 from llavaction.questions.schema import Question
 from llavaction.video.library import VideoLibrary

@@ -20,9 +20,9 @@ from llavaction.base.records import read_records
 from llavaction.bundled import BUNDLED, model_folder
 from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.label_table import open_annotations
-from llavaction.models.action_backbones import add_action_token
 from llavaction.models.action_model import name_heads
 from llavaction.models.action_token import TRAINED_WHOLE, ActionTokenConfig, action_settings
+from llavaction.models.add_action_token import add_action_token
 from llavaction.models.checkpoint import TRAINED_FRAMES, Checkpoint, load_model, open_checkpoint, quiet
 from llavaction.models.depth import add_layers_below
 from llavaction.models.families.base import PARTS, part_of

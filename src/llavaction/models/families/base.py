@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from llavaction.models.action_config import TOKENS, TRAINED_WHOLE, action_settin
 from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.families.chat import Chat
 from llavaction.models.families.table import PixelRule, remark_on_images
+from llavaction.models.registry import family_class
 from llavaction.models.tokenisation import IGNORED, VIDEO, ConversationTokeniser, TokenisationConfig, padded
 
 Message = Mapping[str, Any]
@@ -124,6 +126,8 @@ class Family(ABC):
     """Whose pixel limits the family can follow."""
     mixes_lengths = False
     """Whether clips of unequally many frames can share a batch whatever their groups."""
+    action_model: ClassVar[Any] = None
+    """The model class with an action token, if there is one; its ``config_class`` names its type."""
 
     def __init__(
         self,
@@ -257,6 +261,22 @@ class Family(ABC):
             ids, mask: int64 [rows, length]; the mask is 0 on padding.
         """
         return {}
+
+
+def family_of(
+    checkpoint: Checkpoint,
+    chat: Chat,
+    model: Any,
+    rule: PixelRule = "official",
+    tokenisation: TokenisationConfig | None = None,
+) -> Family:
+    """The adapter for a loaded model; see :class:`Family` for the arguments.
+
+    Raises:
+        InputError: the family does not know the pixel limits of ``rule``.
+    """
+    accepted = frozenset(inspect.signature(model.forward).parameters)
+    return family_class(checkpoint.config.model_type)(checkpoint, chat, accepted, rule, tokenisation)
 
 
 class VideoFamily(Family):

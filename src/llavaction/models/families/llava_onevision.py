@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
+from huggingface_hub.dataclasses import strict
+from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
 
 from llavaction.base.errors import InputError
+from llavaction.models.action_model import ActionTokenMixin, register_action_model
 from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.families.base import DecodedClip, VideoFamily, VisualInputs, plain_positions
 from llavaction.models.families.chat import Chat
@@ -15,12 +18,28 @@ from llavaction.models.families.table import PixelRule
 from llavaction.models.tokenisation import TokenisationConfig
 
 
+@strict
+class LlavaOnevisionActionConfig(LlavaOnevisionConfig):
+    """LLaVA-OneVision as the library has it, with an action token (``action``: fields of ``ActionTokenConfig``)."""
+
+    model_type = "llava_onevision_action"
+    action: dict | None = None
+
+
+class LlavaOnevisionActionForConditionalGeneration(ActionTokenMixin, LlavaOnevisionForConditionalGeneration):
+    """LLaVA-OneVision with an action token."""
+
+    config_class = LlavaOnevisionActionConfig
+
+
 class LlavaOnevisionFamily(VideoFamily):
     """``model_type`` llava_onevision.
 
     Tokens of a clip: frames x ceil(side / 2)^2 + 1, side being the tower's patches per side
     (``LlavaOnevisionModel.apply_pooling`` and ``get_video_features``).
     """
+
+    action_model = LlavaOnevisionActionForConditionalGeneration
 
     def __init__(
         self,
@@ -56,3 +75,6 @@ class LlavaOnevisionFamily(VideoFamily):
     def _extras(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
         """Positions that do not count padding."""
         return {"position_ids": plain_positions(mask)}
+
+
+register_action_model(LlavaOnevisionActionForConditionalGeneration)

@@ -18,7 +18,7 @@ from llavaction.models.families.base import (
 )
 from llavaction.models.families.chat import Chat
 from llavaction.models.families.table import PixelRule
-from llavaction.models.llava_video import LlavaVideoProcessor, Row
+from llavaction.models.llava_video import LlavaVideoForConditionalGeneration, LlavaVideoProcessor, Row
 from llavaction.models.tokenisation import TokenisationConfig, padded
 from llavaction.models.user_text import Part
 
@@ -27,6 +27,7 @@ class LlavaVideoFamily(VideoFamily):
     """``model_type`` llava_video: pixels and tokens as the model's own processor makes them."""
 
     mixes_lengths = True
+    action_model = LlavaVideoForConditionalGeneration
 
     def __init__(
         self,

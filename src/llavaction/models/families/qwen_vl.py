@@ -6,8 +6,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub.dataclasses import strict
 from numpy.typing import NDArray
+from transformers import (
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+)
 
+from llavaction.models.action_model import ActionTokenMixin, register_action_model
 from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.families.base import DecodedClip, VideoFamily, VisualInputs
 from llavaction.models.families.chat import Chat
@@ -22,8 +30,36 @@ Its ``VIDEO_MIN_TOKEN_NUM``, ``VIDEO_MAX_TOKEN_NUM`` and nine tenths of its ``MO
 """
 
 
+@strict
+class Qwen25VLActionConfig(Qwen2_5_VLConfig):
+    """Qwen2.5-VL with an action token (``action``: fields of ``ActionTokenConfig``)."""
+
+    model_type = "qwen2_5_vl_action"
+    action: dict | None = None
+
+
+class Qwen25VLActionForConditionalGeneration(ActionTokenMixin, Qwen2_5_VLForConditionalGeneration):
+    """Qwen2.5-VL with an action token."""
+
+    config_class = Qwen25VLActionConfig
+
+
+@strict
+class Qwen3VLActionConfig(Qwen3VLConfig):
+    """Qwen3-VL with an action token (``action``: fields of ``ActionTokenConfig``)."""
+
+    model_type = "qwen3_vl_action"
+    action: dict | None = None
+
+
+class Qwen3VLActionForConditionalGeneration(ActionTokenMixin, Qwen3VLForConditionalGeneration):
+    """Qwen3-VL with an action token."""
+
+    config_class = Qwen3VLActionConfig
+
+
 class Qwen2VLFamily(VideoFamily):
-    """``model_type`` qwen2_vl and qwen2_5_vl: one run of video tokens; the pace goes to ``second_per_grid_ts``."""
+    """``model_type`` qwen2_vl: one run of video tokens; the pace goes to ``second_per_grid_ts`` where there is one."""
 
     pixel_rules = ("official", "qwen-vl-utils")
     default_tokens = (128, 768)
@@ -103,8 +139,14 @@ class Qwen2VLFamily(VideoFamily):
         return {"mm_token_type_ids": (ids == video).to(torch.int32) * 2}
 
 
-class Qwen3VLFamily(Qwen2VLFamily):
-    """``model_type`` qwen3_vl and qwen3_vl_moe: each group of frames in its own brackets, after its time.
+class Qwen25VLFamily(Qwen2VLFamily):
+    """``model_type`` qwen2_5_vl."""
+
+    action_model = Qwen25VLActionForConditionalGeneration
+
+
+class Qwen3VLMoeFamily(Qwen2VLFamily):
+    """``model_type`` qwen3_vl_moe and qwen3_vl: each group of frames in its own brackets, after its time.
 
     Written "<|vision_start|><0.3 seconds><|vision_start|>...<|vision_end|>...<|vision_end|>". The outer brackets are
     the chat template's: transformers keeps them since 5.12, while the family's first release (4.57) dropped them.
@@ -144,3 +186,13 @@ class Qwen3VLFamily(Qwen2VLFamily):
             middle = (first + times[min(group * self.temporal + self.temporal - 1, last)]) / 2
             parts.append(f"<{middle:.1f} seconds>{self.start}{tokens}{self.end}")
         return self.start + "".join(parts) + self.end
+
+
+class Qwen3VLFamily(Qwen3VLMoeFamily):
+    """``model_type`` qwen3_vl."""
+
+    action_model = Qwen3VLActionForConditionalGeneration
+
+
+register_action_model(Qwen25VLActionForConditionalGeneration)
+register_action_model(Qwen3VLActionForConditionalGeneration)
