@@ -35,7 +35,7 @@ from llavaction.curation.mixture import load_mixture
 from llavaction.curation.records import Message, TrainingRecord
 from llavaction.datasets.boxes import FrameBoxes, ObjectBox
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.datasets.label_table import open_annotations
+from llavaction.datasets.registry import open_annotations
 from llavaction.evaluation.predictions import Prediction, read_predictions
 from llavaction.models.checkpoint import open_checkpoint
 from llavaction.models.shards import open_weights, read_header

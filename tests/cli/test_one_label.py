@@ -17,7 +17,8 @@ from llavaction.base.records import read_json
 from llavaction.cli.main import cli
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
-from llavaction.datasets.label_table import LabelTable, open_annotations
+from llavaction.datasets.label_table import LabelTable
+from llavaction.datasets.registry import open_annotations
 from llavaction.questions.audit import audit_folder
 from llavaction.questions.builder import BuildConfig, build_benchmark
 from llavaction.questions.schema import Benchmark

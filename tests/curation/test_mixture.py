@@ -20,7 +20,7 @@ from llavaction.curation.narration import DirectNarration, DirectNarrationSettin
 from llavaction.curation.out_of_fold import load_out_of_fold
 from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.datasets.label_table import open_annotations
+from llavaction.datasets.registry import open_annotations
 from llavaction.specialists.predictions import PredictedClasses, write_predictions
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes/mixtures"

@@ -17,7 +17,7 @@ from llavaction.curation.material import Material
 from llavaction.curation.open_qa import QUESTIONS
 from llavaction.curation.tasks import TASKS, Task
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.datasets.label_table import open_annotations
+from llavaction.datasets.registry import open_annotations
 from llavaction.questions.prompts import QUESTION, multiple_choice_prompt
 from llavaction.questions.schema import Option, Provenance, Question
 

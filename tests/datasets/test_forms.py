@@ -14,7 +14,7 @@ from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
 from llavaction.datasets.cells import CellReader, seconds
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.datasets.label_table import open_annotations
+from llavaction.datasets.registry import open_annotations
 
 Rows = list[list[str]]
 FILE = "EPIC_100_validation.csv"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llavaction.datasets.label_table import LabelTable, open_annotations
+from llavaction.datasets.label_table import LabelTable
+from llavaction.datasets.registry import open_annotations
 
 
 def split_of(folder: Path, header: str, rows: list[str]) -> tuple[dict[str, set[str]], LabelTable]:

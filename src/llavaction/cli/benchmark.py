@@ -49,7 +49,7 @@ def build(
 
     --set gives the miner's own settings, e.g. --set noun_similarity=2 for the exchangeable one.
     """
-    from llavaction.datasets.label_table import open_annotations
+    from llavaction.datasets.registry import open_annotations
     from llavaction.questions.builder import BuildConfig, build_benchmark
 
     begun = time.perf_counter()

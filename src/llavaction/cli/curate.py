@@ -19,7 +19,7 @@ from llavaction.curation.llava import read_llava
 from llavaction.curation.mixture import RECORDS
 from llavaction.curation.mixture import curate as curate_mixture
 from llavaction.curation.records import TrainingRecord
-from llavaction.datasets.label_table import open_annotations
+from llavaction.datasets.registry import open_annotations
 from llavaction.video.errors import VideoError
 from llavaction.video.library import VideoLibrary
 from llavaction.video.probe import probe

@@ -61,7 +61,7 @@ def describe(summary: KitchenMiniSummary) -> str:
 @as_json
 def simulate_specialist(annotations: Path, split: str, output: Path, settings: tuple[str, ...], json_out: bool) -> None:
     """Make up a specialist's predictions by a documented noise model (for trying things out, not for results)."""
-    from llavaction.datasets.label_table import open_annotations
+    from llavaction.datasets.registry import open_annotations
     from llavaction.specialists.predictions import PredictedClasses, write_predictions
     from llavaction.specialists.simulated import NoiseModel, simulate_predictions
 

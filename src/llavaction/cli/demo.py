@@ -34,7 +34,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     """The whole way: new videos, a hard benchmark, its audit, the bundled models, one table, a report."""
     from llavaction.cli.data import describe
     from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
-    from llavaction.datasets.label_table import open_annotations
+    from llavaction.datasets.registry import open_annotations
     from llavaction.questions.audit import audit_folder
     from llavaction.questions.builder import BuildConfig, build_benchmark
 

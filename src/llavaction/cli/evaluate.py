@@ -81,7 +81,7 @@ def evaluate(
 def _inputs(spec: str, benchmark: Benchmark, annotations: Path | None) -> dict[str, Any]:
     """What a backend needs beyond its own options."""
     from llavaction.backends.registry import parse_spec
-    from llavaction.datasets.label_table import open_annotations
+    from llavaction.datasets.registry import open_annotations
 
     kind, _ = parse_spec(spec)
     if kind == "prior":

@@ -48,7 +48,7 @@ def recognise(
 ) -> None:
     """Name each segment's action: a specialist proposes, a model chooses. --set gives the backend's own options."""
     from llavaction.backends.registry import make_backend, parse_spec
-    from llavaction.datasets.label_table import open_annotations
+    from llavaction.datasets.registry import open_annotations
     from llavaction.recognition.two_stage import RecognitionConfig
     from llavaction.recognition.two_stage import recognise as recognise_segments
     from llavaction.specialists.predictions import Expected, load_predictions

@@ -26,7 +26,7 @@ from llavaction.curation.material import Material
 from llavaction.curation.out_of_fold import load_out_of_fold
 from llavaction.curation.records import TrainingRecord
 from llavaction.curation.tasks import TASKS, Task, TaskSettings
-from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.base import AnnotatedDataset
 
 RECORDS, CARD = "records.jsonl", "card.json"
 MOST_RECORDS = 2_000_000
@@ -103,7 +103,7 @@ def _task_settings(entry: Mapping[str, Any], path: Path) -> TaskSettings:
 
 
 def curate(
-    dataset: EpicKitchens,
+    dataset: AnnotatedDataset,
     mixture: str | Path,
     output: str | Path,
     *,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import file_sha256, read_json
 from llavaction.base.tables import Table
 from llavaction.base.text import same_when_read, shown
+from llavaction.datasets.base import Remark, VideoFacts
 from llavaction.datasets.cells import CellReader, no_value, seconds, video_name
 from llavaction.datasets.headers import SPANS, named_columns, says_classes, tables_of_splits
 
@@ -33,26 +33,8 @@ REPEATED = 0.01
 """Share of segments that repeat another one beyond which a file was probably joined with itself."""
 
 
-@dataclass(frozen=True)
-class Remark:
-    """Something noteworthy about one row of a file; ``refused`` rows are not in the table."""
-
-    file: str
-    line: int
-    what: str
-    refused: bool
-
-    def __str__(self) -> str:
-        return shown(f"{self.file}:{self.line}: {self.what}" + (" (row left out)" if self.refused else ""))
-
-
-@dataclass(frozen=True)
-class VideoFacts:
-    """A row of EPIC_100_video_info.csv. ``duration`` in seconds, ``fps`` in frames per second."""
-
-    duration: float
-    fps: float
-    resolution: str
+VERBS = "EPIC_100_verb_classes.csv"
+"""The file by which a folder of this form is known."""
 
 
 class EpicKitchens:
@@ -72,6 +54,11 @@ class EpicKitchens:
     that do no harm (a segment past the video's end) are listed too, with their row kept. ``notes`` says what is lost
     for want of the training split, and how files of another form than the official one were understood.
     """
+
+    @classmethod
+    def recognises(cls, folder: Path) -> bool:
+        """Whether the folder holds the official list of verb classes."""
+        return (folder / VERBS).is_file()
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)

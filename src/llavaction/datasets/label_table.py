@@ -39,6 +39,11 @@ class LabelTable(EpicKitchens):
     places of the labels in alphabetical order.
     """
 
+    @classmethod
+    def recognises(cls, folder: Path) -> bool:
+        """Whether the folder holds tables with a column of labels."""
+        return bool(label_files(folder))
+
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.remarks, self.notes, self._tables, self._labelled = [], [], {}, {}
@@ -174,15 +179,3 @@ def _videos_of_one_subject(table: SegmentTable) -> dict[str, str]:
         if one != other:
             first_of = {video: min(one, other) if first in (one, other) else first for video, first in first_of.items()}
     return first_of
-
-
-def open_annotations(folder: str | Path) -> EpicKitchens:
-    """The annotations in a folder: of the EPIC-KITCHENS-100 form, or tables with one column of labels.
-
-    Raises:
-        InputError: the folder is missing, or holds neither.
-    """
-    path = Path(folder)
-    if path.is_dir() and not (path / "EPIC_100_verb_classes.csv").is_file() and label_files(path):
-        return LabelTable(path)
-    return EpicKitchens(path)

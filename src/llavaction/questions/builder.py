@@ -19,7 +19,7 @@ from llavaction.base.progress import progress
 from llavaction.base.records import Strict
 from llavaction.base.seeding import hashed_rng
 from llavaction.base.workers import process_pool
-from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.datasets.base import AnnotatedDataset
 from llavaction.questions.filters import REASONS, TruthFilter
 from llavaction.questions.miners import Mined, Miner, MiningTask, make_miner
 from llavaction.questions.prompts import QUESTION
@@ -52,7 +52,7 @@ class BuildConfig(Strict):
     settings: Mapping[str, Any] = Field(default_factory=dict, description="the miner's own settings")
 
 
-def build_benchmark(dataset: EpicKitchens, config: BuildConfig, workers: int = 1) -> Benchmark:
+def build_benchmark(dataset: AnnotatedDataset, config: BuildConfig, workers: int = 1) -> Benchmark:
     """Make one question of every segment of a split.
 
     Args:
@@ -164,12 +164,12 @@ def _question(segment: Segment, actions: Sequence[Action], texts: Sequence[str],
     )
 
 
-def _sources(dataset: EpicKitchens, config: BuildConfig) -> dict[str, str]:
+def _sources(dataset: AnnotatedDataset, config: BuildConfig) -> dict[str, str]:
     sources = dataset.sources(*dict.fromkeys(("train", config.split)))
     return sources if config.predictions is None else joined_sources(sources, [config.predictions])
 
 
-def _counts(questions: Sequence[Question], short: Sequence[str], dataset: EpicKitchens) -> dict[str, int]:
+def _counts(questions: Sequence[Question], short: Sequence[str], dataset: AnnotatedDataset) -> dict[str, int]:
     return {
         "questions": len(questions),
         "videos": len({question.clip.video_id for question in questions}),

@@ -37,7 +37,7 @@ def measure(
         scores: of the segments.
         predictions: rankings of pairs for the same segments.
         segments: all that were to be predicted; those whose classes are not known are left out.
-        groups: segment ids by name, see ``EpicKitchens.groups``; a row whose groups are absent is left out.
+        groups: segment ids by name, see ``AnnotatedDataset.groups``; a row whose groups are absent is left out.
 
     Returns:
         Row to "verb", "noun", "action" (the last alone where labels are no verb-noun pairs) to

@@ -11,8 +11,8 @@ from typing import Any
 from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_json
-from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.datasets.label_table import open_annotations
+from llavaction.datasets.base import AnnotatedDataset
+from llavaction.datasets.registry import open_annotations
 from llavaction.specialists.accuracy import KS, measure
 from llavaction.specialists.challenge import SupervisionLevels, write_challenge
 from llavaction.specialists.classifier import Specialist, fingerprint
@@ -41,7 +41,7 @@ class Source:
         split: which split.
         workers: processes that decode.
         fps: frame rate of folders of extracted frames, where there are such; see :class:`VideoLibrary`.
-        unlabelled: segments without classes will do, see :meth:`EpicKitchens.segments`.
+        unlabelled: segments without classes will do, see :meth:`AnnotatedDataset.segments`.
     """
 
     annotations: Path
@@ -52,7 +52,7 @@ class Source:
     unlabelled: bool = False
 
     @cached_property
-    def dataset(self) -> EpicKitchens:
+    def dataset(self) -> AnnotatedDataset:
         """The annotations."""
         return open_annotations(self.annotations)
 

@@ -19,7 +19,7 @@ from llavaction.base.files import Part, clear_away, unwritable
 from llavaction.base.records import read_records
 from llavaction.bundled import BUNDLED, model_folder
 from llavaction.curation.records import TrainingRecord
-from llavaction.datasets.label_table import open_annotations
+from llavaction.datasets.registry import open_annotations
 from llavaction.models.action_model import name_heads
 from llavaction.models.action_token import TRAINED_WHOLE, ActionTokenConfig, action_settings
 from llavaction.models.add_action_token import add_action_token
