@@ -11,7 +11,7 @@ from filming import film
 from llavaction.actions.segments import Clip
 from llavaction.video.decode import read_clip, read_times
 from llavaction.video.errors import VideoError
-from llavaction.video.frames import MOST_BYTES, Sheet
+from llavaction.video.frames import MOST_BYTES, FrameBuffer
 from llavaction.video.library import VideoLibrary
 
 
@@ -36,7 +36,7 @@ def test_more_bytes_than_any_clip_may_have(tmp_path: Path) -> None:
 def test_as_many_frames_of_1080p_as_fit() -> None:
     picture = np.zeros((1080, 1920, 3), np.uint8)
     most = MOST_BYTES // picture.nbytes
-    Sheet(range(most)).put(0, picture)
+    FrameBuffer(range(most)).put(0, picture)
     for count in (most + 1, 100000):
         with pytest.raises(VideoError, match=f"{count} frames of 1920 x 1080 pixels take"):
-            Sheet(range(count)).put(0, picture)
+            FrameBuffer(range(count)).put(0, picture)

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from llavaction.video.damage import OWNS_UP, Run
 from llavaction.video.entry import NOT_INTERLACED, EntryPoints
 from llavaction.video.errors import CorruptVideoError, VideoError
-from llavaction.video.frames import Frames, Sheet, Side, Size
+from llavaction.video.frames import FrameBuffer, Frames, Side, Size
 from llavaction.video.h264 import is_unreferenced
 from llavaction.video.index import FrameIndex, frame_index
 from llavaction.video.opening import STILL_CODECS, choose_stream, decoder_options, open_container, packets_of, reason
@@ -168,32 +168,32 @@ class VideoReader:
             side: as in :func:`read_clip`.
             error: what is already known to be wrong with the request.
         """
-        sheet = Sheet([int(index) for index in indices])
+        buffer = FrameBuffer([int(index) for index in indices])
         if self.index.by_order:
-            self._decode_in_order(sheet, size, side)
+            self._decode_in_order(buffer, size, side)
         else:
             lost = set(self.index.lost.tolist())
-            self._decode_by_key(sheet, lost, size, side, back=0 if self.index.can_seek else len(self.index.keys))
-            if self._quickly and not lost.issuperset(sheet.open):
+            self._decode_by_key(buffer, lost, size, side, back=0 if self.index.can_seek else len(self.index.keys))
+            if self._quickly and not lost.issuperset(buffer.open):
                 self._quickly = False
                 self._reopen()
-                self._decode_by_key(sheet, lost, size, side, back=1)
-                self.index.learnt.needs_care = lost.issuperset(sheet.open)
-            if not self.index.can_seek and not lost.issuperset(sheet.open):  # on behind what is damaged
-                self._decode_by_key(sheet, lost, size, side, back=0)
-        return sheet.finish(self.timeline.times[sheet.wanted], error, str(self.path))
+                self._decode_by_key(buffer, lost, size, side, back=1)
+                self.index.learnt.needs_care = lost.issuperset(buffer.open)
+            if not self.index.can_seek and not lost.issuperset(buffer.open):  # on behind what is damaged
+                self._decode_by_key(buffer, lost, size, side, back=0)
+        return buffer.finish(self.timeline.times[buffer.wanted], error, str(self.path))
 
-    def _decode_by_key(self, sheet: Sheet, lost: set[int], size: Size, side: Side, *, back: int) -> None:
-        """Fill the sheet one group of pictures at a time, each from its keyframe or from one ``back`` keys before."""
+    def _decode_by_key(self, buffer: FrameBuffer, lost: set[int], size: Size, side: Side, *, back: int) -> None:
+        """Fill the buffer one group of pictures at a time, each from its keyframe or from one ``back`` keys before."""
         index = self.index
 
         def key_of(frame: int) -> int:
             return max(int(np.searchsorted(index.keys, index.pts[frame], side="right")) - 1 - back, -1)
 
-        for key, members in groupby([frame for frame in sheet.open if frame not in lost], key_of):
+        for key, members in groupby([frame for frame in buffer.open if frame not in lost], key_of):
             wanted = {int(index.pts[frame]): frame for frame in members}
-            for pts, image in self._group(key, wanted, sheet.picture_size or size, side).items():
-                sheet.put(wanted[pts], image)
+            for pts, image in self._group(key, wanted, buffer.picture_size or size, side).items():
+                buffer.put(wanted[pts], image)
 
     def _group(self, key: int, wanted: Iterable[int], size: Size, side: Side) -> dict[int, NDArray[np.uint8]]:
         """Decode from a key until the wanted pictures are in; by timestamp, those that no damage has reached.
@@ -236,14 +236,14 @@ class VideoReader:
             return False
         return is_unreferenced(memoryview(packet), self._entries.prefix)
 
-    def _decode_in_order(self, sheet: Sheet, size: Size, side: Side) -> None:
-        """Fill the sheet from a stream without timestamps, whose packets are known by their number."""
+    def _decode_in_order(self, buffer: FrameBuffer, size: Size, side: Side) -> None:
+        """Fill the buffer from a stream without timestamps, whose packets are known by their number."""
         index = self.index
 
         def key_of(frame: int) -> int:
             return int(np.searchsorted(index.keys, frame, side="right")) - 1
 
-        readable = [frame for frame in sheet.open if index.pts[frame] >= 0]
+        readable = [frame for frame in buffer.open if index.pts[frame] >= 0]
         if not readable:
             return
         packets, following = enumerate(self._packets(None)), 0
@@ -257,11 +257,11 @@ class VideoReader:
                 if number < begin:
                     continue
                 packet.pts = number
-                self._keep(self._decode(packet) or [], wanted, sheet, size, side)
+                self._keep(self._decode(packet) or [], wanted, buffer, size, side)
                 if not wanted or number > last + WAITED_FOR:
                     break
             else:
-                self._keep(self._decode(None) or [], wanted, sheet, size, side)
+                self._keep(self._decode(None) or [], wanted, buffer, size, side)
 
     def _decode(self, packet: Packet | None) -> list[VideoFrame] | None:
         """Pictures that come out; None where the packet is damaged."""
@@ -281,12 +281,14 @@ class VideoReader:
         if self._decoder.is_open:
             self._decoder.flush_buffers()
 
-    def _keep(self, pictures: list[VideoFrame], wanted: dict[int, int], sheet: Sheet, size: Size, side: Side) -> None:
-        """Put the wanted pictures on the sheet and strike them out."""
+    def _keep(
+        self, pictures: list[VideoFrame], wanted: dict[int, int], buffer: FrameBuffer, size: Size, side: Side
+    ) -> None:
+        """Put the wanted pictures on the buffer and strike them out."""
         for picture in pictures:
             if picture.pts in wanted and not picture.is_corrupt:
-                image = to_image(picture, sheet.picture_size or size, side, self._reformatter)
-                sheet.put(wanted.pop(picture.pts), image)
+                image = to_image(picture, buffer.picture_size or size, side, self._reformatter)
+                buffer.put(wanted.pop(picture.pts), image)
 
     def _packets_from(self, key: int) -> Iterator[Packet]:
         """Packets in decoding order from a key on; from an earlier one if decoding cannot begin there after all.

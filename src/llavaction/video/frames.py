@@ -1,4 +1,4 @@
-"""Decoded frames, and the sheet they are put on while a clip is decoded."""
+"""Decoded frames, and the buffer they are put on while a clip is decoded."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def target_size(height: int, width: int, size: Size, side: Side = "short") -> tu
     return result[0], result[1]
 
 
-class Sheet:
+class FrameBuffer:
     """Collects the frames of a clip row by row; the same frame may be asked for in several rows.
 
     Args:

@@ -11,11 +11,11 @@ from pathlib import Path
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import FileFacts, path_facts, with_setting
+from llavaction.video.chunks import read_chunks, read_images
 from llavaction.video.decode import read_clip
 from llavaction.video.errors import MissingVideoError, VideoError
 from llavaction.video.frames import Frames, Side, Size
 from llavaction.video.layouts import Kind, Source, find_sources
-from llavaction.video.pieces import read_chunks, read_images
 from llavaction.video.rates import FILE_NAME, Rate, Rates, rate_of, read_rates
 from llavaction.video.sampling import Draws
 from llavaction.video.sequences import image_sequence

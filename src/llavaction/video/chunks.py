@@ -9,7 +9,7 @@ import numpy as np
 
 from llavaction.video.decode import VideoReader
 from llavaction.video.errors import MissingVideoError, ShortVideoError, VideoError
-from llavaction.video.frames import Frames, Sheet, Side, Size
+from llavaction.video.frames import FrameBuffer, Frames, Side, Size
 from llavaction.video.images import read_image
 from llavaction.video.layouts import Source, chunk_length
 from llavaction.video.plan import OVERHANG, check_span, plan_clip, rows_outside
@@ -66,7 +66,7 @@ def read_chunks(
         )
         wanted = [(read.start, number) for read in reads for number in read.frames]
         wanted += [wanted[-1] if wanted else (last, round((end - last) * rate))] * (count - len(wanted))
-        sheet = Sheet(range(count))
+        buffer = FrameBuffer(range(count))
         times = np.zeros(count)
         for begin in dict.fromkeys(chunk for chunk, _ in wanted):
             rows = [row for row, (chunk, _) in enumerate(wanted) if chunk == begin]
@@ -76,15 +76,15 @@ def read_chunks(
             if isinstance(video, VideoError):
                 fault = fault or video
                 continue
-            part = video.frames(video.timeline.shown_at(numbers), size=sheet.picture_size or size, side=side)
+            part = video.frames(video.timeline.shown_at(numbers), size=buffer.picture_size or size, side=side)
             fault = fault or part.error
             if len(part):
                 times[rows] = begin + part.times
             lost = part.error.missing if part.error is not None else ()
             for at, image in enumerate(part.images):
                 if at not in lost:
-                    sheet.put(rows[at], image)
-        return sheet.finish(times, None if fault is None else fault.with_missing(past), str(source.path))
+                    buffer.put(rows[at], image)
+        return buffer.finish(times, None if fault is None else fault.with_missing(past), str(source.path))
 
 
 class _Chunks:
@@ -179,19 +179,19 @@ def read_images(
         indices, fault = plan_clip(timeline, start, stop, count, source.path, jitter=jitter)
     except ShortVideoError as error:
         raise type(error)(error.problem, file=error.file, hint=sequence.counted, missing=error.missing) from None
-    sheet = Sheet(list(indices))
+    buffer = FrameBuffer(list(indices))
     problem: VideoError | None = fault
-    for index in sheet.open:
+    for index in buffer.open:
         name = sequence.files.get(index)
         if name is None:
             missing = f"image number {sequence.number(index)} is missing"
             problem = problem or MissingVideoError(missing, file=source.path)
             continue
         try:
-            sheet.put(index, read_image(source.path / name, sheet.picture_size or size, side))
+            buffer.put(index, read_image(source.path / name, buffer.picture_size or size, side))
         except VideoError as error:
             problem = problem or error
-    return sheet.finish(timeline.times[indices], problem, str(source.path))
+    return buffer.finish(timeline.times[indices], problem, str(source.path))
 
 
 def _timeline(sequence: ImageSequence, rate: Rate, folder: Path) -> Timeline:
