@@ -284,7 +284,7 @@ class VideoReader:
     def _keep(
         self, pictures: list[VideoFrame], wanted: dict[int, int], buffer: FrameBuffer, size: Size, side: Side
     ) -> None:
-        """Put the wanted pictures on the buffer and strike them out."""
+        """Put the wanted pictures into the buffer and strike them out."""
         for picture in pictures:
             if picture.pts in wanted and not picture.is_corrupt:
                 image = to_image(picture, buffer.picture_size or size, side, self._reformatter)
