@@ -21,14 +21,14 @@ import pytest
 import torch
 import yaml
 from annotation_files import random_rows, write_annotations
+from llavaction.runs.journal import Journal
+from llavaction.base.run_folder import read_config, record_environment
 from mutations import damaged_text
 
 from llavaction.actions.segments import Clip
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.base.errors import LlavactionError
-from llavaction.base.journal import Journal
 from llavaction.base.records import Record, read_json, read_records, to_line, write_json, write_records
-from llavaction.base.run_folder import read_config, record_environment
 from llavaction.cli.options import mapping
 from llavaction.curation.llava import read_llava
 from llavaction.curation.mixture import load_mixture

@@ -28,12 +28,6 @@ def long_query(seconds: float, frames: int, number: int = 0, words: str = "What 
     return replace(query, question=query.question.model_copy(update={"clip": clip}))
 
 
-def in_orders(query: Query, count: int) -> list[Query]:
-    options = query.question.options
-    turned = [query.question.model_copy(update={"options": options[turn:] + options[:turn]}) for turn in range(count)]
-    return [replace(query, question=question, prompt=multiple_choice_prompt(question)) for question in turned]
-
-
 def alone(backend: HuggingFaceBackend, query: Query, answer: tuple[int, ...]) -> float:
     """Log-probability of an answer by one plain forward pass over prompt and answer."""
     prompt = backend.inputs(query)

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from llavaction.runs.journal import Journal
 
 from llavaction.base.errors import InputError
-from llavaction.base.journal import Journal
 from llavaction.base.records import Record
 
 resource = pytest.importorskip("resource", reason="not on Windows")

@@ -18,12 +18,12 @@ import pytest
 import torch
 import yaml
 from kitchenette import clip_record, settings, write_mixture
+from llavaction.runs.locks import RunLockedError, folder_lock
 from safetensors.torch import load_file
 
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.locks import RunLockedError, folder_lock
 from llavaction.base.records import write_records
 from llavaction.bundled import model_folder
 from llavaction.models.checkpoint import load_model, open_checkpoint

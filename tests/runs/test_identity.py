@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluation_fakes import CONFIG, FakeBackend, make_benchmark
+from llavaction.runs.identity import settle_videos
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import PART, PARTS, FileFacts, file_facts, same_content
-from llavaction.base.run_folder import settle_videos
 from llavaction.evaluation.runner import RunConfig, RunResult, run
 from llavaction.models.checkpoint import fingerprint
 from llavaction.models.tiny import write_tiny
