@@ -21,8 +21,6 @@ import pytest
 import torch
 import yaml
 from annotation_files import random_rows, write_annotations
-from llavaction.runs.journal import Journal
-from llavaction.base.run_folder import read_config, record_environment
 from mutations import damaged_text
 
 from llavaction.actions.segments import Clip
@@ -43,6 +41,9 @@ from llavaction.models.tiny import write_tiny
 from llavaction.questions.builder import BuildConfig, build_benchmark
 from llavaction.questions.schema import Benchmark
 from llavaction.recognition.records import Recognition
+from llavaction.runs.environment import record_environment
+from llavaction.runs.identity import read_config
+from llavaction.runs.journal import Journal
 from llavaction.specialists.classifier import Specialist
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.specialists.labels import ClassName, SpecialistLabels

@@ -103,7 +103,9 @@ def test_a_thinking_template_is_recorded(tiny: dict[str, Path], tmp_path: Path, 
     )
     backend = HuggingFaceBackend(HuggingFaceConfig(path=folder, frames=2, device="cpu"))
     assert backend.settings["thinking"] == thinking
-    prepared = backend.inputs(query(make_question(0).asked, DecodedClip(make_frames(0, 2), np.arange(2.0), 2.0), "letters"))
+    prepared = backend.inputs(
+        query(make_question(0).asked, DecodedClip(make_frames(0, 2), np.arange(2.0), 2.0), "letters")
+    )
     end = backend.checkpoint.tokenizer.decode(prepared.ids)
     assert end.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
 

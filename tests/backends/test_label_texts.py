@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from asking import NOUNS, VERBS, make_frames, make_query
+from asking import NOUNS, VERBS, as_query, make_frames, make_question
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.base import Query
@@ -25,7 +25,6 @@ from llavaction.models.checkpoint import open_checkpoint
 from llavaction.models.families.base import question
 from llavaction.models.families.chat import Chat
 from llavaction.models.tiny import FAMILIES, write_tiny
-from llavaction.questions.prompts import multiple_choice_prompt
 
 Make = Callable[..., HuggingFaceBackend]
 TEXTS = ("take plate", "put", "put down", "put down plate", "turn-on tap", "scoop rice, then stir it", "put")
@@ -33,7 +32,8 @@ END = "<|im_end|>"
 
 
 def open_query(number: int, options: int = 5, seed: int | None = None) -> Query:
-    return as_query(make_question(number, options, words="What happens?").asked, make_frames(number if seed is None else seed, 4), "open")
+    asked = make_question(number, options, words="What happens?").asked
+    return as_query(asked, make_frames(number if seed is None else seed, 4), "open")
 
 
 def slowly(backend: HuggingFaceBackend, query: Query, text: str, *, video: bool = True) -> tuple[float, int]:

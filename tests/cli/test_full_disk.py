@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from llavaction.runs.journal import Journal
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import Record
+from llavaction.runs.journal import Journal
 
 resource = pytest.importorskip("resource", reason="not on Windows")
 

@@ -16,8 +16,8 @@ from llavaction.base.errors import InputError
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.runner import RunConfig, run
 from llavaction.models.tiny import write_tiny
-from llavaction.questions.option_orders import mean_over_orders, order_turns
 from llavaction.questions.asked import LETTERS
+from llavaction.questions.option_orders import mean_over_orders, order_turns
 from llavaction.questions.schema import Benchmark, Question
 
 
@@ -30,8 +30,7 @@ class BiasedBackend(FakeBackend):
         super().score_options(queries)
         self.queries = [*getattr(self, "queries", []), *queries]
         return [
-            np.array([worth(text) - self.bias * place for place, text in enumerate(query.options)])
-            for query in queries
+            np.array([worth(text) - self.bias * place for place, text in enumerate(query.options)]) for query in queries
         ]
 
 

@@ -15,8 +15,6 @@ import numpy as np
 import pytest
 import yaml
 from evaluation_fakes import CONFIG, LIBRARY, FakeBackend, FakeFrames, FakeLibrary, make_benchmark
-from llavaction.runs.locks import RunLockedError
-from llavaction.runs.loop import HOPELESS
 from numpy.typing import NDArray
 
 from llavaction.actions.segments import Clip
@@ -25,6 +23,8 @@ from llavaction.base.errors import InputError, LlavactionError
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.runner import RunConfig, asked_questions, run
 from llavaction.questions.schema import Benchmark
+from llavaction.runs.locks import RunLockedError
+from llavaction.runs.loop import HOPELESS
 
 SCRIPT = Path(__file__).with_name("evaluation_fakes.py")
 RESULTS = ("predictions.jsonl", "metrics.json", "config.yaml")

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluation_fakes import CONFIG, FakeBackend, make_benchmark
-from llavaction.runs.identity import settle_videos
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -23,6 +22,7 @@ from llavaction.evaluation.runner import RunConfig, RunResult, run
 from llavaction.models.checkpoint import fingerprint
 from llavaction.models.tiny import write_tiny
 from llavaction.questions.schema import Benchmark
+from llavaction.runs.identity import settle_videos
 from llavaction.video.library import VideoLibrary
 from llavaction.video.rates import Rates
 from llavaction.video.write import write_video

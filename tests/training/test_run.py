@@ -18,7 +18,6 @@ import pytest
 import torch
 import yaml
 from kitchenette import clip_record, settings, write_mixture
-from llavaction.runs.locks import RunLockedError, folder_lock
 from safetensors.torch import load_file
 
 from llavaction.backends.huggingface import HuggingFaceBackend
@@ -28,6 +27,7 @@ from llavaction.base.records import write_records
 from llavaction.bundled import model_folder
 from llavaction.models.checkpoint import load_model, open_checkpoint
 from llavaction.models.tiny import write_tiny
+from llavaction.runs.locks import RunLockedError, folder_lock
 from llavaction.training import run as run_module
 from llavaction.training import scheduled
 from llavaction.training import trainee as trainee_module
