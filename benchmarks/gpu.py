@@ -71,6 +71,7 @@ from llavaction.backends.base import Query  # noqa: E402
 from llavaction.backends.huggingface import HuggingFaceBackend  # noqa: E402
 from llavaction.backends.huggingface_config import HuggingFaceConfig  # noqa: E402
 from llavaction.base.seeding import hashed_rng  # noqa: E402
+from llavaction.questions.asked import Asked  # noqa: E402
 
 FRAMES = 16
 
@@ -218,32 +219,29 @@ class Session:
 
     def _asking_from_files(self) -> dict[str, Any]:
         """Questions by option letters: decoding alone, asking alone, both at once as eval does it."""
-        from llavaction.backends.looks import looks_ahead
+        from llavaction.runs.loop import clips_ahead
         from llavaction.video.library import VideoLibrary
 
         library, workers, frames = VideoLibrary(self.films), os.cpu_count() or 1, self.size.frames
         asked = scoring.make_query(0, self.labels[:5], 1)
-        questions = [
-            asked.question.model_copy(update={"question_id": f"q{number}", "clip": clip})
-            for number, clip in enumerate(self.clips)
-        ]
+        questions = [Asked(f"q{number}", clip, "", asked.options) for number, clip in enumerate(self.clips)]
         batches = [questions[i : i + 4] for i in range(0, len(questions), 4)]
 
-        def ask(batch: Any, looks: Any) -> None:
+        def ask(batch: Any, clips: Any) -> None:
             self.backend.score_options(
-                [Query(q, asked.prompt, look.images, look.times) for q, look in zip(batch, looks, strict=True)]
+                [Query(q.query_id, asked.prompt, q.options, clip) for q, clip in zip(batch, clips, strict=True)]
             )
 
         def decode() -> None:
-            for _, looks in looks_ahead(batches, library, frames, workers):
-                faults.extend(look.error or look.note for look in looks if look.error or look.note)
+            for _, clips in clips_ahead(batches, library, frames, workers):
+                faults.extend(clip.error or clip.note for clip in clips if clip and (clip.error or clip.note))
 
         def both() -> None:
-            for batch, looks in looks_ahead(batches, library, frames, workers):
-                ask(batch, looks)
+            for batch, clips in clips_ahead(batches, library, frames, workers):
+                ask(batch, clips)
 
         faults: list[Any] = []
-        held = [next(iter(looks_ahead([batch], library, frames, workers))) for batch in batches[:4]]
+        held = [next(iter(clips_ahead([batch], library, frames, workers))) for batch in batches[:4]]
         ask(*held[0])  # warms up
         seconds = {
             "decoding alone": scoring.timed(decode, self.device),

@@ -120,13 +120,11 @@ class Ours:
 
     def inputs(self, case: Case, frames: NDArray[np.uint8]) -> dict[str, torch.Tensor]:
         """Of one question about the clip, as it goes to the model."""
-        from llavaction.actions.segments import Clip
         from llavaction.backends.base import Query
-        from llavaction.questions.schema import OpenQuestion
+        from llavaction.video.decoded import DecodedClip
 
-        clip = Clip(video_id="official", start=0.0, stop=case.duration)
-        question = OpenQuestion(question_id="official", clip=clip, question=PROMPT)
-        query = Query(question, PROMPT, frames, np.asarray(case.indices, np.float64) / RATE)
+        clip = DecodedClip(frames, np.asarray(case.indices, np.float64) / RATE, case.duration)
+        query = Query("official", PROMPT, clip=clip)
         return self.backend._inputs([self.backend.inputs(query)])
 
     def positions(self, inputs: dict[str, Any]) -> torch.Tensor | None:

@@ -38,6 +38,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer, GenerationConfig
 
 from llavaction.actions.segments import Clip
+from llavaction.backends.asking import query
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
@@ -46,8 +47,8 @@ from llavaction.base.records import read_json, write_json
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.checkpoint import quiet
 from llavaction.models.tiny import write_tiny
-from llavaction.questions.prompts import multiple_choice_prompt
-from llavaction.questions.schema import Option, Provenance, Question
+from llavaction.questions.asked import Asked
+from llavaction.video.decoded import DecodedClip
 
 WRITTEN, SEVERAL, ORDERS = 10, 4, 5
 WRITING = f"write {WRITTEN} tokens"
@@ -183,16 +184,10 @@ def write_checkpoint(folder: Path, shape: Shape, labels: Sequence[str], device: 
 
 def make_query(number: int, texts: Sequence[str], frames: int, style: Any = "letters") -> Query:
     """A question whose options are the given texts, about frames of noise."""
-    question = Question(
-        question_id=f"q{number}",
-        clip=Clip(video_id="V", start=0.0, stop=2.0),
-        question="What is the person doing?" + " And why?" * (number % 3),
-        options=tuple(Option(text=text) for text in texts),
-        answer=0,
-        provenance=Provenance(miner="random", text_pool="clean"),
-    )
+    clip = Clip(video_id="V", start=0.0, stop=2.0)
+    words = "What is the person doing?" + " And why?" * (number % 3)
     images = hashed_rng("scoring benchmark", frames).integers(0, 256, (frames, SIDE, SIDE, 3), dtype=np.uint8)
-    return Query(question, multiple_choice_prompt(question, style), images)
+    return query(Asked(f"q{number}", clip, words, tuple(texts)), DecodedClip.evenly(images, clip.duration), style)
 
 
 def write(backend: HuggingFaceBackend, query: Query) -> None:
@@ -216,7 +211,7 @@ def stages(backend: HuggingFaceBackend, shape: Shape, labels: Sequence[str], fra
 
     def reading(query: Query) -> tuple[float, float, int]:
         length, tower = len(backend.inputs(query).ids), OPERATIONS_PER_LAYER * shape.tower_layers
-        seen = 0 if query.frames is None else len(query.frames)
+        seen = 0 if query.clip is None else len(query.clip.frames)
         return shape.tower_flops(seen) + shape.text_flops(length, length / 2, 1), weights, kernels + tower
 
     def behind(prefix: int, tokens: int, predicted: int, passes: int = 1) -> tuple[float, float, int]:

@@ -26,9 +26,7 @@ from mutations import damaged_text
 from llavaction.actions.segments import Clip
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.base.errors import LlavactionError
-from llavaction.base.journal import Journal
 from llavaction.base.records import Record, read_json, read_records, to_line, write_json, write_records
-from llavaction.base.run_folder import read_config, record_environment
 from llavaction.cli.options import mapping
 from llavaction.curation.llava import read_llava
 from llavaction.curation.mixture import load_mixture
@@ -43,6 +41,9 @@ from llavaction.models.tiny import write_tiny
 from llavaction.questions.builder import BuildConfig, build_benchmark
 from llavaction.questions.schema import Benchmark
 from llavaction.recognition.records import Recognition
+from llavaction.runs.environment import record_environment
+from llavaction.runs.identity import read_config
+from llavaction.runs.journal import Journal
 from llavaction.specialists.classifier import Specialist
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.specialists.labels import ClassName, SpecialistLabels

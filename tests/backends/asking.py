@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from llavaction.actions.segments import Clip
+from llavaction.backends.asking import query
 from llavaction.backends.base import Query
 from llavaction.base.seeding import hashed_rng
-from llavaction.questions.prompts import multiple_choice_prompt
+from llavaction.questions.asked import Asked
+from llavaction.questions.prompts import PromptStyle, multiple_choice_prompt
 from llavaction.questions.schema import Option, Provenance, Question
+from llavaction.video.decoded import DecodedClip
 
 VERBS = ("take", "put", "open", "close", "wash", "cut", "mix", "pour", "move", "turn-on")
 NOUNS = ("plate", "knife", "door", "tap", "onion")
@@ -38,6 +43,19 @@ def make_frames(seed: int, count: int, height: int = 90, width: int = 160) -> np
 
 
 def make_query(number: int, options: int = 5, frames: np.ndarray | None = None, words: str = "What happens?") -> Query:
-    """A query with our own prompt."""
-    question = make_question(number, options, words=words)
-    return Query(question, multiple_choice_prompt(question), frames)
+    """A query with our own prompt, on a clip of two seconds."""
+    return as_query(make_question(number, options, words=words).asked, frames)
+
+
+def as_query(asked: Asked, frames: np.ndarray | None = None, style: PromptStyle = "letters") -> Query:
+    """A query as :func:`llavaction.backends.asking.query` makes it."""
+    clip = None if frames is None else DecodedClip.evenly(frames, asked.clip.duration)
+    return query(asked, clip, style)
+
+
+def in_orders(one: Query, count: int) -> list[Query]:
+    """A query of :func:`make_query` with its options in several orders."""
+    first = one.prompt.partition("\n")[0]
+    orders = [one.options[turn:] + one.options[:turn] for turn in range(count)]
+    made = [Asked(one.query_id, make_question(0).clip, first, options) for options in orders]
+    return [replace(one, options=asked.options, prompt=multiple_choice_prompt(asked)) for asked in made]

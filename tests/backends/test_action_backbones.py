@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from asking import make_frames, make_query
-from test_long_clips import BOUND, alone, in_orders, long_query
+from asking import in_orders, make_frames, make_query
+from test_long_clips import BOUND, alone, long_query
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.huggingface import HuggingFaceBackend

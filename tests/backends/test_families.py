@@ -18,6 +18,7 @@ from llavaction.base.errors import InputError
 from llavaction.models.families.base import ModelInputs, question
 from llavaction.models.families.table import FAMILIES as TABLE
 from llavaction.models.tiny import FAMILIES
+from llavaction.video.decoded import DecodedClip
 
 Make = Callable[..., HuggingFaceBackend]
 WITH_VIDEO = ("llava_onevision", "qwen2_5_vl", "qwen3_vl", "internvl")
@@ -61,16 +62,15 @@ def test_qwen2_5_pace_is_the_clips_duration_by_its_frames(make: Make) -> None:
     backend = make("qwen2_5_vl")
     assert backend.inputs(query).tensors["second_per_grid_ts"].tolist() == [1.0]
     # whichever pictures of its quarters were taken: at 24 frames a second they stand 0.458 s apart here
-    timed = replace(query, times=np.array([6, 17, 28, 39]) / 24)
+    timed = replace(query, clip=replace(query.clip, times=np.array([6, 17, 28, 39]) / 24))
     assert backend.inputs(timed).tensors["second_per_grid_ts"].tolist() == [1.0]
     single = make_query(0, frames=make_frames(0, 1))
     assert backend.inputs(single).tensors["second_per_grid_ts"].tolist() == [4.0]
 
 
 def test_clips_of_other_length_are_not_the_same_though_their_frames_are(make: Make) -> None:
-    query = replace(make_query(0, frames=make_frames(0, 4)), times=np.array([0.2, 0.7, 1.2, 1.7]))
-    clip = query.question.clip.model_copy(update={"stop": 9.0})
-    longer = replace(query, question=query.question.model_copy(update={"clip": clip}))
+    clip = DecodedClip(make_frames(0, 4), np.array([0.2, 0.7, 1.2, 1.7]), 2.0)
+    query, longer = (replace(make_query(0), clip=replace(clip, duration=seconds)) for seconds in (2.0, 8.0))
     backend = make("qwen2_5_vl", shared_passes=True)
     paces = [backend.inputs(each).tensors["second_per_grid_ts"].tolist() for each in (query, longer, query)]
     assert paces == [[1.0], [4.0], [1.0]]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from asking import NOUNS, VERBS, make_frames, make_query
+from asking import NOUNS, VERBS, as_query, make_frames, make_question
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.base import Query
@@ -25,7 +25,6 @@ from llavaction.models.checkpoint import open_checkpoint
 from llavaction.models.families.base import question
 from llavaction.models.families.chat import Chat
 from llavaction.models.tiny import FAMILIES, write_tiny
-from llavaction.questions.prompts import multiple_choice_prompt
 
 Make = Callable[..., HuggingFaceBackend]
 TEXTS = ("take plate", "put", "put down", "put down plate", "turn-on tap", "scoop rice, then stir it", "put")
@@ -33,8 +32,8 @@ END = "<|im_end|>"
 
 
 def open_query(number: int, options: int = 5, seed: int | None = None) -> Query:
-    query = make_query(number, options, make_frames(number if seed is None else seed, 4))
-    return replace(query, prompt=multiple_choice_prompt(query.question, "open"))
+    asked = make_question(number, options, words="What happens?").asked
+    return as_query(asked, make_frames(number if seed is None else seed, 4), "open")
 
 
 def slowly(backend: HuggingFaceBackend, query: Query, text: str, *, video: bool = True) -> tuple[float, int]:
@@ -185,8 +184,7 @@ def test_options_are_scored_by_their_texts(make: Make, how: str) -> None:
     queries = [open_query(0, 5), open_query(1, 9), open_query(2, 3)]
     together = backend.score_options(queries)
     for query, scores in zip(queries, together, strict=True):
-        texts = [option.text for option in query.question.options]
-        values = backend.score_texts([query], texts)[0]
+        values = backend.score_texts([query], query.options)[0]
         assert scores == pytest.approx(values - np.log(np.exp(values).sum()), abs=1e-9)
         assert np.exp(scores).sum() == pytest.approx(1, abs=1e-12)
         assert backend.score_options([query])[0].tolist() == scores.tolist()  # company changes not a bit

@@ -36,7 +36,7 @@ def direct(tiny: dict[str, Path]) -> tuple[Any, LlavaVideoProcessor]:
 
 def _inputs(processor: LlavaVideoProcessor, query: Query) -> Any:
     text = f"{OPENING}<video>\n{query.prompt}<|im_end|>\n<|im_start|>assistant\n"
-    return processor(text=text, videos=[query.frames])
+    return processor(text=text, videos=[query.clip.frames])
 
 
 def test_the_layout_of_a_clip(make: Make) -> None:

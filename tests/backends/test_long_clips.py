@@ -8,13 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from asking import make_frames, make_query
+from asking import in_orders, make_frames, make_query
 
-from llavaction.actions.segments import Clip
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.models.tiny import FAMILIES
-from llavaction.questions.prompts import multiple_choice_prompt
+from llavaction.video.decoded import DecodedClip
 
 Make = Callable[..., HuggingFaceBackend]
 CLIPS = [(0.5, 4), (8.5, 16), (20.0, 8), (33.3, 7), (60.0, 32), (120.0, 4), (120.0, 64)]
@@ -23,15 +22,8 @@ BOUND = 1e-5
 
 
 def long_query(seconds: float, frames: int, number: int = 0, words: str = "What happens?") -> Query:
-    query = make_query(number, 5, make_frames(7, frames, 60, 106), words)
-    clip = Clip(video_id="long", start=3.0, stop=3.0 + seconds)
-    return replace(query, question=query.question.model_copy(update={"clip": clip}))
-
-
-def in_orders(query: Query, count: int) -> list[Query]:
-    options = query.question.options
-    turned = [query.question.model_copy(update={"options": options[turn:] + options[:turn]}) for turn in range(count)]
-    return [replace(query, question=question, prompt=multiple_choice_prompt(question)) for question in turned]
+    clip = DecodedClip.evenly(make_frames(7, frames, 60, 106), seconds)
+    return replace(make_query(number, 5, words=words), clip=clip)
 
 
 def alone(backend: HuggingFaceBackend, query: Query, answer: tuple[int, ...]) -> float:
@@ -53,7 +45,7 @@ def test_orders_and_shared_passes_equal_each_question_alone(
     orders = in_orders(query, 3)
     expected = [backend.score_options([order])[0] for order in orders]
     assert np.abs(np.stack(backend.score_options(orders)) - np.stack(expected)).max() < BOUND
-    others = [replace(long_query(seconds, frames, 1, "What is done in the end?"), frames=query.frames), query]
+    others = [replace(long_query(seconds, frames, 1, "What is done in the end?"), clip=query.clip), query]
     apart = [backend.score_options([other])[0] for other in others]
     assert np.abs(np.stack(sharing.score_options(others)) - np.stack(apart)).max() < BOUND
     assert np.ptp(expected[0]) > 0.1

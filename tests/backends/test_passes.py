@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from asking import make_frames, make_query
 
-from llavaction.actions.segments import Clip
 from llavaction.backends.passes import bounded_passes, same_clips
+from llavaction.video.decoded import DecodedClip
 
 
 def test_passes_hold_prompts_of_similar_length() -> None:
@@ -31,8 +31,6 @@ def test_passes_hold_one_group_and_no_more_than_allowed() -> None:
 
 def test_clips_are_told_by_their_frames() -> None:
     frames = make_frames(0, 4)
-    longer = make_query(7, frames=frames)
-    clip = Clip(video_id="P01_01", start=1.0, stop=5.0)
     queries = [
         make_query(0, frames=frames),
         make_query(1, frames=frames.copy()),
@@ -40,8 +38,8 @@ def test_clips_are_told_by_their_frames() -> None:
         make_query(3),
         make_query(4),
         make_query(5, frames=frames.reshape(4, 160, 90, 3)),
-        replace(make_query(6, frames=frames), times=np.arange(4.0)),
-        replace(longer, question=longer.question.model_copy(update={"clip": clip})),  # so at other times
+        replace(make_query(6), clip=DecodedClip(frames, np.arange(4.0), 2.0)),
+        replace(make_query(7), clip=DecodedClip.evenly(frames, 4.0)),  # so at other times
     ]
     assert same_clips(queries, across_questions=True) == [[0, 1], [2], [3], [4], [5], [6], [7]]
     assert same_clips(queries, across_questions=False) == [[index] for index in range(8)]
@@ -50,5 +48,5 @@ def test_clips_are_told_by_their_frames() -> None:
 def test_orders_of_a_question_are_told_by_its_id() -> None:
     frames = make_frames(0, 4)
     first, other = make_query(0, frames=frames), make_query(1, frames=frames)
-    again, elsewhere = replace(first, prompt="Again?"), replace(first, frames=make_frames(1, 4))
+    again, elsewhere = replace(first, prompt="Again?"), replace(first, clip=DecodedClip.evenly(make_frames(1, 4), 2.0))
     assert same_clips([first, other, again, elsewhere], across_questions=False) == [[0, 2], [1], [3]]

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from asking import make_frames, make_query
+from asking import in_orders, make_frames, make_query
 
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.models.tiny import FAMILIES
-from llavaction.questions.prompts import multiple_choice_prompt
 
 Make = Callable[..., HuggingFaceBackend]
 
@@ -30,12 +29,6 @@ def decoded(backend: HuggingFaceBackend) -> Iterator[list[tuple[int, int]]]:
     hook = backend.model.get_decoder().register_forward_pre_hook(note, with_kwargs=True)
     yield read
     hook.remove()
-
-
-def in_orders(query: Query, count: int) -> list[Query]:
-    options = query.question.options
-    turned = [query.question.model_copy(update={"options": options[turn:] + options[:turn]}) for turn in range(count)]
-    return [Query(question, multiple_choice_prompt(question), query.frames) for question in turned]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -12,8 +12,8 @@ import pytest
 from llavaction.base.errors import InputError
 from llavaction.base.files import Part, clear_away, sweep, whole
 from llavaction.base.fingerprints import joined_sources
-from llavaction.base.locks import folder_lock
 from llavaction.base.records import file_sha256, write_text
+from llavaction.runs.locks import folder_lock
 
 
 def test_temporary_names_cannot_be_foreseen(tmp_path: Path) -> None:

@@ -12,15 +12,17 @@ import pytest
 from click.testing import CliRunner
 from filming import film
 
+from llavaction.actions.segments import Clip
 from llavaction.backends.base import Query
 from llavaction.backends.registry import make_backend
 from llavaction.base.errors import InputError
 from llavaction.cli.ask import answers
 from llavaction.cli.main import cli
 from llavaction.models.tiny import write_tiny
+from llavaction.questions.asked import Asked
 from llavaction.questions.prompts import multiple_choice_prompt
-from llavaction.questions.schema import Option, Provenance, Question
 from llavaction.video.decode import read_clip
+from llavaction.video.decoded import decoded
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +48,11 @@ def test_options_are_scored_on_the_clip_asked_for(video: Path, model: Path) -> N
     found = json.loads(ask(*arguments, "--start", "0.5", "--stop", "1.5", "--json"))
     assert found["clip"] == {"video_id": "kitchen", "start": 0.5, "stop": 1.5}
     texts = ("take plate", "put plate", "wash pan")
-    record = Question(
-        question_id="q",
-        clip={"video_id": "kitchen", "start": 0.5, "stop": 1.5},
-        question=question,
-        options=tuple(Option(text=text) for text in texts),
-        answer=0,
-        provenance=Provenance(miner="person", text_pool="person"),
-    )
     seen = read_clip(video, 0.5, 1.5, 4)
     backend = make_backend(str(model), frames=4)
-    query = Query(record, multiple_choice_prompt(record), seen.images, seen.times - 0.5)
+    clip = Clip(video_id="kitchen", start=0.5, stop=1.5)
+    prompt = multiple_choice_prompt(Asked("q", clip, question, texts))
+    query = Query("q", prompt, texts, decoded(seen, clip))
     expected = np.exp(backend.score_options([query])[0])
     assert [item["text"] for item in found["options"]] == list(texts)
     np.testing.assert_allclose([item["probability"] for item in found["options"]], expected, atol=1e-6)

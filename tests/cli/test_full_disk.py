@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from llavaction.base.errors import InputError
-from llavaction.base.journal import Journal
 from llavaction.base.records import Record
+from llavaction.runs.journal import Journal
 
 resource = pytest.importorskip("resource", reason="not on Windows")
 

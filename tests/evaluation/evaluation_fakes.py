@@ -12,18 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llavaction.actions.segments import Clip
-from llavaction.backends.base import Query
+from llavaction.backends.base import CAPABILITIES, Capability, Query
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
 from llavaction.evaluation.runner import RunConfig, run
+from llavaction.questions.asked import LETTERS
 from llavaction.questions.schema import Benchmark, BenchmarkCard, Option, Provenance, Question
+
+KEY: dict[tuple[str, frozenset[str]], str] = {}
+"""The right answers to what was made here, by id and options: queries do not tell them."""
 
 VERBS = ("take", "put", "open", "close", "wash")
 NOUNS = ("plate", "cup", "drawer", "knife")
 
 
 def make_question(number: int, video: str, actions: Sequence[tuple[int, int]], answer: int) -> Question:
-    return Question(
+    made = Question(
         question_id=f"{video}_{number}",
         clip=Clip(video_id=video, start=float(number), stop=number + 1.5),
         question="What is the person doing?",
@@ -31,6 +35,14 @@ def make_question(number: int, video: str, actions: Sequence[tuple[int, int]], a
         answer=answer,
         provenance=Provenance(miner="random", text_pool="clean"),
     )
+    KEY[made.question_id, frozenset(made.asked.options)] = made.asked.options[answer]
+    return made
+
+
+def right(query: Query) -> int:
+    """The place of the right option; 0 of options that were changed since."""
+    answer = KEY.get((query.query_id, frozenset(query.options)), query.options[0])
+    return query.options.index(answer)
 
 
 def card(options: int, name: str = "kitchen-mqa") -> BenchmarkCard:
@@ -66,29 +78,27 @@ class FakeBackend:
     name: str = "fake"
     needs_frames: int = 0
     decision_rule: str = "option letters"
+    capabilities: frozenset[Capability] = CAPABILITIES
     delay: float = 0.0
     texts: dict[str, str] = field(default_factory=dict)
     asked: list[list[str]] = field(default_factory=list)
 
     def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
         time.sleep(self.delay)
-        batch = [query.question.question_id for query in queries]
+        batch = [query.query_id for query in queries]
         self.asked.append(batch)
         found = []
         for query in queries:
-            light = 0 if query.frames is None else int(query.frames.sum())
-            rng = hashed_rng(query.question.question_id, query.prompt, "|".join(batch), light)
-            logits = rng.normal(size=len(query.question.options))
-            logits[query.question.answer] += 1
+            light = 0 if query.clip is None else int(query.clip.frames.sum())
+            rng = hashed_rng(query.query_id, query.prompt, "|".join(batch), light)
+            logits = rng.normal(size=len(query.options))
+            logits[right(query)] += 1
             found.append(logits - np.log(np.exp(logits).sum()))
         return found
 
     def generate(self, queries: Sequence[Query]) -> list[str]:
-        self.asked.append([query.question.question_id for query in queries])
-        return [self.texts.get(query.question.question_id, query.question.answer_letter) for query in queries]
-
-    def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
-        return np.zeros((len(queries), 1), np.float32)
+        self.asked.append([query.query_id for query in queries])
+        return [self.texts.get(query.query_id, LETTERS[right(query)]) for query in queries]
 
 
 @dataclass(frozen=True)

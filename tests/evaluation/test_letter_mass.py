@@ -13,7 +13,6 @@ from evaluation_fakes import CONFIG, FakeBackend
 from llavaction.backends.asking import option_scores
 from llavaction.backends.base import OptionScores, Query
 from llavaction.backends.letter_mass import letter_mass_summary, letter_mass_warning
-from llavaction.backends.looks import Look
 from llavaction.base.records import read_json, write_json
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.report import write_report
@@ -29,7 +28,7 @@ class Telling(FakeBackend):
 
     def score_options_with_mass(self, queries: Sequence[Query]) -> list[OptionScores]:
         scores = self.score_options(queries)
-        numbers = [int(query.question.question_id.rpartition("_")[2]) for query in queries]
+        numbers = [int(query.query_id.rpartition("_")[2]) for query in queries]
         return [OptionScores(values, MASSES[number % 4]) for values, number in zip(scores, numbers, strict=True)]
 
 
@@ -63,8 +62,8 @@ def test_the_mean_over_orders(benchmark: Benchmark) -> None:
             masses = (0.25, 0.75)
             return [OptionScores(v, masses[i % 2]) for i, v in enumerate(self.score_options(queries))]
 
-    batch = list(benchmark.questions[:2])
-    found = option_scores(Two(), batch, [Look(), Look()], "letters", orders=2)
+    batch = [question.asked for question in benchmark.questions[:2]]
+    found = option_scores(Two(), batch, [None, None], "letters", orders=2)
     assert [found.found[i].letter_mass for i in (0, 1)] == [0.5, 0.5]
 
 

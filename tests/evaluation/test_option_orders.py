@@ -16,8 +16,9 @@ from llavaction.base.errors import InputError
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.runner import RunConfig, run
 from llavaction.models.tiny import write_tiny
-from llavaction.questions.option_orders import mean_over_orders, order_turns, turned
-from llavaction.questions.schema import LETTERS, Benchmark
+from llavaction.questions.asked import LETTERS
+from llavaction.questions.option_orders import mean_over_orders, order_turns
+from llavaction.questions.schema import Benchmark, Question
 
 
 class BiasedBackend(FakeBackend):
@@ -29,8 +30,7 @@ class BiasedBackend(FakeBackend):
         super().score_options(queries)
         self.queries = [*getattr(self, "queries", []), *queries]
         return [
-            np.array([worth(option.text) - self.bias * place for place, option in enumerate(query.question.options)])
-            for query in queries
+            np.array([worth(text) - self.bias * place for place, text in enumerate(query.options)]) for query in queries
         ]
 
 
@@ -46,20 +46,19 @@ def test_turns() -> None:
     assert order_turns(5, 2) == [0, 2]
 
 
-def test_turned_questions_keep_answer_and_provenance(benchmark: Benchmark) -> None:
-    question = benchmark.questions[0]
-    question = question.model_copy(
-        update={"provenance": question.provenance.model_copy(update={"rank": (7, -1, 3, 0)})}
-    )
+def turned(question: Question, turn: int) -> Question:
+    options = question.options[turn:] + question.options[:turn]
+    return question.model_copy(update={"options": options, "answer": (question.answer - turn) % len(options)})
+
+
+def test_turned_options(benchmark: Benchmark) -> None:
+    asked = benchmark.questions[0].asked
+    assert asked.turned(0) is asked
     for turn in range(4):
-        other = turned(question, turn)
-        assert other.options[other.answer] == question.options[question.answer]
-        assert {option.text: rank for option, rank in zip(other.options, other.provenance.rank, strict=True)} == {
-            option.text: rank for option, rank in zip(question.options, question.provenance.rank, strict=True)
-        }
-        assert other.options[0] == question.options[turn]
-        assert type(question).model_validate(other.model_dump()) == other
-    assert turned(benchmark.questions[1], 2).provenance.rank == ()
+        other = asked.turned(turn)
+        assert other.options == asked.options[turn:] + asked.options[:turn]
+        assert (other.query_id, other.clip, other.question) == (asked.query_id, asked.clip, asked.question)
+        assert turned(benchmark.questions[0], turn).asked == other
 
 
 def test_the_mean_is_over_options_not_places() -> None:
@@ -91,11 +90,11 @@ def test_the_orders_are_asked_together_on_the_same_frames(tmp_path: Path) -> Non
     result = run(config, benchmark, backend, library, tmp_path)
     assert backend.asked == [["P01_01_0"] * 2, ["P01_01_2"] * 2]
     first, second = backend.queries[:2]
-    assert first.frames is second.frames
-    assert first.question == benchmark.questions[0]
-    assert second.question.options == first.question.options[2:] + first.question.options[:2]
-    for letter, option in zip(LETTERS, second.question.options, strict=False):
-        assert f"{letter}. {option.text}" in second.prompt
+    assert first.clip is second.clip
+    assert first.options == benchmark.questions[0].asked.options
+    assert second.options == first.options[2:] + first.options[:2]
+    for letter, text in zip(LETTERS, second.options, strict=False):
+        assert f"{letter}. {text}" in second.prompt
     assert [prediction.parse_status for prediction in result.predictions] == ["scored", "failed", "scored"]
 
 

@@ -18,13 +18,13 @@ from evaluation_fakes import CONFIG, LIBRARY, FakeBackend, FakeFrames, FakeLibra
 from numpy.typing import NDArray
 
 from llavaction.actions.segments import Clip
-from llavaction.backends.asking import HOPELESS
 from llavaction.backends.base import Query, QuestionError
 from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.locks import RunLockedError
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.runner import RunConfig, asked_questions, run
 from llavaction.questions.schema import Benchmark
+from llavaction.runs.locks import RunLockedError
+from llavaction.runs.loop import HOPELESS
 
 SCRIPT = Path(__file__).with_name("evaluation_fakes.py")
 RESULTS = ("predictions.jsonl", "metrics.json", "config.yaml")
@@ -122,11 +122,11 @@ def test_bad_videos_are_reported_and_count_as_wrong(tmp_path: Path, benchmark: B
 
 
 def test_backends_are_told_when_in_the_clip_a_frame_was_taken(tmp_path: Path, benchmark: Benchmark) -> None:
-    times: list[NDArray[np.float64] | None] = []
+    times: list[NDArray[np.float64]] = []
 
     class Backend(FakeBackend):
         def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
-            times.extend(query.times for query in queries)
+            times.extend(query.clip.times for query in queries if query.clip)
             return super().score_options(queries)
 
     run(CONFIG, benchmark, Backend(needs_frames=3), FakeLibrary(), tmp_path)
@@ -302,7 +302,7 @@ class Picky(FakeBackend):
 
     def _check(self, queries: Sequence[Query]) -> None:
         for query in queries:
-            name = query.question.question_id
+            name = query.query_id
             if name in self.refused:
                 raise QuestionError("is too long", question_id=name) if self.named else InputError("is too long")
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
-from llavaction.backends.base import Query, QuestionError
+from llavaction.backends.base import CAPABILITIES, Capability, Query, QuestionError
 from llavaction.backends.baselines import OracleBackend, SpecialistBackend
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import read_json, read_records
@@ -60,6 +60,7 @@ def ranking(segment: Segment, place: int) -> SpecialistPrediction:
     return SpecialistPrediction(segment_id=segment.segment_id, actions=tuple(actions), scores=(0.4, 0.3, 0.2, 0.1))
 
 
+ORACLE = OracleBackend({segment.segment_id: VOCABULARY.action_name(segment.action) for segment in SEGMENTS})
 PREDICTIONS = {segment.segment_id: ranking(segment, i % 4) for i, segment in enumerate(SEGMENTS)}
 
 
@@ -70,6 +71,7 @@ class FirstOption:
     name: str = "first"
     needs_frames: int = 2
     decision_rule: str = "option letters"
+    capabilities: frozenset[Capability] = CAPABILITIES
     delay: float = 0.0
     lacking: int = 0
     asked: list[Query] = field(default_factory=list)
@@ -77,15 +79,12 @@ class FirstOption:
     def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
         time.sleep(self.delay)
         self.asked += queries
-        size = sum(len(query.question.question_id) for query in queries) / 1000
+        size = sum(len(query.query_id) for query in queries) / 1000
         return [np.log([0.7 + size, *[(0.3 - size) / (n - 1)] * (n - 1)]) for n in (
-            len(query.question.options) - self.lacking for query in queries
+            len(query.options) - self.lacking for query in queries
         )]  # fmt: skip
 
     def generate(self, queries: Sequence[Query]) -> list[str]:
-        raise NotImplementedError
-
-    def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         raise NotImplementedError
 
 
@@ -95,7 +94,7 @@ def counted(**values: int) -> dict[str, int]:
 
 
 def test_the_oracle_is_right_wherever_the_right_action_is_a_candidate(tmp_path: Path):
-    result = recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, OracleBackend(), None, tmp_path)
+    result = recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, ORACLE, None, tmp_path)
     for i, (segment, found) in enumerate(zip(SEGMENTS, result.recognitions, strict=True)):
         assert found.segment_id == segment.segment_id
         assert found.truth == segment.action
@@ -121,7 +120,8 @@ def test_the_oracle_is_right_wherever_the_right_action_is_a_candidate(tmp_path: 
 
 
 def test_the_specialist_as_chooser_changes_nothing(tmp_path: Path):
-    backend = SpecialistBackend(PREDICTIONS)
+    offers = CONFIG.offers(SEGMENTS, PREDICTIONS, VOCABULARY)
+    backend = SpecialistBackend(PREDICTIONS, offers.classes)
     result = recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, backend, None, tmp_path)
     assert all(found.action == found.candidates[0] for found in result.recognitions)
     assert result.metrics["overall"]["difference"]["action"]["difference"] == 0.0
@@ -131,11 +131,11 @@ def test_the_specialist_as_chooser_changes_nothing(tmp_path: Path):
 def test_the_specialist_has_a_say_as_far_as_it_is_given_weight(tmp_path: Path):
     # the oracle gives its choice 0.9 and the others 0.05: log 18 = 2.9 apart; candidates lie 0.29 apart or more
     enough = CONFIG.model_copy(update={"specialist_weight": 50.0})
-    result = recognise(enough, SEGMENTS, PREDICTIONS, VOCABULARY, OracleBackend(), None, tmp_path / "much")
+    result = recognise(enough, SEGMENTS, PREDICTIONS, VOCABULARY, ORACLE, None, tmp_path / "much")
     assert all(found.action == found.candidates[0] for found in result.recognitions)
     assert result.recognitions[0].decision_rule.endswith("specialist's scores times 50 added")
     little = CONFIG.model_copy(update={"specialist_weight": 1.0})
-    result = recognise(little, SEGMENTS, PREDICTIONS, VOCABULARY, OracleBackend(), None, tmp_path / "little")
+    result = recognise(little, SEGMENTS, PREDICTIONS, VOCABULARY, ORACLE, None, tmp_path / "little")
     assert result.metrics["overall"]["two_stage"]["action"]["value"] == 0.75
 
 
@@ -146,15 +146,15 @@ def test_probabilities_weigh_as_much_as_their_logarithms(tmp_path: Path):
         for name, found in PREDICTIONS.items()
     }
     first, second = (
-        recognise(weighed, SEGMENTS, made, VOCABULARY, OracleBackend(), None, tmp_path / name).recognitions
+        recognise(weighed, SEGMENTS, made, VOCABULARY, ORACLE, None, tmp_path / name).recognitions
         for name, made in (("p", PREDICTIONS), ("logs", logs))
     )
     assert [found.action for found in first] == [found.action for found in second]
     assert [found.confidence for found in first] == pytest.approx([found.confidence for found in second], abs=1e-5)
     ranks = {name: found.model_copy(update={"scores": (0.0, -1.0, -2.0, -3.0)}) for name, found in PREDICTIONS.items()}
     with pytest.raises(InputError, match="rankings without scores"):
-        recognise(weighed, SEGMENTS, ranks, VOCABULARY, OracleBackend(), None, tmp_path / "ranks")
-    assert recognise(CONFIG, SEGMENTS, ranks, VOCABULARY, OracleBackend(), None, tmp_path / "free").recognitions
+        recognise(weighed, SEGMENTS, ranks, VOCABULARY, ORACLE, None, tmp_path / "ranks")
+    assert recognise(CONFIG, SEGMENTS, ranks, VOCABULARY, ORACLE, None, tmp_path / "free").recognitions
 
 
 def test_letters_do_not_tell_the_rank(tmp_path: Path):
@@ -274,7 +274,7 @@ def test_a_single_candidate_is_taken(tmp_path: Path):
 def test_limit_is_the_same_for_all_and_grows(tmp_path: Path):
     few, more = (
         recognise(
-            CONFIG.model_copy(update={"limit": limit}), SEGMENTS, PREDICTIONS, VOCABULARY, OracleBackend(), None,
+            CONFIG.model_copy(update={"limit": limit}), SEGMENTS, PREDICTIONS, VOCABULARY, ORACLE, None,
             tmp_path / str(limit),
         )
         for limit in (5, 9)
@@ -297,7 +297,7 @@ def test_errors_name_what_is_wrong(tmp_path: Path):
     moved = {**PREDICTIONS, "P01_01_0": first.model_copy(update={"clip": other})}
     with pytest.raises(InputError, match=r"other segments .*, 1 of 24; the first: 'P01_01_0' is P09_09 "):
         recognise(CONFIG, SEGMENTS, moved, VOCABULARY, FirstOption(), FakeLibrary(), tmp_path)
-    with pytest.raises(LlavactionError, match="which has 3 candidates"):
+    with pytest.raises(LlavactionError, match="which has 3 options"):
         recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(lacking=1), FakeLibrary(), tmp_path)
     with pytest.raises(InputError, match="candidates"):
         RecognitionConfig.from_mapping({**CONFIG.model_dump(), "candidates": 1})
@@ -385,7 +385,7 @@ def test_of_candidates_that_read_alike_the_better_one_is_offered(tmp_path: Path)
     )
     ranked = SpecialistPrediction(segment_id="s", actions=((1, 0), (0, 0), (2, 0)), scores=(0.5, 0.3, 0.2))
     config = RecognitionConfig(annotations="a", split="s", predictions="p", backend="oracle", candidates=3)
-    result = recognise(config, [segment], {"s": ranked}, vocabulary, OracleBackend(), None, tmp_path)
+    result = recognise(config, [segment], {"s": ranked}, vocabulary, OracleBackend({}), None, tmp_path)
     assert result.recognitions[0].candidates == ((1, 0), (2, 0))
 
 
@@ -394,8 +394,8 @@ class Refuses(FirstOption):
 
     def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
         for query in queries:
-            if query.question.question_id == SEGMENTS[1].segment_id:
-                raise QuestionError("the prompt is too long", question_id=query.question.question_id)
+            if query.query_id == SEGMENTS[1].segment_id:
+                raise QuestionError("the prompt is too long", question_id=query.query_id)
         return super().score_options(queries)
 
 

@@ -23,11 +23,11 @@ from safetensors.torch import load_file
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.locks import RunLockedError, folder_lock
 from llavaction.base.records import write_records
 from llavaction.bundled import model_folder
 from llavaction.models.checkpoint import load_model, open_checkpoint
 from llavaction.models.tiny import write_tiny
+from llavaction.runs.locks import RunLockedError, folder_lock
 from llavaction.training import run as run_module
 from llavaction.training import scheduled
 from llavaction.training import trainee as trainee_module

@@ -1,29 +1,21 @@
-"""Asking a backend many questions: batches kept together, every batch on disk before the next is asked."""
+"""Asking a backend: what it can do and is known by, and a batch of questions of which a bad one fails alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from llavaction.backends.base import LETTERS_RULE, Backend, OptionScores, Query, QuestionError
-from llavaction.backends.looks import Batch, Library, Look, looks_ahead, reason
-from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.fingerprints import FileFacts
-from llavaction.base.journal import Journal
-from llavaction.base.progress import progress
-from llavaction.base.records import AnyRecord, Strict
-from llavaction.base.run_folder import METRICS, record_environment, settle_config, settle_videos
-from llavaction.questions.option_orders import mean_over_orders, order_turns, turned
+from llavaction.backends.base import LETTERS_RULE, Backend, Capability, OptionScores, Query, QuestionError
+from llavaction.base.errors import InputError, LlavactionError, reason
+from llavaction.base.records import Strict
+from llavaction.questions.asked import Asked
+from llavaction.questions.option_orders import mean_over_orders, order_turns
 from llavaction.questions.prompts import OPEN_PROMPTS, Perspective, PromptStyle, multiple_choice_prompt
-from llavaction.questions.schema import Question
-
-HOPELESS = 32
-"""A run stops if none of this many first questions can be asked: then it is not the videos but the folder given."""
+from llavaction.video.decoded import DecodedClip, Library
 
 T = TypeVar("T")
 
@@ -55,6 +47,25 @@ def check_frames(backend: Backend, count: int) -> None:
         check(count)
 
 
+def check_capability(backend: Backend, capability: Capability) -> None:
+    """Refuse, before anything is decoded, to ask a backend for what it cannot do.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if capability in backend.capabilities:
+        return
+    if capability == "score":
+        raise InputError(
+            f"backend '{backend.name}' does not say how likely options are",
+            hint="it answers in words: ask with --decision generation" if backend.capabilities else None,
+        )
+    raise InputError(
+        f"backend '{backend.name}' does not answer in words",
+        hint="it scores options: ask with --decision likelihood" if backend.capabilities else None,
+    )
+
+
 def check_prompt(backend: Backend, style: PromptStyle) -> None:
     """Refuse a prompt that does not list the options where the answer is one of their letters.
 
@@ -81,135 +92,23 @@ def free_keys(backend: Backend) -> tuple[str, ...]:
     """Keys of a run's configuration that do not tell one backend from another.
 
     Where its contents are on record, names do not count: the folder of a model may be spelled in another way. Versions
-    and the kind of device are listed in ``environment.json``.
+    and the kind of device are listed in ``environment.json``. Older folders also name a ``pooling`` that no answer
+    depends on.
     """
-    recorded = ("device", "torch", "transformers")
+    recorded = ("device", "torch", "transformers", "pooling")
     names = ("backend", "backend_options", "resolved.backend") if "fingerprint" in backend_settings(backend) else ()
     return (*names, *(f"resolved.backend_settings.{name}" for name in recorded))
 
 
-def video_facts(library: Library, questions: Sequence[Question]) -> dict[str, FileFacts]:
-    """What the videos of questions are known by, those that are there; nothing if the library cannot tell."""
-    facts_of = getattr(library, "facts", None)
-    if facts_of is None:
-        return {}
-    return dict(facts_of({(question.clip.video_id, question.question_id) for question in questions}))
-
-
-def ask_all(
-    folder: Path,
-    questions: Sequence[Question],
-    journal: Journal[AnyRecord],
-    answer: Callable[[Batch, Sequence[Look]], list[AnyRecord]],
-    *,
-    config: Mapping[str, Any],
-    free: Collection[str],
-    backend: Backend,
-    library: Library | None,
-    frames: int,
-    batch_size: int,
-    workers: int,
-    retry_failed: bool,
-) -> tuple[list[AnyRecord], int]:
-    """Answer what is not in the journal yet: the part of a run that can be killed and started again.
-
-    The rest is done in the same batches as without an interruption. The folder's metrics are removed before anything is
-    asked; writing them is up to the caller.
-
-    Args:
-        folder: of the run; gets ``config.yaml`` and ``environment.json``.
-        questions: all of them; what is in the journal is filed under their ids.
-        journal: open; its records have an ``error`` where the question could not be asked.
-        answer: the records of a batch, given what was seen of each question's clip.
-        config: complete and resolved.
-        free: its keys that may differ from those the run was started with; :func:`free_keys` are added.
-        backend: who is asked.
-        library: where the frames come from.
-        frames: per clip; 0 where nobody looks.
-        batch_size: questions at a time.
-        workers: threads that decode ahead.
-        retry_failed: ask those again that could not be asked last time.
-
-    Returns:
-        One record per question, in their order, and how many are new.
+def query(
+    asked: Asked, clip: DecodedClip | None, style: PromptStyle, perspective: Perspective = "first_person"
+) -> Query:
+    """A question as a backend gets it.
 
     Raises:
-        InputError: the run was started with other settings, another model or other videos, or none of the first
-            questions can be asked.
+        InputError: the prompt cannot be written.
     """
-    settle_config(folder, config, started=bool(journal.done), free=(*free, *free_keys(backend)))
-    if library is not None and frames:
-        settle_videos(folder, video_facts(library, questions), started=bool(journal.done))
-    record_environment(folder)
-    batches = [questions[i : i + batch_size] for i in range(0, len(questions), batch_size)]
-    if retry_failed:
-        _forget_failures(journal, batches)
-    todo = [batch for batch in batches if any(q.question_id not in journal.done for q in batch)]
-    before = len(journal.done)
-    if todo:
-        (folder / METRICS).unlink(missing_ok=True)
-    looked = looks_ahead(todo, library if frames else None, frames, workers)
-    _work_off(looked, len(todo), answer, journal, f"asking {backend.name}")
-    records = [journal.done[question.question_id] for question in questions]
-    if list(journal.done.values()) != records:
-        journal.rewrite(records)
-    return records, len(journal.done) - before
-
-
-def _forget_failures(journal: Journal[AnyRecord], batches: Sequence[Batch]) -> None:
-    """Take from the journal every batch in which a question could not be asked, so that it is asked again."""
-    failed = {name for name, record in journal.done.items() if _error(record) is not None}
-    again = {q.question_id for batch in batches if any(q.question_id in failed for q in batch) for q in batch}
-    if again:
-        journal.rewrite(record for name, record in journal.done.items() if name not in again)
-
-
-def _work_off(
-    looked: Generator[tuple[Batch, list[Look]], None, None],
-    total: int,
-    answer: Callable[[Batch, Sequence[Look]], list[AnyRecord]],
-    journal: Journal[AnyRecord],
-    what: str,
-) -> None:
-    """Answer batch after batch; each is on disk before the next is asked, and what is there already stays.
-
-    Args:
-        looked: batches with their frames.
-        total: how many there are.
-        answer: the records of a batch.
-        journal: where records go.
-        what: for the progress bar.
-
-    Raises:
-        InputError: none of the first questions (:data:`HOPELESS`) could be asked.
-    """
-    held: list[AnyRecord] = []
-    try:
-        for batch, looks in progress(looked, what, total=total):
-            fresh = [record for record in answer(batch, looks) if journal.id_of(record) not in journal.done]
-            held += fresh
-            if journal.done or any(_error(record) is None for record in fresh):
-                journal.append(held)
-                held = []
-            elif len(held) >= HOPELESS:
-                raise InputError(
-                    f"none of the first {len(held)} questions could be asked; the first: {_error(held[0])}",
-                    hint="check the folder of videos and that it belongs to these questions",
-                )
-    finally:
-        looked.close()
-    if held:
-        journal.append(held)
-
-
-def _error(record: Any) -> str | None:
-    error: str | None = record.error
-    return error
-
-
-def query(question: Question, seen: Look, style: PromptStyle, perspective: Perspective = "first_person") -> Query:
-    """A question as a backend gets it."""
-    return Query(question, multiple_choice_prompt(question, style, perspective=perspective), seen.images, seen.times)
+    return Query(asked.query_id, multiple_choice_prompt(asked, style, perspective=perspective), asked.options, clip)
 
 
 @dataclass(frozen=True)
@@ -218,21 +117,17 @@ class Answers(Generic[T]):
 
     Attributes:
         found: the answers.
-        refused: why a question whose clip could be decoded could not be asked.
+        refused: why a question could not be asked, its clip could not be decoded included.
     """
 
     found: Mapping[int, T]
     refused: Mapping[int, str]
 
-    def error(self, place: int, seen: Look) -> str:
-        """Why there is no answer to a question."""
-        return seen.error or self.refused.get(place, "")
-
 
 def option_scores(
     backend: Backend,
-    batch: Batch,
-    looks: Sequence[Look],
+    batch: Sequence[Asked],
+    clips: Sequence[DecodedClip | None],
     style: PromptStyle,
     perspective: Perspective = "first_person",
     orders: int = 1,
@@ -240,12 +135,12 @@ def option_scores(
     """Log-probability of each option, [options] in the order as stored, and the probability mass on the letters.
 
     Only questions whose clip could be decoded reach the backend. One that cannot be asked fails alone: the others are
-    asked as if it were not there.
+    asked as if it were not there. So does one whose scores are not all numbers.
 
     Args:
         backend: who is asked.
         batch: the questions.
-        looks: what was seen of each.
+        clips: what is seen of each.
         style: of the prompt.
         perspective: of the published prompt.
         orders: cyclic orders of its options that each question is asked in, log-probabilities and masses averaged.
@@ -253,39 +148,54 @@ def option_scores(
     Raises:
         LlavactionError: the backend does not keep to its protocol.
     """
-    turns = [order_turns(len(question.options), orders) for question in batch]
-    asked = [[turned(question, turn) for turn in own] for question, own in zip(batch, turns, strict=True)]
-    answers = _ask_each(backend, asked, looks, style, perspective, lambda queries: option_answers(backend, queries))
-    found = {}
+    turns = [order_turns(len(asked.options), orders) for asked in batch]
+    forms = [[asked.turned(turn) for turn in own] for asked, own in zip(batch, turns, strict=True)]
+    answers = _ask_each(backend, forms, clips, style, perspective, lambda queries: option_answers(backend, queries))
+    found, refused = {}, dict(answers.refused)
     for i, given in answers.found.items():
         masses = [one.letter_mass for one in given if one.letter_mass is not None]
         mass = float(np.mean(masses)) if len(masses) == len(given) else None
-        found[i] = OptionScores(mean_over_orders([one.log_probabilities for one in given], turns[i]), mass)
-    return Answers(found, answers.refused)
+        scores = mean_over_orders([one.log_probabilities for one in given], turns[i])
+        if np.isnan(scores).any() or np.isposinf(scores).any():
+            refused[i] = f"the backend's scores are not all numbers: {scores.tolist()}"
+        else:
+            found[i] = OptionScores(scores, mass)
+    return Answers(found, refused)
 
 
 def option_answers(backend: Backend, queries: Sequence[Query]) -> list[OptionScores]:
-    """What a backend says of the options of each query, with the mass on the letters if it tells."""
+    """What a backend says of the options of each query, with the mass on the letters if it tells.
+
+    Raises:
+        LlavactionError: there are not as many scores as options.
+    """
     ask = getattr(backend, "score_options_with_mass", backend.score_options)
-    return [one if isinstance(one, OptionScores) else OptionScores(np.asarray(one)) for one in ask(queries)]
+    answers = [one if isinstance(one, OptionScores) else OptionScores(np.asarray(one)) for one in ask(queries)]
+    for one, given in zip(queries, answers, strict=False):  # their number is checked by :func:`answered`
+        if given.log_probabilities.shape != (len(one.options),):
+            raise LlavactionError(
+                f"the backend gave scores of shape {given.log_probabilities.shape} for '{one.query_id}', "
+                f"which has {len(one.options)} options"
+            )
+    return answers
 
 
 def written_answers(
     backend: Backend,
-    batch: Batch,
-    looks: Sequence[Look],
+    batch: Sequence[Asked],
+    clips: Sequence[DecodedClip | None],
     style: PromptStyle,
     perspective: Perspective = "first_person",
 ) -> Answers[str]:
     """The text that the backend writes to each question; otherwise as :func:`option_scores`."""
-    answers = _ask_each(backend, [[question] for question in batch], looks, style, perspective, backend.generate)
+    answers = _ask_each(backend, [[asked] for asked in batch], clips, style, perspective, backend.generate)
     return Answers({i: texts[0] for i, texts in answers.found.items()}, answers.refused)
 
 
 def _ask_each(
     backend: Backend,
-    asked: Sequence[Sequence[Question]],
-    looks: Sequence[Look],
+    forms: Sequence[Sequence[Asked]],
+    clips: Sequence[DecodedClip | None],
     style: PromptStyle,
     perspective: Perspective,
     ask: Callable[[Sequence[Query]], Sequence[T]],
@@ -293,11 +203,12 @@ def _ask_each(
     """Ask every question in each of its forms, those whose clip could be decoded."""
     queries: dict[int, list[Query]] = {}
     refused: dict[int, str] = {}
-    for i, (forms, seen) in enumerate(zip(asked, looks, strict=True)):
-        if seen.error is not None:
+    for i, (own, clip) in enumerate(zip(forms, clips, strict=True)):
+        if clip is not None and clip.error is not None:
+            refused[i] = clip.error
             continue
         try:
-            queries[i] = [query(form, seen, style, perspective) for form in forms]
+            queries[i] = [query(form, clip, style, perspective) for form in own]
         except InputError as error:  # the prompt cannot be written
             refused[i] = reason(error)
     found = {}
@@ -323,7 +234,7 @@ def _answers(
             results |= {i: list(islice(answers, len(asked[i]))) for i in left}
         except InputError as error:
             name = error.question_id if isinstance(error, QuestionError) else None
-            bad = [i for i in left if asked[i][0].question.question_id == name]
+            bad = [i for i in left if asked[i][0].query_id == name]
             if bad or len(left) == 1:
                 results |= dict.fromkeys(bad or left, error)
             else:

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llavaction.base.errors import InputError
-from llavaction.questions.schema import OpenQuestion, Question
+from llavaction.video.decoded import DecodedClip
 
 LETTERS_RULE = "option letters"
 """The decision rule of backends that score the letters of listed options."""
+
+Capability = Literal["score", "generate"]
+"""``score``: it says how likely each option is. ``generate``: it answers in words."""
+
+CAPABILITIES: frozenset[Capability] = frozenset({"score", "generate"})
+"""All there are."""
 
 
 class QuestionError(InputError):
@@ -60,31 +66,19 @@ class OptionScores:
 
 @dataclass(frozen=True)
 class Query:
-    """One question as a backend gets it.
+    """One question as a backend gets it; nothing in it tells the right answer.
 
     Attributes:
-        question: the question record; its ``answer`` is for the oracle alone.
+        query_id: what the answer is filed under.
         prompt: the complete user text, options included.
-        frames: uint8 [frames, height, width, 3] RGB, or None for backends that do not look.
-        times: float64 [frames], seconds from the clip's start at which the frames were taken; None stands for the
-            centres of equal parts of the clip.
+        options: texts to choose among; none where the answer is to be in free words.
+        clip: what is seen; None for backends that do not look.
     """
 
-    question: Question | OpenQuestion
+    query_id: str
     prompt: str
-    frames: NDArray[np.uint8] | None = None
-    times: NDArray[np.float64] | None = None
-
-    @property
-    def choice(self) -> Question:
-        """The question, if it has options to choose from.
-
-        Raises:
-            InputError: it is an open one.
-        """
-        if isinstance(self.question, OpenQuestion):
-            raise InputError(f"question '{self.question.question_id}' has no options", hint="give --options")
-        return self.question
+    options: tuple[str, ...] = ()
+    clip: DecodedClip | None = None
 
 
 @runtime_checkable
@@ -100,24 +94,22 @@ class Backend(Protocol):
         name: what the result is filed under.
         needs_frames: frames per clip it wants decoded; 0 if it does not look.
         decision_rule: how ``score_options`` scores, named in every prediction ("option letters", "label texts, ...").
+        capabilities: which of its two methods can be called, see :data:`Capability`.
     """
 
     name: str
     needs_frames: int
     decision_rule: str
+    capabilities: frozenset[Capability]
 
     def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
         """Log-probability of each option, one array of [number of options] per query; larger is better.
 
-        Queries with the same question id and the same frames are one question with its options in several orders; a
-        backend may read their video once.
+        Queries with the same id and the same frames are one question with its options in several orders; a backend may
+        read their video once.
         """
         ...
 
     def generate(self, queries: Sequence[Query]) -> list[str]:
         """The model's free text for each query."""
-        ...
-
-    def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
-        """One vector per query, [queries, hidden size]."""
         ...

@@ -1,4 +1,7 @@
-"""Baselines: backends that do not look. They show what a score is worth."""
+"""Baselines: backends that do not look. They show what a score is worth.
+
+A query tells only what is asked: what a baseline knows beyond it, it is given when it is made, by question id.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llavaction.backends.base import Query
-from llavaction.base.errors import InputError, LlavactionError
+from llavaction.actions.vocabulary import Action
+from llavaction.backends.base import CAPABILITIES, Query
+from llavaction.base.errors import InputError
 from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_rng
-from llavaction.questions.schema import Question
+from llavaction.questions.asked import lettered
+from llavaction.questions.keys import Answers, OptionClasses
 from llavaction.specialists.predictions import Expected, SpecialistPrediction, load_predictions
+from llavaction.specialists.rankings import log_scores
 
 _TIE = 1e-9
 """Size of the draw, fixed by question id, that decides between options of equal score (else the first would win)."""
@@ -34,6 +40,7 @@ class Baseline(ABC):
     name: str
     decision_rule: str
     needs_frames = 0
+    capabilities = CAPABILITIES
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -41,30 +48,28 @@ class Baseline(ABC):
         return {}
 
     @abstractmethod
-    def weights(self, question: Question) -> NDArray[np.float64]:
+    def weights(self, query: Query) -> NDArray[np.float64]:
         """Unnormalised log-weight of each option."""
 
     def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
-        """Log-probability of each option, one array per query; equal ones are told apart by the question's id."""
-        return [self._scores(query.choice) for query in queries]
+        """Log-probability of each option, one array per query; equal ones are told apart by the question's id.
 
-    def _scores(self, question: Question) -> NDArray[np.float64]:
-        tie = _TIE * hashed_rng("tie", question.question_id).random(len(question.options))
-        weights = self.weights(question) + tie
+        Raises:
+            InputError: a query has no options.
+        """
+        return [self._scores(query) for query in queries]
+
+    def _scores(self, query: Query) -> NDArray[np.float64]:
+        if not query.options:
+            raise InputError(f"question '{query.query_id}' has no options", hint="give --options")
+        tie = _TIE * hashed_rng("tie", query.query_id).random(len(query.options))
+        weights = self.weights(query) + tie
         weights -= weights.max()
         return np.asarray(weights - math.log(np.exp(weights).sum()), dtype=np.float64)
 
     def generate(self, queries: Sequence[Query]) -> list[str]:
         """The best option as "B. wash plate"."""
-        return [query.choice.lettered_options[int(self._scores(query.choice).argmax())] for query in queries]
-
-    def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
-        """Not to be had.
-
-        Raises:
-            LlavactionError: always; a baseline has no hidden states.
-        """
-        raise LlavactionError(f"the '{self.name}' backend has no hidden states to encode with; use a transformers one")
+        return [lettered(query.options)[int(self._scores(query).argmax())] for query in queries]
 
 
 class ChanceBackend(Baseline):
@@ -94,9 +99,9 @@ class ChanceBackend(Baseline):
         """See :attr:`Baseline.settings`."""
         return {"seed": self._seed}
 
-    def weights(self, question: Question) -> NDArray[np.float64]:
+    def weights(self, query: Query) -> NDArray[np.float64]:
         """Independent uniform draws in (0, 1]: the largest is any option's with equal probability."""
-        draws = hashed_rng("chance", self._seed, question.question_id).random(len(question.options))
+        draws = hashed_rng("chance", self._seed, query.query_id).random(len(query.options))
         return np.asarray(np.log(1.0 - draws))
 
 
@@ -105,6 +110,7 @@ class PriorBackend(Baseline):
 
     Args:
         counts: (verb class, noun class) to number of training segments.
+        classes: those of the options.
         smoothing: added to every count, so that an unseen class keeps a little probability.
 
     Raises:
@@ -114,21 +120,22 @@ class PriorBackend(Baseline):
     name = "prior"
     decision_rule = "class prior"
 
-    def __init__(self, counts: Mapping[tuple[int, int], int], smoothing: float = 0.5) -> None:
+    def __init__(self, counts: Mapping[Action, int], classes: OptionClasses, smoothing: float = 0.5) -> None:
         if not counts or min(counts.values()) < 0:
             raise InputError("the prior needs the number of training segments of each action class, none negative")
         if not isinstance(smoothing, int | float) or smoothing <= 0:
             raise InputError(f"smoothing must be positive, got {smoothing!r}")
-        self._counts, self._smoothing = dict(counts), smoothing
+        self._counts, self._classes, self._smoothing = dict(counts), classes, smoothing
 
     @classmethod
     def from_spec(cls, argument: str | None, **options: Any) -> PriorBackend:
-        """For ``prior``; the caller gives ``counts``."""
+        """For ``prior``; the caller gives ``counts`` and ``classes``."""
         _no_argument("prior", argument)
         if "counts" not in options:
             raise InputError(
                 "the prior backend needs the action counts of a training split", hint="annotations with a train file"
             )
+        _needs("prior", "the action classes of the options", "classes", options)
         return cls(**options)
 
     @property
@@ -139,25 +146,25 @@ class PriorBackend(Baseline):
         facts = {"smoothing": self._smoothing, "classes": len(self._counts), "training segments": segments}
         return {**facts, "counts_sha256": counts}
 
-    def weights(self, question: Question) -> NDArray[np.float64]:
+    def weights(self, query: Query) -> NDArray[np.float64]:
         """Log of the smoothed counts; an option without classes counts as unseen.
 
         Raises:
             InputError: no option of the question has classes.
         """
-        _needs_classes(question, self.name)
-        counts = [self._counts.get(option.action, 0) if option.action else 0 for option in question.options]
+        actions = _actions(query, self._classes, self.name)
+        counts = [self._counts.get(action, 0) if action else 0 for action in actions]
         return np.asarray(np.log(np.array(counts, dtype=np.float64) + self._smoothing))
 
 
 class SpecialistBackend(Baseline):
     """Takes the option that a specialist classifier ranks best.
 
-    The specialist's scores are read as probabilities where they are all within 0 and 1 and add up to at most 1, else as
-    log-weights. An option it does not list is placed below its last one.
+    An option it does not list is placed below its last one.
 
     Args:
         predictions: question id (the segment's id in benchmarks built here) to prediction.
+        classes: those of the options.
         name: what the result is filed under.
         sha256: of the predictions as read, for the record: what a file means may depend on the annotations.
     """
@@ -165,9 +172,13 @@ class SpecialistBackend(Baseline):
     decision_rule = "specialist scores"
 
     def __init__(
-        self, predictions: Mapping[str, SpecialistPrediction], name: str = "specialist", sha256: str | None = None
+        self,
+        predictions: Mapping[str, SpecialistPrediction],
+        classes: OptionClasses,
+        name: str = "specialist",
+        sha256: str | None = None,
     ) -> None:
-        self._predictions, self.name, self._sha256 = predictions, name, sha256
+        self._predictions, self._classes, self.name, self._sha256 = predictions, classes, name, sha256
 
     @classmethod
     def from_spec(
@@ -175,11 +186,12 @@ class SpecialistBackend(Baseline):
         argument: str | None,
         *,
         segment_ids: Sequence[str] = (),
-        actions: Sequence[tuple[int, int]] = (),
+        actions: Sequence[Action] = (),
         expected: Expected | None = None,
         **options: Any,
     ) -> SpecialistBackend:
-        """For ``specialist:FILE``; see ``load_predictions`` for the other arguments."""
+        """For ``specialist:FILE``; the caller gives ``classes``, see ``load_predictions`` for the other arguments."""
+        _needs("specialist", "the action classes of the options", "classes", options)
         if "predictions" in options:
             _no_argument("specialist with predictions", argument)
             return cls(**options)
@@ -195,34 +207,33 @@ class SpecialistBackend(Baseline):
         known = {"fingerprint": {"specialist's predictions": self._sha256}} if self._sha256 else {}
         return {"predictions": len(self._predictions), **known}
 
-    def weights(self, question: Question) -> NDArray[np.float64]:
+    def weights(self, query: Query) -> NDArray[np.float64]:
         """The specialist's log-scores.
 
         Raises:
             InputError: there is no prediction for the question, or no option of it has classes.
         """
-        _needs_classes(question, self.name)
-        prediction = self._predictions.get(question.question_id)
+        actions = _actions(query, self._classes, self.name)
+        prediction = self._predictions.get(query.query_id)
         if prediction is None:
             raise InputError(
-                f"no specialist prediction for question '{question.question_id}' "
+                f"no specialist prediction for question '{query.query_id}' "
                 f"(there are {len(self._predictions)} predictions)",
                 hint="predictions are found by question id, which is the segment's id in benchmarks built here",
             )
-        scores = np.array(prediction.scores, dtype=np.float64)
-        if scores.min() >= 0 and scores.sum() <= 1 + 1e-6:
-            scores = np.log(np.maximum(scores, 1e-12))
+        scores = log_scores(prediction)
         listed = dict(zip(prediction.actions, scores.tolist(), strict=True))
         unlisted = float(scores.min()) - 1.0
-        return np.array(
-            [listed.get(option.action, unlisted) if option.action else unlisted for option in question.options]
-        )
+        return np.array([listed.get(action, unlisted) if action else unlisted for action in actions])
 
 
 class OracleBackend(Baseline):
     """Knows the answers: the upper bound, and, with an error rate, a model whose accuracy is known in advance.
 
+    Where the right answer is not known or none of the options, it takes the first.
+
     Args:
+        answers: the right ones.
         error_rate: probability of a wrong choice, decided by question id; the wrong option is drawn uniformly.
         seed: another seed errs on other questions.
 
@@ -233,14 +244,15 @@ class OracleBackend(Baseline):
     name = "oracle"
     decision_rule = "known answer"
 
-    def __init__(self, error_rate: float = 0.0, seed: int = 0) -> None:
+    def __init__(self, answers: Answers, error_rate: float = 0.0, seed: int = 0) -> None:
         if not 0 <= error_rate <= 1:
             raise InputError(f"the oracle's error rate must be between 0 and 1, got {error_rate}")
-        self._error_rate, self._seed = error_rate, seed
+        self._answers, self._error_rate, self._seed = answers, error_rate, seed
 
     @classmethod
     def from_spec(cls, argument: str | None, **options: Any) -> OracleBackend:
-        """For ``oracle`` or ``oracle:ERROR_RATE``."""
+        """For ``oracle`` or ``oracle:ERROR_RATE``; the caller gives ``answers``."""
+        _needs("oracle", "the right answers", "answers", options)
         if argument is None:
             return cls(**options)
         try:
@@ -254,10 +266,11 @@ class OracleBackend(Baseline):
         """See :attr:`Baseline.settings`."""
         return {"error_rate": self._error_rate, "seed": self._seed}
 
-    def weights(self, question: Question) -> NDArray[np.float64]:
+    def weights(self, query: Query) -> NDArray[np.float64]:
         """The chosen option has probability 0.9, the others share the rest."""
-        rng = hashed_rng("oracle", self._seed, question.question_id)
-        choice, count = question.answer, len(question.options)
+        rng = hashed_rng("oracle", self._seed, query.query_id)
+        answer, count = self._answers.get(query.query_id), len(query.options)
+        choice = query.options.index(answer) if answer in query.options else 0
         if rng.random() < self._error_rate:
             choice = (choice + int(rng.integers(1, count))) % count
         weights = np.full(count, math.log(0.1 / (count - 1)))
@@ -265,11 +278,20 @@ class OracleBackend(Baseline):
         return weights
 
 
-def _needs_classes(question: Question, name: str) -> None:
-    if all(option.action is None for option in question.options):
+def _actions(query: Query, classes: OptionClasses, name: str) -> list[Action | None]:
+    """The action class of each option, None for one without."""
+    known = classes.get(query.query_id, {})
+    actions = [known.get(text) for text in query.options]
+    if all(action is None for action in actions):
         raise InputError(
-            f"the options of question '{question.question_id}' have no action classes, which the '{name}' backend needs"
+            f"the options of question '{query.query_id}' have no action classes, which the '{name}' backend needs"
         )
+    return actions
+
+
+def _needs(name: str, what: str, key: str, options: Mapping[str, Any]) -> None:
+    if key not in options:
+        raise InputError(f"the {name} backend needs {what}", hint="eval and recognise give them")
 
 
 def _no_argument(name: str, argument: str | None) -> None:

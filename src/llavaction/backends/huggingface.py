@@ -1,4 +1,4 @@
-"""Any Hugging Face video-language model: option letters or label texts by likelihood, greedy text, hidden states."""
+"""Any Hugging Face video-language model: option letters or label texts by likelihood, greedy text."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ import transformers
 from numpy.typing import NDArray
 from transformers import GenerationConfig
 
-from llavaction.backends.base import LETTERS_RULE, OptionScores, Query, QuestionError
+from llavaction.backends.base import CAPABILITIES, LETTERS_RULE, OptionScores, Query, QuestionError
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.backends.label_texts import RULES, LabelTexts, TextScorer
 from llavaction.backends.passes import bounded_passes, same_clips
 from llavaction.backends.prefix import PrefixScorer
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
-from llavaction.models.families.base import DecodedClip, ModelInputs, family_of, question, shared_length
+from llavaction.models.families.base import ModelInputs, family_of, question, shared_length
 from llavaction.models.families.chat import Chat
+from llavaction.video.decoded import DecodedClip
 
 PAPER_FRAMES = 16
 _FEW, _SMALL = 16, (32, 32)
@@ -46,6 +47,7 @@ class HuggingFaceBackend:
 
     needs_frames: int
     decision_rule: str
+    capabilities = CAPABILITIES
 
     def __init__(self, config: HuggingFaceConfig) -> None:
         self.config = config
@@ -133,12 +135,12 @@ class HuggingFaceBackend:
             QuestionError: as :meth:`score_options`.
         """
         if self.config.rule == "texts":
-            texts = [tuple(option.text for option in query.question.options) for query in queries]
+            texts = [query.options for query in queries]
             return [OptionScores(_over_options(values)) for values in self._score_texts(queries, texts)]
         for query in queries:
             self._check_letters(query)
         prepared = [self.inputs(query).followed_by(self._letters.lead) for query in queries]
-        letters = [self._letters.ids[: len(query.question.options)] for query in queries]
+        letters = [self._letters.ids[: len(query.options)] for query in queries]
         scores: dict[int, OptionScores] = {}
         alone = []
         for unit in self._units(queries, prepared):
@@ -211,24 +213,6 @@ class HuggingFaceBackend:
                 texts[index] = text.strip()
         return texts
 
-    def encode(self, queries: Sequence[Query]) -> NDArray[np.float32]:
-        """Hidden states of the last layer after its norm, pooled as ``pooling`` says, [queries, hidden size].
-
-        ``last`` is the state from which the first word of the answer would be predicted.
-
-        Raises:
-            InputError: as :meth:`score_options`.
-        """
-        prepared = [self.inputs(query) for query in queries]
-        vectors: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(queries)
-        for members in self._passes(prepared):
-            items = [prepared[index] for index in members]
-            states = self._forward(items, output_hidden_states=True).hidden_states[-1].float().cpu()
-            for row, item, index in zip(states, items, members, strict=True):
-                own = row[-len(item.ids) :]
-                vectors[index] = (own[-1] if self.config.pooling == "last" else own.mean(0)).numpy()
-        return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
-
     def check_frames(self, count: int) -> None:
         """See :class:`llavaction.backends.base.Backend`: the fewest tokens that so many frames take are counted.
 
@@ -267,8 +251,7 @@ class HuggingFaceBackend:
         Raises:
             InputError: names the question; the frames are missing or malformed, or the prompt is too long.
         """
-        name = query.question.question_id
-        clip = self._clip(query)
+        name, clip = query.query_id, self._clip(query)
         try:
             prepared = self.family.inputs(question(query.prompt, with_clip=clip is not None), clip)
         except InputError as error:
@@ -287,29 +270,27 @@ class HuggingFaceBackend:
     def _clip(self, query: Query) -> DecodedClip | None:
         if self.needs_frames == 0:
             return None
-        name, frames = query.question.question_id, query.frames
-        if frames is None or len(frames) == 0:
+        name, clip = query.query_id, query.clip
+        if clip is None or len(clip.frames) == 0:
             raise QuestionError(
                 f"question '{name}': no frames, but this backend looks at {self.needs_frames}",
                 question_id=name,
                 hint="frames=0 asks without video",
             )
+        frames = clip.frames
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape:
             raise QuestionError(
                 f"question '{name}': frames are {frames.dtype} {list(frames.shape)}, "
                 "expected uint8 [frames, height, width, 3]",
                 question_id=name,
             )
-        duration = query.question.clip.duration
-        if query.times is None:
-            return DecodedClip.evenly(frames, duration)
-        if len(query.times) != len(frames):
-            problem = f"question '{name}': {len(frames)} frames but {len(query.times)} times"
+        if len(clip.times) != len(frames):
+            problem = f"question '{name}': {len(frames)} frames but {len(clip.times)} times"
             raise QuestionError(problem, question_id=name)
-        return DecodedClip(frames, query.times, duration)
+        return clip
 
     def _check_letters(self, query: Query) -> None:
-        name, options = query.question.question_id, len(query.question.options)
+        name, options = query.query_id, len(query.options)
         if options > len(self._letters.ids):
             problem = f"question '{name}' has {options} options, but there are {len(self._letters.ids)} letters"
             raise QuestionError(problem, question_id=name, hint="rule=texts compares any number of options")

@@ -78,9 +78,6 @@ class HuggingFaceConfig(Strict):
         "prefix each, or 'auto', a mask where attention takes one (not in flash attention or sliding windows)",
     )
     max_new_tokens: int = Field(default=32, ge=1, description="longest generated answer in tokens")
-    pooling: Literal["last", "mean"] = Field(
-        default="last", description="what encode returns: the state of the last token, or the mean over all tokens"
-    )
 
     @model_validator(mode="after")
     def _prior_needs_video(self) -> HuggingFaceConfig:

@@ -127,7 +127,7 @@ class TextScorer:
         try:
             return self._label_texts.tokens(texts)
         except InputError as error:
-            raise QuestionError.about(query.question.question_id, error) from error
+            raise QuestionError.about(query.query_id, error) from error
 
     def _normalised(
         self, raw: NDArray[np.float64], prompt: str, texts: tuple[str, ...], answers: Sequence[tuple[int, ...]]
@@ -154,8 +154,8 @@ class TextScorer:
         if self._context is not None and len(prompt.ids) + longest > self._context:
             text = texts[next(index for index, tokens in enumerate(answers) if len(tokens) == longest)]
             raise QuestionError(
-                f"question '{query.question.question_id}': the text {text!r:.60} takes {longest} tokens and the prompt "
+                f"question '{query.query_id}': the text {text!r:.60} takes {longest} tokens and the prompt "
                 f"{len(prompt.ids)} ({prompt.visual} of them visual), the model's context holds {self._context}",
-                question_id=query.question.question_id,
+                question_id=query.query_id,
                 hint="take fewer frames or shorter texts",
             )

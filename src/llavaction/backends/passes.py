@@ -45,15 +45,14 @@ def same_clips(queries: Sequence[Query], *, across_questions: bool) -> list[list
     """
     groups: dict[Hashable, list[int]] = {}
     digests: dict[int, str] = {}  # by array: the orders of a question share theirs
-    asked = Counter(query.question.question_id for query in queries)
+    asked = Counter(query.query_id for query in queries)
     for index, query in enumerate(queries):
-        frames, name = query.frames, query.question.question_id
+        clip, name = query.clip, query.query_id
         key: Hashable = index
-        if frames is not None and (across_questions or asked[name] > 1):
+        if clip is not None and (across_questions or asked[name] > 1):
+            frames, when = clip.frames, (clip.duration, *clip.times)
             if id(frames) not in digests:
                 digests[id(frames)] = hashlib.blake2b(np.ascontiguousarray(frames).tobytes()).hexdigest()
-            times = () if query.times is None else tuple(query.times)
-            when = (query.question.clip.duration, *times)
             key = (digests[id(frames)], frames.shape, when, None if across_questions else name)
         groups.setdefault(key, []).append(index)
     return list(groups.values())

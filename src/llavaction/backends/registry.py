@@ -52,7 +52,8 @@ def make_backend(spec: str, **options: Any) -> Backend:
     Args:
         spec: ``chance[:SEED]``, ``prior``, ``oracle[:ERROR_RATE]``, ``specialist:FILE``, ``transformers:FOLDER``, the
             path of a checkpoint folder, or ``bundled`` for the model that comes with the package.
-        options: ``prior`` needs ``counts`` ((verb class, noun class) to training segments); ``specialist`` takes
+        options: ``prior`` needs ``counts`` ((verb class, noun class) to training segments); it and ``specialist`` need
+            ``classes`` and ``oracle`` needs ``answers``, see :mod:`llavaction.questions.keys`; ``specialist`` takes
             ``segment_ids`` and ``actions`` for files that refer to rows and class ids; ``transformers`` takes the
             fields of ``HuggingFaceConfig``. The others take the arguments of their class.
 

@@ -40,3 +40,11 @@ def _rebuild_input_error(
     kind: type[InputError], problem: str, file: str | Path | None, line: int | None, hint: str | None
 ) -> InputError:
     return kind(problem, file=file, line=line, hint=hint)
+
+
+def reason(error: Exception) -> str:
+    """An error as a record keeps it: with its hint and the name of the file, but not its folder."""
+    if isinstance(error, InputError):
+        place = f"{Path(error.file).name}: " if error.file else ""
+        return f"{place}{error.problem}" + (f" ({error.hint})" if error.hint else "")
+    return str(error) if isinstance(error, LlavactionError) else f"{type(error).__name__}: {error}"

@@ -9,8 +9,9 @@ import click
 import numpy as np
 
 from llavaction.actions.segments import Clip
-from llavaction.backends.asking import check_frames, option_answers
+from llavaction.backends.asking import check_capability, check_frames, option_answers
 from llavaction.backends.base import Query
+from llavaction.backends.choice import choose
 from llavaction.backends.letter_mass import LITTLE
 from llavaction.backends.registry import make_backend
 from llavaction.base.errors import InputError
@@ -18,9 +19,10 @@ from llavaction.base.text import same_when_read
 from llavaction.bundled import BUNDLED
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, MOMENT, as_json, emit, mapping, table
+from llavaction.questions.asked import LETTERS, Asked
 from llavaction.questions.prompts import QUESTION, multiple_choice_prompt
-from llavaction.questions.schema import LETTERS, OpenQuestion, Option, Provenance, Question
 from llavaction.video.decode import read_clip
+from llavaction.video.decoded import decoded
 from llavaction.video.probe import probe
 
 
@@ -64,19 +66,9 @@ def ask(
     check_frames(backend, backend.needs_frames)
     if model == BUNDLED:
         click.echo("note: the bundled model has learnt the rendered kitchens of kitchen_mini, nothing else", err=True)
-    asked: Question | OpenQuestion
-    if texts:
-        asked = Question(
-            question_id=video.name,
-            clip=clip,
-            question=question,
-            options=tuple(Option(text=text) for text in texts),
-            answer=0,  # not known; only the oracle would look at it
-            provenance=Provenance(miner="person", text_pool="person"),
-        )
-        prompt = multiple_choice_prompt(asked)
-    else:
-        asked, prompt = OpenQuestion(question_id=video.name, clip=clip, question=question), question
+    check_capability(backend, "score" if texts else "generate")
+    asked = Asked(video.name, clip, question, tuple(texts))
+    prompt = multiple_choice_prompt(asked) if texts else question
     seen = read_clip(video, clip.start, clip.stop, backend.needs_frames)
     if not len(seen):
         raise seen.error or InputError("no frame can be decoded", file=video)
@@ -84,21 +76,20 @@ def ask(
     if seen.error is not None:
         lacking = {"note": seen.error.problem, "stand_ins": list(seen.stand_ins)}
         click.echo(f"note: the clip is not complete: {seen.error.problem}", err=True)
-    query = Query(asked, prompt, seen.images, seen.times - clip.start)
+    query = Query(asked.query_id, prompt, asked.options, decoded(seen, clip))
     if not texts:
         answer = backend.generate([query])[0]
         said = {"question": question, "clip": clip.model_dump(), "answer": answer}
         emit(said | lacking, answer or "(nothing)", json_out)
         return
     found = option_answers(backend, [query])[0]
-    scores = found.log_probabilities
-    shares = np.exp(scores - np.logaddexp.reduce(scores))
-    order = np.argsort(-shares, kind="stable")
-    rows = [[f"{LETTERS[i]}. {texts[i]}", f"{shares[i]:.1%}"] for i in order]
+    choice = choose(found.log_probabilities)
+    shares = choice.shares
+    rows = [[asked.lettered_options[i], f"{shares[i]:.1%}"] for i in np.argsort(-shares, kind="stable")]
     result = {
         "question": question,
         "clip": clip.model_dump(),
-        "answer": texts[order[0]],
+        "answer": texts[choice.place],
         "decision_rule": backend.decision_rule,
         "letter_mass": found.letter_mass,
         "options": [{"text": texts[i], "probability": float(shares[i])} for i in range(len(texts))],

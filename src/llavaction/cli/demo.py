@@ -9,6 +9,7 @@ import click
 
 from llavaction.base.records import write_json
 from llavaction.bundled import model_folder, specialist_folder
+from llavaction.cli.evaluate import known_to_baselines
 from llavaction.cli.options import FOLDER, table, timed_echo
 
 SPLIT, SEED = "test", 2026
@@ -63,7 +64,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     say("the specialist has ranked all actions for every segment")
     library = VideoLibrary(videos)
     asked: dict[str, tuple[str, str, dict[str, Any]]] = {
-        "prior": ("prior (class frequencies)", "prior", {"counts": benchmark.facts.train_counts}),
+        "prior": ("prior (class frequencies)", "prior", {}),
         "no-frames": ("model without the video", str(model), {"frames": 0}),
         "one-frame": ("model, 1 frame", str(model), {"frames": 1}),
         "model": (f"model, {FRAMES} frames", str(model), {"frames": FRAMES}),
@@ -72,7 +73,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     rows, metrics, backends = [], {}, {}
     for name, (label, spec, options) in asked.items():
         config = RunConfig(benchmark=str(output / "benchmark"), backend=spec, videos=str(videos), limit=limit)
-        backends[name] = make_backend(spec, **options)
+        backends[name] = make_backend(spec, **options, **known_to_baselines(spec, benchmark))
         result = run(config, benchmark, backends[name], library, output / "runs" / name)
         metrics[name] = dict(result.metrics)
         answered = result.metrics["counts"]["answered"]

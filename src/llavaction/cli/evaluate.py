@@ -66,7 +66,7 @@ def evaluate(
     config = RunConfig.from_mapping({
         **values, "benchmark": str(benchmark), "videos": str(videos) if videos else None, "backend_options": options,
     })  # fmt: skip
-    inputs = _inputs(config.backend, loaded, annotations)
+    inputs = known_to_baselines(config.backend, loaded, annotations)
     if taken := sorted(options.keys() & inputs.keys()):
         raise InputError(f"'{taken[0]}' comes from the benchmark and cannot be set")
     made = make_backend(config.backend, **options, **inputs)
@@ -78,32 +78,42 @@ def evaluate(
     end_by_failures(failed, len(result.predictions), "questions could not be asked", allow_missing)
 
 
-def _inputs(spec: str, benchmark: Benchmark, annotations: Path | None) -> dict[str, Any]:
-    """What a backend needs beyond its own options."""
+def known_to_baselines(spec: str, benchmark: Benchmark, annotations: Path | None = None) -> dict[str, Any]:
+    """What a backend needs beyond its own options: a baseline is told here what no query tells.
+
+    Args:
+        spec: the backend's name.
+        benchmark: what it is asked.
+        annotations: for specialist files that refer to rows and action ids.
+    """
     from llavaction.backends.registry import parse_spec
     from llavaction.datasets.registry import open_annotations
+    from llavaction.questions.keys import option_classes, right_answers
 
     kind, _ = parse_spec(spec)
+    if kind == "oracle":
+        return {"answers": right_answers(benchmark.questions)}
     if kind == "prior":
-        return {"counts": benchmark.facts.train_counts}
+        return {"counts": benchmark.facts.train_counts, "classes": option_classes(benchmark.questions)}
     if kind != "specialist":
         return {}
     from llavaction.specialists.agreement import Expected
 
-    classes = benchmark.facts.classes
+    facts = benchmark.facts.classes
     expected = Expected(
         clips={question.question_id: question.clip for question in benchmark.questions},
-        verbs={entry.action[0]: entry.verb for entry in classes},
-        nouns={entry.action[1]: entry.noun for entry in classes},
+        verbs={entry.action[0]: entry.verb for entry in facts},
+        nouns={entry.action[1]: entry.noun for entry in facts},
         all_classes=False,
     )
+    inputs = {"classes": option_classes(benchmark.questions), "expected": expected}
     if annotations is not None:
         dataset = open_annotations(annotations)
         ids = [segment.segment_id for segment in dataset.segments(benchmark.card.split)]
         actions = dataset.vocabulary.actions
         say_notes(*dataset.remarks, *dataset.notes)
-        return {"segment_ids": ids, "actions": actions, "expected": expected}
-    return {"expected": expected}
+        inputs |= {"segment_ids": ids, "actions": actions}
+    return inputs
 
 
 def summary(result: RunResult) -> str:

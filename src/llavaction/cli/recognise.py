@@ -64,16 +64,20 @@ def recognise(
     ids = [segment.segment_id for segment in segments]
     expected = Expected.of(segments, vocabulary)
     kind, _ = parse_spec(config.backend)
+    predictions = load_predictions(config.predictions, ids, vocabulary.actions, expected=expected)
+    offers = config.offers(segments, predictions, vocabulary)
     inputs: dict[str, Any] = {}
-    if kind == "prior":
-        inputs = {"counts": {action: vocabulary.count(action, "train") for action in vocabulary.actions}}
+    if kind == "oracle":
+        inputs = {"answers": offers.answers}
+    elif kind == "prior":
+        counts = {action: vocabulary.count(action, "train") for action in vocabulary.actions}
+        inputs = {"counts": counts, "classes": offers.classes}
     elif kind == "specialist":
-        inputs = {"segment_ids": ids, "actions": vocabulary.actions, "expected": expected}
+        inputs = {"segment_ids": ids, "actions": vocabulary.actions, "expected": expected, "classes": offers.classes}
     if taken := sorted(options.keys() & inputs.keys()):
         raise InputError(f"'{taken[0]}' comes from the annotations and cannot be set")
     backend = make_backend(config.backend, **options, **inputs)
     library = VideoLibrary(config.videos, fps=fps) if config.videos and backend.needs_frames else None
-    predictions = load_predictions(config.predictions, ids, vocabulary.actions, expected=expected)
     result = recognise_segments(
         config, segments, predictions, vocabulary, backend, library, output,
         groups=dataset.groups(config.split), retry_failed=retry_failed,

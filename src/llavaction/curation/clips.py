@@ -13,9 +13,9 @@ from pydantic import Field
 from llavaction.actions.segments import Clip
 from llavaction.base.byte_budget import ByteBudget
 from llavaction.base.errors import InputError
-from llavaction.base.journal import Journal
 from llavaction.base.progress import progress
 from llavaction.base.records import Record, read_json, write_json
+from llavaction.runs.folder import RunFolder
 from llavaction.video.errors import ShortVideoError
 from llavaction.video.frames import Frames
 from llavaction.video.library import VideoLibrary
@@ -102,7 +102,8 @@ def cut_clips(
             return f"{type(error).__name__}: {error}"
 
     made, failed, budget = 0, {}, ByteBudget()
-    with Journal(folder / CUTS, CutClip, "file") as journal:
+    with RunFolder(folder) as home:
+        journal = home.journal(CUTS, CutClip, "file")
         write_json(note, settings)
         sources = _sources(clips, library)
         todo = [name for name in clips if not _is_done(journal.done.get(name), sources[name], folder)]

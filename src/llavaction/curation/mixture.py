@@ -20,13 +20,13 @@ from llavaction.base.fingerprints import joined_sources
 from llavaction.base.progress import progress
 from llavaction.base.records import Record, Strict, write_json, write_records
 from llavaction.base.registry import resolve
-from llavaction.base.run_folder import hold_to_card
 from llavaction.base.seeding import hashed_seed
 from llavaction.curation.material import Material
 from llavaction.curation.out_of_fold import load_out_of_fold
 from llavaction.curation.records import TrainingRecord
 from llavaction.curation.tasks import TASKS, Task, TaskSettings
 from llavaction.datasets.base import AnnotatedDataset
+from llavaction.runs.identity import hold_to_card
 
 RECORDS, CARD = "records.jsonl", "card.json"
 MOST_RECORDS = 2_000_000

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from llavaction.backends.looks import Library, look
 from llavaction.base.seeding import hashed_seed
 from llavaction.evaluation.predictions import Prediction, probabilities
 from llavaction.questions.schema import LETTERS, Question
+from llavaction.video.decoded import Library, decode
 
 THUMBNAIL = (176, 132)
 """Largest width and height of one frame of a strip, pixels."""
@@ -106,10 +106,10 @@ def film_strip(library: Library | None, question: Question, count: int) -> Strip
     """Decode a few frames of a question's clip; whatever goes wrong is said in the strip's remark."""
     if library is None:
         return Strip(remark="The report was made without the videos.")
-    seen = look(library, question, count)
-    if seen.images is None:
+    seen = decode(library, question.clip, count, question.question_id)
+    if seen.error is not None:
         return Strip(remark=seen.error)
-    jpeg, width, height = _jpeg(seen.images)
+    jpeg, width, height = _jpeg(seen.frames)
     source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
     return Strip(source, seen.note, width, height)
 

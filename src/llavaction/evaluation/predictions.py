@@ -1,4 +1,4 @@
-"""What a backend answered, and the file that keeps it through a kill."""
+"""What a backend answered."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ import math
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.journal import Journal
+from llavaction.backends.choice import DECIMALS, Choice
+from llavaction.base.errors import InputError
 from llavaction.base.records import Record, read_records
 from llavaction.evaluation.parsing import ParsedAnswer
 from llavaction.questions.schema import Question
 
 ParseStatus = Literal["scored", "parsed", "unparsed", "failed"]
 
-SCORE_DECIMALS = 6
-SCORE_FLOOR = -1e6
-"""Stands for a log-probability of minus infinity, which JSON cannot hold."""
+PREDICTIONS = "predictions.jsonl"
+"""The file of a run's predictions."""
 
 
 class Prediction(Record):
@@ -63,44 +60,27 @@ class Prediction(Record):
 
 
 def scored(
-    question: Question, scores: NDArray[np.float64], rule: str, *, letter_mass: float | None = None, **seen: Any
+    question: Question, choice: Choice, rule: str, *, letter_mass: float | None = None, **seen: Any
 ) -> Prediction:
-    """The prediction for one question's option scores: the largest wins, the first of several equal ones.
-
-    Scores are rounded to six decimals before the choice is made, so that the record alone tells the choice. Minus
-    infinity is written as -1e6; scores that are not numbers make the question fail.
+    """The prediction for one question's option scores.
 
     Args:
         question: the question asked.
-        scores: log-probability of each option, [options].
+        choice: what its scores decide.
         rule: the backend's decision rule.
         letter_mass: probability that the answer begins with one of the letters, if it is known.
         seen: what is to be kept of the clip: ``note`` and ``stand_ins``.
-
-    Raises:
-        LlavactionError: the backend gave a different number of scores than there are options.
     """
-    values = np.asarray(scores, dtype=np.float64)
-    if values.shape != (len(question.options),):
-        raise LlavactionError(
-            f"the backend gave scores of shape {values.shape} for question '{question.question_id}', "
-            f"which has {len(question.options)} options"
-        )
-    if np.isnan(values).any() or np.isposinf(values).any():
-        return failed(question, rule, f"the backend's scores are not all numbers: {values.tolist()}", **seen)
-    rounded = [round(float(value), SCORE_DECIMALS) + 0.0 for value in np.maximum(values, SCORE_FLOOR)]
-    choice = max(range(len(rounded)), key=lambda i: (rounded[i], -i))
-    runner_up = max(value for i, value in enumerate(rounded) if i != choice)
     return Prediction(
         question_id=question.question_id,
         video_id=question.clip.video_id,
         answer=question.answer,
-        choice=choice,
+        choice=choice.place,
         parse_status="scored",
         decision_rule=rule,
-        scores=tuple(rounded),
-        letter_mass=None if letter_mass is None else round(letter_mass, SCORE_DECIMALS),
-        margin=round(rounded[choice] - runner_up, SCORE_DECIMALS),
+        scores=choice.scores,
+        letter_mass=None if letter_mass is None else round(letter_mass, DECIMALS),
+        margin=choice.margin,
         **seen,
     )
 
@@ -142,20 +122,13 @@ def probabilities(prediction: Prediction) -> tuple[float, ...]:
     return tuple(weight / sum(weights) for weight in weights)
 
 
-class PredictionJournal(Journal[Prediction]):
-    """``predictions.jsonl`` of a run folder while it is written."""
-
-    def __init__(self, folder: str | Path) -> None:
-        super().__init__(Path(folder) / "predictions.jsonl", Prediction, "question_id")
-
-
 def read_predictions(folder: str | Path) -> list[Prediction]:
     """The predictions of a run folder; the unfinished last line of a run that was killed is left out.
 
     Raises:
         InputError: the file is missing or damaged, or a question occurs twice.
     """
-    path = Path(folder) / "predictions.jsonl"
+    path = Path(folder) / PREDICTIONS
     predictions = list(read_records(path, Prediction, journal=True))
     seen: set[str] = set()
     for line, prediction in enumerate(predictions, start=1):

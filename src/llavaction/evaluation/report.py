@@ -12,7 +12,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import llavaction
-from llavaction.backends.looks import Library
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_text
 from llavaction.base.statistics import paired_comparison
@@ -24,6 +23,7 @@ from llavaction.evaluation.names import ActionNames
 from llavaction.evaluation.predictions import Prediction
 from llavaction.evaluation.runs import FinishedRun, labels
 from llavaction.questions.schema import Benchmark, Question
+from llavaction.video.decoded import Library
 
 HEAT_MAP_CLASSES = 12
 TABLE_ROWS = 400

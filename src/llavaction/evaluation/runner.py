@@ -13,24 +13,28 @@ from pydantic import Field, model_validator
 
 from llavaction.backends.asking import (
     Answers,
-    ask_all,
     backend_settings,
+    check_capability,
     check_prompt,
     frames_wanted,
+    free_keys,
     option_scores,
     written_answers,
 )
 from llavaction.backends.base import Backend
-from llavaction.backends.looks import Library, Look
-from llavaction.base.records import Strict, to_line, write_json
-from llavaction.base.run_folder import METRICS
+from llavaction.backends.choice import choose
+from llavaction.base.records import Strict, to_line
 from llavaction.base.seeding import hashed_seed
 from llavaction.evaluation.metrics import compute_metrics
 from llavaction.evaluation.names import ActionNames
 from llavaction.evaluation.parsing import parse_answer, parse_as_published
-from llavaction.evaluation.predictions import Prediction, PredictionJournal, failed, generated, scored
+from llavaction.evaluation.predictions import PREDICTIONS, Prediction, failed, generated, scored
+from llavaction.questions.asked import Asked
 from llavaction.questions.prompts import Perspective, PromptStyle
 from llavaction.questions.schema import Benchmark, Question
+from llavaction.runs.folder import RunFolder
+from llavaction.runs.loop import Clips, Pace, go_through
+from llavaction.video.decoded import Library
 
 FREE_KEYS = ("workers", "benchmark", "videos")
 """May change between start and restart: questions and videos are known by their content."""
@@ -134,30 +138,29 @@ def run(
         LlavactionError: the backend does not keep to its protocol.
     """
     begun = time.perf_counter()
-    folder = Path(folder)
     questions = asked_questions(benchmark, config.limit)
-    resolved = resolve(config, questions, backend)
+    check_capability(backend, "generate" if config.decision == "generation" else "score")
     if config.decision == "likelihood":
         check_prompt(backend, config.prompt)
-    count = frames_wanted(backend, config.frames, library)
-    with PredictionJournal(folder) as journal:
-        predictions, asked_now = ask_all(
-            folder,
-            questions,
-            journal,
-            lambda batch, looks: _ask(batch, looks, config, backend),
-            config=resolved,
-            free=FREE_KEYS,
-            backend=backend,
-            library=library,
-            frames=count,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            retry_failed=retry_failed,
+    frames = frames_wanted(backend, config.frames, library)
+    pace = Pace(library, frames, config.batch_size, config.workers, retry_failed)
+    asked, true = [question.asked for question in questions], {question.question_id: question for question in questions}
+    with RunFolder(folder) as home:
+        journal = home.journal(PREDICTIONS, Prediction, "question_id")
+        home.settle(
+            resolve(config, questions, backend),
+            started=bool(journal.done),
+            free=(*FREE_KEYS, *free_keys(backend)),
+            videos=pace.facts(asked),
         )
+
+        def answer(batch: Sequence[Asked], clips: Clips) -> list[Prediction]:
+            return _predict([true[one.query_id] for one in batch], batch, clips, config, backend)
+
+        predictions, asked_now = go_through(home, journal, asked, answer, pace, f"asking {backend.name}")
         metrics = compute_metrics(benchmark, predictions, vocabulary, groups=groups, seed=config.seed)
-        write_json(folder / METRICS, metrics)
-    return RunResult(folder, predictions, metrics, asked_now, time.perf_counter() - begun)
+        home.complete(metrics)
+    return RunResult(home.path, predictions, metrics, asked_now, time.perf_counter() - begun)
 
 
 def asked_questions(benchmark: Benchmark, limit: int | None) -> list[Question]:
@@ -194,20 +197,22 @@ def resolve(config: RunConfig, questions: Sequence[Question], backend: Backend) 
     }
 
 
-def _ask(batch: Sequence[Question], looks: Sequence[Look], config: RunConfig, backend: Backend) -> list[Prediction]:
-    """One prediction per question of a batch; only those that could be decoded reach the backend."""
+def _predict(
+    questions: Sequence[Question], batch: Sequence[Asked], clips: Clips, config: RunConfig, backend: Backend
+) -> list[Prediction]:
+    """One prediction per question of a batch: the backend sees what is asked, the record gets what is true."""
     rule = config.decision_rule(backend)
+    kept = [{} if clip is None else clip.kept for clip in clips]
     made: dict[int, Prediction] = {}
     answers: Answers[Any]
     if config.decision == "generation":
         parse = parse_as_published if config.parsing == "published" else parse_answer
-        answers = written_answers(backend, batch, looks, config.prompt, config.perspective)
+        answers = written_answers(backend, batch, clips, config.prompt, config.perspective)
         for i, text in answers.found.items():
-            parsed = parse(text, [option.text for option in batch[i].options])
-            made[i] = generated(batch[i], text, parsed, rule, **looks[i].kept)
+            made[i] = generated(questions[i], text, parse(text, list(batch[i].options)), rule, **kept[i])
     else:
-        answers = option_scores(backend, batch, looks, config.prompt, config.perspective, config.option_orders)
-        for i, values in answers.found.items():
-            mass = values.letter_mass
-            made[i] = scored(batch[i], values.log_probabilities, rule, letter_mass=mass, **looks[i].kept)
-    return [made[i] if i in made else failed(q, rule, answers.error(i, looks[i])) for i, q in enumerate(batch)]
+        answers = option_scores(backend, batch, clips, config.prompt, config.perspective, config.option_orders)
+        for i, found in answers.found.items():
+            choice = choose(found.log_probabilities)
+            made[i] = scored(questions[i], choice, rule, letter_mass=found.letter_mass, **kept[i])
+    return [made[i] if i in made else failed(q, rule, answers.refused[i]) for i, q in enumerate(questions)]

@@ -11,9 +11,10 @@ from typing import Any
 
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, read_records
-from llavaction.base.run_folder import METRICS, read_config
 from llavaction.evaluation.predictions import Prediction, read_predictions
 from llavaction.recognition.records import RECOGNITIONS, Recognition
+from llavaction.runs.folder import METRICS
+from llavaction.runs.identity import read_config
 
 BASELINES = ("prior", "chance", "oracle")
 """Backends that are there to compare with; they are shown behind the others."""

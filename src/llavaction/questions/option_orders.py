@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llavaction.questions.schema import Question
-
 
 def order_turns(options: int, count: int) -> list[int]:
     """By how many places the options are turned in each of ``count`` orders: none first, the others evenly spread.
@@ -17,20 +15,6 @@ def order_turns(options: int, count: int) -> list[int]:
     """
     count = min(count, options)
     return [order * options // count for order in range(count)]
-
-
-def turned(question: Question, turn: int) -> Question:
-    """The question with its first ``turn`` options put last."""
-    if turn == 0:
-        return question
-    rank = question.provenance.rank
-    return question.model_copy(
-        update={
-            "options": question.options[turn:] + question.options[:turn],
-            "answer": (question.answer - turn) % len(question.options),
-            "provenance": question.provenance.model_copy(update={"rank": rank[turn:] + rank[:turn]}),
-        }
-    )
 
 
 def mean_over_orders(scores: Sequence[NDArray[np.float64]], turns: Sequence[int]) -> NDArray[np.float64]:

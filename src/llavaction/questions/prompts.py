@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 from llavaction.base.errors import InputError
 from llavaction.base.registry import suggestion
+from llavaction.questions.asked import Asked
 from llavaction.questions.schema import Question
 
 QUESTION = "Which action does the video show?"
@@ -105,7 +106,7 @@ class PriorAction:
 
 
 def multiple_choice_prompt(
-    question: Question, style: PromptStyle = "letters", *, perspective: Perspective = "first_person"
+    question: Question | Asked, style: PromptStyle = "letters", *, perspective: Perspective = "first_person"
 ) -> str:
     """The whole user text of a question: what is asked, the options, how to answer. It holds no video placeholder.
 

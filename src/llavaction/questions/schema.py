@@ -13,10 +13,9 @@ from pydantic import Field, model_validator
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
 from llavaction.base.records import Record, Strict, read_json, read_records, write_json, write_records
-from llavaction.base.run_folder import hold_to_card
 from llavaction.base.text import same_when_read
-
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+from llavaction.questions.asked import LETTERS, Asked
+from llavaction.runs.identity import hold_to_card
 
 
 class Option(Strict):
@@ -64,20 +63,13 @@ class Question(Record):
     @property
     def lettered_options(self) -> list[str]:
         """The options as "A. wash plate", "B. ..."."""
-        return [f"{LETTERS[i]}. {option.text}" for i, option in enumerate(self.options)]
-
-
-class OpenQuestion(Record):
-    """A question about one clip that is answered in free words."""
-
-    question_id: str
-    clip: Clip
-    question: str
+        return self.asked.lettered_options
 
     @property
-    def options(self) -> tuple[Option, ...]:
-        """None."""
-        return ()
+    def asked(self) -> Asked:
+        """What is asked, without the answer."""
+        texts = tuple(option.text for option in self.options)
+        return Asked(self.question_id, self.clip, self.question, texts)
 
 
 class BenchmarkCard(Record):

@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
-from llavaction.backends.asking import ask_all, backend_settings, check_prompt, frames_wanted, option_scores
-from llavaction.backends.base import Backend
+from llavaction.backends.asking import (
+    backend_settings,
+    check_capability,
+    check_prompt,
+    frames_wanted,
+    free_keys,
+    option_scores,
+)
+from llavaction.backends.base import Backend, OptionScores
+from llavaction.backends.choice import DECIMALS, choose
 from llavaction.backends.letter_mass import letter_mass_summary
-from llavaction.backends.looks import Batch, Library, Look
-from llavaction.base.errors import InputError, LlavactionError
-from llavaction.base.journal import Journal
-from llavaction.base.records import Strict, to_line, write_json
-from llavaction.base.run_folder import METRICS
-from llavaction.base.seeding import hashed_rng, hashed_seed
-from llavaction.base.text import same_when_read
-from llavaction.questions.prompts import QUESTION, Perspective, PromptStyle
-from llavaction.questions.schema import LETTERS, Option, Provenance, Question
+from llavaction.base.errors import InputError
+from llavaction.base.records import Strict
+from llavaction.questions.asked import LETTERS
+from llavaction.questions.prompts import Perspective, PromptStyle
 from llavaction.recognition.accuracy import PARTS, summary
+from llavaction.recognition.offers import Offer, Offers, make_offers, only_ranked
 from llavaction.recognition.records import RECOGNITIONS, Recognition
-from llavaction.specialists.agreement import Agreement, Expected
-from llavaction.specialists.predictions import Predictions, SpecialistPrediction, check_classes
+from llavaction.runs.folder import RunFolder
+from llavaction.runs.loop import Clips, Pace, go_through
+from llavaction.specialists.predictions import Predictions
+from llavaction.video.decoded import Library
 
-DECIMALS = 6
-FLOOR = -1e6
-"""Stands for a log-probability of minus infinity, which JSON cannot hold."""
-LEAST = 1e-12
-"""Stands for a probability of 0."""
 FREE_KEYS = ("workers", "annotations", "videos", "predictions")
 """May change between start and restart: segments, candidates and videos are known by their content."""
 
@@ -74,6 +72,35 @@ class RecognitionConfig(Strict):
     batch_size: int = Field(default=4, ge=1, description="segments per call of the backend")
     workers: int = Field(default=2, ge=1, description="threads that decode ahead; does not change the result")
     seed: int = Field(default=0, description="of the candidates' order and of the bootstrap intervals")
+
+    def offers(self, segments: Sequence[Segment], predictions: Predictions, vocabulary: ActionVocabulary) -> Offers:
+        """What the specialist offers, see :func:`make_offers`.
+
+        Raises:
+            InputError: as there; or rankings without scores are to be weighed.
+        """
+        made = make_offers(
+            segments,
+            predictions,
+            vocabulary,
+            candidates=self.candidates,
+            seed=self.seed,
+            limit=self.limit,
+            file=self.predictions,
+        )
+        if self.specialist_weight and only_ranked(made, predictions):
+            raise InputError(
+                "holds rankings without scores, which cannot be weighed against a model's",
+                file=self.predictions,
+                hint="leave specialist_weight at 0, or give predictions with scores",
+            )
+        return made
+
+    def decision_rule(self, backend: Backend) -> str:
+        """How choices are made, as recognitions name it."""
+        orders = f", mean of {self.option_orders} option orders" if self.option_orders > 1 else ""
+        weight = f", specialist's scores times {self.specialist_weight:g} added" if self.specialist_weight else ""
+        return backend.decision_rule + orders + weight
 
 
 @dataclass(frozen=True)
@@ -131,46 +158,28 @@ def recognise(
         LlavactionError: the backend does not keep to its protocol.
     """
     begun = time.perf_counter()
-    folder = Path(folder)
-    check_classes(predictions, vocabulary, Path(config.predictions))
-    drawn = _limited(segments, config.limit)
-    known = [segment for segment in drawn if segment.segment_id in predictions]
-    if not known:
-        raise InputError(
-            f"the specialist has no prediction for any of the {len(drawn)} segments",
-            file=config.predictions,
-            hint="are these predictions of this split?",
-        )
-    _check_clips(known, predictions, Path(config.predictions))
-    if config.specialist_weight and all(_are_ranks(predictions[s.segment_id]) for s in known):
-        raise InputError(
-            "holds rankings without scores, which cannot be weighed against a model's",
-            file=config.predictions,
-            hint="leave specialist_weight at 0, or give predictions with scores",
-        )
-    stage_one = {s.segment_id: (s, _without_twins(predictions[s.segment_id], vocabulary)) for s in known}
-    questions = [_question(*pair, vocabulary, config) for pair in stage_one.values()]
+    offers = config.offers(segments, predictions, vocabulary)
+    check_capability(backend, "score")
     check_prompt(backend, config.prompt)
-    count = frames_wanted(backend, config.frames, library)
-    with Journal(folder / RECOGNITIONS, Recognition, "segment_id") as journal:
-        recognitions, asked_now = ask_all(
-            folder,
-            questions,
-            journal,
-            lambda batch, looks: _choose(batch, looks, stage_one, config, backend),
-            config=_resolve(config, questions, [stage_one[q.question_id][1] for q in questions], backend, count),
-            free=FREE_KEYS,
-            backend=backend,
-            library=library,
-            frames=count,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            retry_failed=retry_failed,
+    frames = frames_wanted(backend, config.frames, library)
+    pace = Pace(library, frames, config.batch_size, config.workers, retry_failed)
+    with RunFolder(folder) as home:
+        journal = home.journal(RECOGNITIONS, Recognition, "segment_id")
+        home.settle(
+            _resolve(config, offers, backend, frames),
+            started=bool(journal.done),
+            free=(*FREE_KEYS, *free_keys(backend)),
+            videos=pace.facts(offers.of),
         )
+
+        def answer(batch: Sequence[Offer], clips: Clips) -> list[Recognition]:
+            return _choose(batch, clips, config, backend)
+
+        recognitions, asked_now = go_through(home, journal, offers.of, answer, pace, f"asking {backend.name}")
         counts = {
-            "segments": len(drawn),
+            "segments": offers.segments,
             "recognised": sum(found.error is None for found in recognitions),
-            "without_prediction": len(drawn) - len(known),
+            "without_prediction": offers.segments - len(offers.of),
             "failed": sum(found.error is not None for found in recognitions),
             "with_note": sum(found.note is not None for found in recognitions),
             "stand_ins": sum(len(found.stand_ins) for found in recognitions),
@@ -179,164 +188,46 @@ def recognise(
         metrics["letter_mass"] = letter_mass_summary(found.letter_mass for found in recognitions)
         parts = ("action",) if vocabulary.one_label else PARTS
         metrics |= summary(recognitions, groups or {}, seed=config.seed, parts=parts)
-        write_json(folder / METRICS, metrics)
-    return RecognitionResult(folder, recognitions, metrics, asked_now, time.perf_counter() - begun)
+        home.complete(metrics)
+    return RecognitionResult(home.path, recognitions, metrics, asked_now, time.perf_counter() - begun)
 
 
-def _check_clips(segments: Sequence[Segment], predictions: Predictions, path: Path) -> None:
-    """Refuse predictions that say they are of other videos or times; those that do not say are let through."""
-    clips = {segment.segment_id: segment.clip for segment in segments}
-    agreement = Agreement(path, Expected(clips, {}, {}), say=lambda _: None)
-    for name in clips:
-        agreement.place(name, predictions[name].clip)
-    agreement.settle()
-
-
-def _are_ranks(prediction: SpecialistPrediction) -> bool:
-    """Whether the scores only count down from 0, as they do where a file has none."""
-    return prediction.scores == tuple(-float(rank) for rank in range(len(prediction.scores)))
-
-
-def _without_twins(prediction: SpecialistPrediction, vocabulary: ActionVocabulary) -> SpecialistPrediction:
-    """The ranking without actions whose names read like that of a better one: nobody could choose between them."""
-    better: dict[str, int] = {}
-    for place, action in enumerate(prediction.actions):
-        better.setdefault(same_when_read(vocabulary.action_name(action)), place)
-    if len(better) == len(prediction.actions):
-        return prediction
-    kept = [(prediction.actions[place], prediction.scores[place]) for place in better.values()]
-    actions, scores = zip(*kept, strict=True)
-    return prediction.model_copy(update={"actions": actions, "scores": scores})
-
-
-def _limited(segments: Sequence[Segment], limit: int | None) -> list[Segment]:
-    """The first ``limit`` by the hash of the id, in the order given; a larger limit contains a smaller one."""
-    if limit is None or limit >= len(segments):
-        return list(segments)
-    kept = set(sorted((s.segment_id for s in segments), key=lambda name: hashed_seed("limit", name))[:limit])
-    return [segment for segment in segments if segment.segment_id in kept]
-
-
-def _question(
-    segment: Segment, prediction: SpecialistPrediction, vocabulary: ActionVocabulary, config: RecognitionConfig
-) -> Question:
-    """The candidates as a question whose letters do not tell their rank; its provenance keeps the ranks.
-
-    A single candidate is joined by a text that stands for no class and is never chosen: a question has two options.
-    """
-    candidates = prediction.actions[: config.candidates]
-    order = [
-        int(i) for i in hashed_rng("candidate order", config.seed, segment.segment_id).permutation(len(candidates))
-    ]
-    options = [Option(text=vocabulary.action_name(candidates[i]), action=candidates[i]) for i in order]
-    if len(options) == 1:
-        options.append(Option(text="something else"))
-    return Question(
-        question_id=segment.segment_id,
-        clip=segment.clip,
-        question=QUESTION,
-        options=tuple(options),
-        answer=order.index(candidates.index(segment.action)) if segment.action in candidates else 0,
-        provenance=Provenance(miner="specialist", rank=tuple(order), text_pool="clean", seed=config.seed),
-    )
-
-
-def _choose(
-    batch: Batch,
-    looks: Sequence[Look],
-    stage_one: Mapping[str, tuple[Segment, SpecialistPrediction]],
-    config: RecognitionConfig,
-    backend: Backend,
-) -> list[Recognition]:
-    """One recognition per question of a batch."""
-    answers = option_scores(backend, batch, looks, config.prompt, config.perspective, config.option_orders)
-    found = []
-    for i, (question, seen) in enumerate(zip(batch, looks, strict=True)):
-        segment, prediction = stage_one[question.question_id]
-        known: dict[str, Any] = {
-            "segment_id": segment.segment_id,
-            "clip": segment.clip,
-            "candidates": prediction.actions[: config.candidates],
-            "candidate_names": _names(question),
-            "specialist_scores": prediction.scores[: config.candidates],
-            "truth": segment.action if segment.labelled else None,
-            "decision_rule": _rule(config, backend),
-            **seen.kept,
-        }
-        own = np.array(known["specialist_scores"])
-        weighed = config.specialist_weight * _as_logs(own) if config.specialist_weight else np.zeros(len(own))
-        if i in answers.found:
-            made = _choice(question, answers.found[i].log_probabilities, weighed)
-            if (mass := answers.found[i].letter_mass) is not None:
-                made["letter_mass"] = round(mass, DECIMALS)
-        else:
-            made = {"error": answers.error(i, seen)}
-        found.append(Recognition(**known, **made))
-    return found
-
-
-def _choice(question: Question, scores: NDArray[np.float64], weighed: NDArray[np.float64]) -> dict[str, Any]:
-    """The fields of a recognition that the model decides; of equal scores the specialist's better candidate wins.
-
-    Args:
-        question: the candidates as options.
-        scores: the model's, in the order of the options.
-        weighed: what the specialist adds, in the order of its candidates.
-
-    Raises:
-        LlavactionError: the backend gave a different number of scores than there are options.
-    """
-    if scores.shape != (len(question.options),):
-        raise LlavactionError(
-            f"the backend gave scores of shape {scores.shape} for segment '{question.question_id}', "
-            f"which has {len(question.options)} candidates"
+def _choose(batch: Sequence[Offer], clips: Clips, config: RecognitionConfig, backend: Backend) -> list[Recognition]:
+    """One recognition per offer of a batch; of equal scores the specialist's better candidate wins."""
+    asked = [offer.asked for offer in batch]
+    answers = option_scores(backend, asked, clips, config.prompt, config.perspective, config.option_orders)
+    return [
+        Recognition(
+            segment_id=offer.query_id,
+            clip=offer.clip,
+            candidates=offer.candidates,
+            candidate_names=offer.names,
+            specialist_scores=offer.specialist_scores,
+            truth=offer.segment.action if offer.segment.labelled else None,
+            decision_rule=config.decision_rule(backend),
+            **({} if clip is None else clip.kept),
+            **({"error": answers.refused[i]} if i in answers.refused else _chosen(offer, answers.found[i], config)),
         )
-    if np.isnan(scores).any() or np.isposinf(scores).any():
-        return {"error": f"the backend's scores are not all numbers: {scores.tolist()}"}
-    places = np.argsort(question.provenance.rank)  # of each candidate among the options
-    ranked = np.round(np.maximum(scores[places], FLOOR), DECIMALS) + 0.0
-    joined = ranked + weighed
-    shares = np.exp(joined - np.logaddexp.reduce(joined))
-    best = int(joined.argmax())
-    action = question.options[places[best]].action
-    assert action is not None  # only the text beside a single candidate has none, and it has no rank
+        for i, (offer, clip) in enumerate(zip(batch, clips, strict=True))
+    ]
+
+
+def _chosen(offer: Offer, scores: OptionScores, config: RecognitionConfig) -> dict[str, Any]:
+    """The fields of a recognition that the model decides."""
+    added = config.specialist_weight * offer.log_scores if config.specialist_weight else None
+    choice = choose(offer.ranked(scores.log_probabilities), added)
+    verb, noun = offer.candidates[choice.place]
     return {
-        "verb": action[0],
-        "noun": action[1],
-        "name": question.options[places[best]].text,
-        "confidence": round(float(shares[best]), DECIMALS),
-        "option_scores": tuple(ranked.tolist()),
+        "verb": verb,
+        "noun": noun,
+        "name": offer.names[choice.place],
+        "confidence": round(float(choice.shares[choice.place]), DECIMALS),
+        "option_scores": choice.scores,
+        "letter_mass": None if scores.letter_mass is None else round(scores.letter_mass, DECIMALS),
     }
 
 
-def _names(question: Question) -> tuple[str, ...]:
-    """The candidates in words, as the specialist ranked them."""
-    return tuple(question.options[place].text for place in np.argsort(question.provenance.rank))
-
-
-def _as_logs(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A specialist's scores as log-probabilities; those that are not negative are probabilities (challenge formats)."""
-    return np.log(np.maximum(scores, LEAST)) if (scores >= 0).all() else scores
-
-
-def _rule(config: RecognitionConfig, backend: Backend) -> str:
-    orders = f", mean of {config.option_orders} option orders" if config.option_orders > 1 else ""
-    weight = f", specialist's scores times {config.specialist_weight:g} added" if config.specialist_weight else ""
-    return backend.decision_rule + orders + weight
-
-
-def _digest(predictions: Sequence[SpecialistPrediction]) -> str:
-    """Of rankings; their clips are those of the questions."""
-    return hashlib.sha256("".join(to_line(found, ("clip",)) for found in predictions).encode()).hexdigest()
-
-
-def _resolve(
-    config: RecognitionConfig,
-    questions: Sequence[Question],
-    predictions: Sequence[SpecialistPrediction],
-    backend: Backend,
-    frames: int,
-) -> dict[str, Any]:
+def _resolve(config: RecognitionConfig, offers: Offers, backend: Backend, frames: int) -> dict[str, Any]:
     """The complete configuration: every key of ``config``, and under ``resolved`` what follows from the inputs."""
     return {
         "schema_version": 1,
@@ -345,10 +236,9 @@ def _resolve(
             "kind_of_backend": backend.name.partition(":")[0],
             "backend": backend.name,
             "backend_settings": backend_settings(backend),
-            "decision_rule": _rule(config, backend),
+            "decision_rule": config.decision_rule(backend),
             "frames": frames,
-            "segments": len(questions),
-            "questions_sha256": hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest(),
-            "predictions_sha256": _digest(predictions),
+            "segments": len(offers.of),
+            **offers.digests,
         },
     }

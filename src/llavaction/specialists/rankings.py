@@ -55,6 +55,20 @@ class SpecialistPrediction(Record):
 
 Predictions = dict[str, SpecialistPrediction]
 
+LEAST = 1e-12
+"""Stands for a probability of 0 where its logarithm is taken."""
+
+
+def log_scores(prediction: SpecialistPrediction) -> NDArray[np.float64]:
+    """A specialist's scores as log-weights, float64 [actions].
+
+    They are probabilities where none is negative and they add up to at most 1, else log-weights already.
+    """
+    scores = np.array(prediction.scores, dtype=np.float64)
+    if scores.min() >= 0 and scores.sum() <= 1 + 1e-6:
+        return np.asarray(np.log(np.maximum(scores, LEAST)))
+    return scores
+
 
 def pair_scores(
     verb_scores: NDArray[np.floating[Any]], noun_scores: NDArray[np.floating[Any]]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from llavaction.base.errors import InputError
 from llavaction.base.files import clear_away
-from llavaction.base.locks import PATIENCE, folder_lock
-from llavaction.base.run_folder import record_environment, settle_config, settle_videos
+from llavaction.runs.folder import RunFolder
+from llavaction.runs.locks import PATIENCE
 from llavaction.specialists.classifier import read_notes, read_tensors, write_tensors
 from llavaction.specialists.footage import Footage
 
@@ -86,7 +86,7 @@ def score_parts(output: Path, footage: Footage, config: Mapping[str, Any]) -> It
     Args:
         output: the file of predictions.
         footage: the segments and their videos.
-        config: everything else that decides what is predicted; see :func:`settle_config`.
+        config: everything else that decides what is predicted; see :meth:`RunFolder.settle`.
 
     Raises:
         InputError: the output, or what there is of it, was made with other settings, segments or videos.
@@ -102,10 +102,9 @@ def score_parts(output: Path, footage: Footage, config: Mapping[str, Any]) -> It
         )
     lines = "".join(segment.model_dump_json(include=_USED) + "\n" for segment in footage.segments)
     own = {**config, "segments_sha256": hashlib.sha256(lines.encode()).hexdigest()}
-    with folder_lock(folder, PATIENCE):
+    with RunFolder(folder, PATIENCE) as home:
         started = output.exists() or parts.is_dir()
-        settle_config(folder, {"schema_version": 1, **own}, started=started)
-        settle_videos(folder, footage.facts(range(len(footage.segments))), started=started)
-        record_environment(folder)
+        videos = footage.facts(range(len(footage.segments)))
+        home.settle({"schema_version": 1, **own}, started=started, videos=videos)
         yield ScoreParts(parts)
         clear_away(parts)

@@ -16,8 +16,8 @@ from torch.nn import functional
 from llavaction.base.errors import InputError
 from llavaction.base.files import sweep
 from llavaction.base.fingerprints import digest_of_files
-from llavaction.base.locks import PATIENCE, folder_lock
 from llavaction.base.seeding import hashed_rng, hashed_seed
+from llavaction.runs.locks import PATIENCE, folder_lock
 from llavaction.specialists.classifier import CONFIG, Specialist, read_config, read_notes, read_tensors, write_tensors
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.specialists.footage import Footage

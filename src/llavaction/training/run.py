@@ -19,10 +19,10 @@ from accelerate import PartialState
 from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
 from llavaction.base.files import clear_away
-from llavaction.base.locks import PATIENCE, folder_lock
 from llavaction.base.records import read_json, write_json, write_text
 from llavaction.models.checkpoint import fingerprint
 from llavaction.questions.schema import Benchmark
+from llavaction.runs.locks import PATIENCE, folder_lock
 from llavaction.training.checkpoints import UNFINISHED, compare_data, hold_to_data
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
 from llavaction.training.flops import FlopCounter, peak

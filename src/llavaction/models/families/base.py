@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from llavaction.base.errors import InputError
 from llavaction.models.action_config import TOKENS, TRAINED_WHOLE, action_settings
@@ -19,6 +18,7 @@ from llavaction.models.families.chat import Chat
 from llavaction.models.families.table import PixelRule, remark_on_images
 from llavaction.models.registry import family_class
 from llavaction.models.tokenisation import IGNORED, VIDEO, ConversationTokeniser, TokenisationConfig, padded
+from llavaction.video.decoded import DecodedClip
 
 Message = Mapping[str, Any]
 """A turn: ``role``, and ``content`` as a text or as a list of parts, of type "video" and "text" (its ``text``)."""
@@ -28,27 +28,6 @@ PARTS = ("tower", "projector", "language", "action")
 
 _PICTURE = (270, 480)
 """Height and width by which the length of a clip is estimated where it depends on the picture's size."""
-
-
-@dataclass(frozen=True)
-class DecodedClip:
-    """The frames of a clip.
-
-    Attributes:
-        frames: uint8 [frames, height, width, 3] RGB, at least one.
-        times: float64 [frames], seconds from the clip's start at which they were taken.
-        duration: of the clip, in seconds.
-    """
-
-    frames: NDArray[np.uint8]
-    times: NDArray[np.float64]
-    duration: float
-
-    @classmethod
-    def evenly(cls, frames: NDArray[np.uint8], duration: float) -> DecodedClip:
-        """Frames taken at the centres of equal parts of a clip."""
-        spacing = duration / max(len(frames), 1)
-        return cls(frames, np.asarray((np.arange(len(frames)) + 0.5) * spacing, dtype=np.float64), duration)
 
 
 @dataclass(frozen=True)

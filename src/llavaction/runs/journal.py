@@ -1,28 +1,27 @@
-"""A JSON Lines file that is written while a run goes on: append-only, locked, safe against a kill at any byte."""
+"""A JSON Lines file that is written while a run goes on: append-only, safe against a kill at any byte."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self
 
 from llavaction.base.files import unwritable
-from llavaction.base.locks import folder_lock
 from llavaction.base.records import AnyRecord, read_records, to_line, write_records
 
 
 class Journal(Generic[AnyRecord]):
     """Records of a run by their ids.
 
-    A context manager. Opening it locks the folder, reads what is there and cuts off a last line that was not finished.
-    The lock belongs to the process: it is gone when the process is, however it ended.
+    A context manager. Opening it reads what is there and cuts off a last line that was not finished. Whoever opens it
+    holds the lock of its folder, see :meth:`llavaction.runs.folder.RunFolder.journal`.
 
     Args:
-        path: the file; its folder is made if need be.
+        path: the file.
         cls: the record class of every line.
         key: the field that holds a record's id.
 
@@ -30,14 +29,12 @@ class Journal(Generic[AnyRecord]):
         done: the records on disk by id.
 
     Raises:
-        RunLockedError: another process has the journal open.
         InputError: a finished line is not such a record.
     """
 
     def __init__(self, path: str | Path, cls: type[AnyRecord], key: str) -> None:
         self.path, self._cls, self._key = Path(path), cls, key
         self.done: dict[str, AnyRecord] = {}
-        self._lock = ExitStack()
         self._stream: FileIO | None = None
 
     def id_of(self, record: AnyRecord) -> str:
@@ -45,7 +42,6 @@ class Journal(Generic[AnyRecord]):
         return str(getattr(record, self._key))
 
     def __enter__(self) -> Self:
-        self._lock.enter_context(folder_lock(self.path.parent))
         try:
             self._open()
         except BaseException:
@@ -59,7 +55,6 @@ class Journal(Generic[AnyRecord]):
         if self._stream is not None:
             self._stream.close()
             self._stream = None
-        self._lock.close()
 
     def _open(self) -> None:
         try:

@@ -18,11 +18,11 @@ from safetensors.torch import load_file, save_file
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import PART, PARTS, FileFacts, file_facts, same_content
-from llavaction.base.run_folder import settle_videos
 from llavaction.evaluation.runner import RunConfig, RunResult, run
 from llavaction.models.checkpoint import fingerprint
 from llavaction.models.tiny import write_tiny
 from llavaction.questions.schema import Benchmark
+from llavaction.runs.identity import settle_videos
 from llavaction.video.library import VideoLibrary
 from llavaction.video.rates import Rates
 from llavaction.video.write import write_video

@@ -1,13 +1,9 @@
-"""What every run folder holds: the complete configuration, what its videos are known by, the environments."""
+"""What a run is known by: its complete configuration and the contents of its inputs; another one is refused."""
 
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
-import sys
 from collections.abc import Collection, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +14,11 @@ from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import FileFacts, same_content
 from llavaction.base.records import read_json, write_json, write_text
 
-METRICS = "metrics.json"
-"""The file of what was measured; there once a run is complete."""
-
 VIDEOS = "videos.json"
 """The file of what the run's videos are known by."""
 
 MOST_SAID = 6
 """Differing settings are named up to here."""
-
-PACKAGES = ("llavaction", "av", "numpy", "pillow", "safetensors", "scipy", "tokenizers", "torch", "transformers")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -149,57 +140,3 @@ def _differences(old: Any, new: Any, free: Collection[str] = (), path: tuple[str
     if key.endswith("_sha256"):
         return [f"the {path[-1].removesuffix('_sha256').replace('_', ' ')} changed"]
     return [f"{key} was {old!r:.200}, now {new!r:.200}"]
-
-
-def record_environment(folder: Path) -> None:
-    """Add the present environment to ``environment.json`` unless it is the last one there."""
-    path = folder / "environment.json"
-    stored = read_json(path) if path.is_file() else {"environments": []}
-    known = stored.get("environments") if isinstance(stored, dict) else None
-    if not isinstance(known, list):
-        raise InputError("has no list of 'environments'", file=path, hint="give another output folder")
-    current = environment()
-    if not known or known[-1] != current:
-        write_json(path, {"schema_version": 1, "environments": [*known, current]})
-
-
-def environment() -> dict[str, Any]:
-    """Versions and kind of machine; nothing that names the machine or its user."""
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "accelerator": _accelerator(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "commit": _commit(),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _accelerator() -> str | None:
-    """Name of the GPU, asked only where something has imported torch already."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
-        return None
-    return str(torch.cuda.get_device_name())
-
-
-def _commit() -> str | None:
-    """Commit of the source tree this package is run from, "+" behind it if files were changed; None if installed."""
-    package = Path(__file__).resolve().parents[1]
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(package), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-
-    try:
-        if package != Path(git("rev-parse", "--show-toplevel")).resolve() / "src" / "llavaction":
-            return None
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", str(package)) else "")
-    except (OSError, subprocess.SubprocessError):
-        return None

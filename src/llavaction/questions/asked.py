@@ -1,0 +1,41 @@
+"""What is asked, apart from what is true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from llavaction.actions.segments import Clip
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked about one clip; nothing in it tells the right answer.
+
+    Attributes:
+        query_id: what the answer is filed under.
+        clip: the span of the video.
+        question: in words.
+        options: texts to choose among; none where the answer is to be in free words.
+    """
+
+    query_id: str
+    clip: Clip
+    question: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def lettered_options(self) -> list[str]:
+        """The options as "A. wash plate", "B. ..."."""
+        return lettered(self.options)
+
+    def turned(self, turn: int) -> Asked:
+        """The same with its first ``turn`` options put last."""
+        return self if turn == 0 else replace(self, options=self.options[turn:] + self.options[:turn])
+
+
+def lettered(options: Sequence[str]) -> list[str]:
+    """Options as "A. wash plate", "B. ..."."""
+    return [f"{LETTERS[i]}. {text}" for i, text in enumerate(options)]

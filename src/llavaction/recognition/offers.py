@@ -1,0 +1,223 @@
+"""The first stage: the candidates that a specialist offers for each segment, and how a model is asked to choose."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llavaction.actions.segments import Clip, Segment
+from llavaction.actions.vocabulary import Action, ActionVocabulary
+from llavaction.base.errors import InputError
+from llavaction.base.records import to_line
+from llavaction.base.seeding import hashed_rng, hashed_seed
+from llavaction.base.text import same_when_read
+from llavaction.questions.asked import Asked
+from llavaction.questions.keys import Answers, OptionClasses
+from llavaction.questions.prompts import QUESTION
+from llavaction.questions.schema import Option, Provenance, Question
+from llavaction.specialists.agreement import Agreement, Expected
+from llavaction.specialists.predictions import Predictions, SpecialistPrediction, check_classes
+from llavaction.specialists.rankings import log_scores
+
+NOTHING_ELSE = "something else"
+"""Stands beside a single candidate, as letters are to be compared; it is of no class and never chosen."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The candidates for one segment, in an order that does not tell the specialist's.
+
+    Attributes:
+        segment: what is to be recognised.
+        ranking: the specialist's, candidates first.
+        names: the candidates in words, as the specialist ranked them.
+        order: the candidate behind each option, by its place in the ranking.
+        seed: of the order.
+    """
+
+    segment: Segment
+    ranking: SpecialistPrediction
+    names: tuple[str, ...]
+    order: tuple[int, ...]
+    seed: int
+
+    @property
+    def candidates(self) -> tuple[Action, ...]:
+        """The specialist's best actions."""
+        return self.ranking.actions[: len(self.order)]
+
+    @property
+    def specialist_scores(self) -> tuple[float, ...]:
+        """Its scores of the candidates."""
+        return self.ranking.scores[: len(self.order)]
+
+    @property
+    def log_scores(self) -> NDArray[np.float64]:
+        """Its log-weights of the candidates, float64 [candidates]."""
+        return log_scores(self.ranking)[: len(self.order)]
+
+    @property
+    def query_id(self) -> str:
+        """The segment's id."""
+        return self.segment.segment_id
+
+    @property
+    def clip(self) -> Clip:
+        """The segment's clip."""
+        return self.segment.clip
+
+    @property
+    def asked(self) -> Asked:
+        """What the model is asked."""
+        options = tuple(self.names[candidate] for candidate in self.order)
+        return Asked(self.query_id, self.clip, QUESTION, options if len(options) > 1 else (*options, NOTHING_ELSE))
+
+    def ranked(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores of the options as those of the candidates, float64 [candidates]."""
+        found = np.empty(len(self.order))
+        found[list(self.order)] = scores[: len(self.order)]
+        return found
+
+    @property
+    def line(self) -> str:
+        """The offer as a run is known by it: a question record, in which 0 stands for an answer that is not there."""
+        truth = self.segment.action if self.segment.labelled else None
+        place = self.candidates.index(truth) if truth in self.candidates else None
+        classes = (*(self.candidates[candidate] for candidate in self.order), None)
+        record = Question(
+            question_id=self.query_id,
+            clip=self.clip,
+            question=QUESTION,
+            options=tuple(
+                Option(text=text, action=action) for text, action in zip(self.asked.options, classes, strict=False)
+            ),
+            answer=0 if place is None else self.order.index(place),
+            provenance=Provenance(miner="specialist", rank=self.order, text_pool="clean", seed=self.seed),
+        )
+        return to_line(record)
+
+
+@dataclass(frozen=True)
+class Offers:
+    """What is offered for a split.
+
+    Attributes:
+        of: in the order of the segments.
+        segments: how many there were to be recognised, those without prediction included.
+    """
+
+    of: Sequence[Offer]
+    segments: int
+
+    @property
+    def answers(self) -> Answers:
+        """The names of the right candidates, where they are known and offered."""
+        return {
+            offer.query_id: offer.names[offer.candidates.index(offer.segment.action)]
+            for offer in self.of
+            if offer.segment.labelled and offer.segment.action in offer.candidates
+        }
+
+    @property
+    def classes(self) -> OptionClasses:
+        """The candidates by their names."""
+        return {offer.query_id: dict(zip(offer.names, offer.candidates, strict=True)) for offer in self.of}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What the offers and the rankings behind them are known by."""
+        rankings = (to_line(offer.ranking, ("clip",)) for offer in self.of)  # the clips are those of the offers
+        return {
+            "questions_sha256": _sha256("".join(offer.line for offer in self.of)),
+            "predictions_sha256": _sha256("".join(rankings)),
+        }
+
+
+def make_offers(
+    segments: Sequence[Segment],
+    predictions: Predictions,
+    vocabulary: ActionVocabulary,
+    *,
+    candidates: int,
+    seed: int = 0,
+    limit: int | None = None,
+    file: str | Path | None = None,
+) -> Offers:
+    """Offer the specialist's best actions for every segment of which it has a prediction.
+
+    Args:
+        segments: what is to be recognised.
+        predictions: the specialist's, by segment id.
+        vocabulary: names the classes.
+        candidates: how many are offered at most.
+        seed: of the order of the options.
+        limit: only so many segments, drawn by the hash of the id; a larger limit contains a smaller one.
+        file: of the predictions, for errors.
+
+    Raises:
+        InputError: no segment has a prediction; a prediction has classes that the vocabulary lacks, or is of another
+            clip.
+    """
+    path = Path(file or "predictions")
+    check_classes(predictions, vocabulary, path)
+    drawn = _limited(segments, limit)
+    known = [segment for segment in drawn if segment.segment_id in predictions]
+    if not known:
+        raise InputError(
+            f"the specialist has no prediction for any of the {len(drawn)} segments",
+            file=path,
+            hint="are these predictions of this split?",
+        )
+    _check_clips(known, predictions, path)
+
+    def offer(segment: Segment) -> Offer:
+        ranking = _without_twins(predictions[segment.segment_id], vocabulary)
+        names = tuple(map(vocabulary.action_name, ranking.actions[:candidates]))
+        order = hashed_rng("candidate order", seed, segment.segment_id).permutation(len(names))
+        return Offer(segment, ranking, names, tuple(map(int, order)), seed)
+
+    return Offers([offer(segment) for segment in known], len(drawn))
+
+
+def only_ranked(offers: Offers, predictions: Mapping[str, SpecialistPrediction]) -> bool:
+    """Whether all scores only count down from 0, as they do where a file has none."""
+    made = [predictions[offer.query_id].scores for offer in offers.of]
+    return all(scores == tuple(-float(rank) for rank in range(len(scores))) for scores in made)
+
+
+def _check_clips(segments: Sequence[Segment], predictions: Predictions, path: Path) -> None:
+    """Refuse predictions that say they are of other videos or times; those that do not say are let through."""
+    clips = {segment.segment_id: segment.clip for segment in segments}
+    agreement = Agreement(path, Expected(clips, {}, {}), say=lambda _: None)
+    for name in clips:
+        agreement.place(name, predictions[name].clip)
+    agreement.settle()
+
+
+def _without_twins(prediction: SpecialistPrediction, vocabulary: ActionVocabulary) -> SpecialistPrediction:
+    """The ranking without actions whose names read like that of a better one: nobody could choose between them."""
+    better: dict[str, int] = {}
+    for place, action in enumerate(prediction.actions):
+        better.setdefault(same_when_read(vocabulary.action_name(action)), place)
+    if len(better) == len(prediction.actions):
+        return prediction
+    kept = [(prediction.actions[place], prediction.scores[place]) for place in better.values()]
+    actions, scores = zip(*kept, strict=True)
+    return prediction.model_copy(update={"actions": actions, "scores": scores})
+
+
+def _limited(segments: Sequence[Segment], limit: int | None) -> list[Segment]:
+    """The first ``limit`` by the hash of the id, in the order given; a larger limit contains a smaller one."""
+    if limit is None or limit >= len(segments):
+        return list(segments)
+    kept = set(sorted((s.segment_id for s in segments), key=lambda name: hashed_seed("limit", name))[:limit])
+    return [segment for segment in segments if segment.segment_id in kept]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

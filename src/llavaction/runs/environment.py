@@ -1,0 +1,69 @@
+"""The environments a run was made in: versions and kind of machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from llavaction.base.errors import InputError
+from llavaction.base.records import read_json, write_json
+
+PACKAGES = ("llavaction", "av", "numpy", "pillow", "safetensors", "scipy", "tokenizers", "torch", "transformers")
+
+
+def record_environment(folder: Path) -> None:
+    """Add the present environment to ``environment.json`` unless it is the last one there."""
+    path = folder / "environment.json"
+    stored = read_json(path) if path.is_file() else {"environments": []}
+    known = stored.get("environments") if isinstance(stored, dict) else None
+    if not isinstance(known, list):
+        raise InputError("has no list of 'environments'", file=path, hint="give another output folder")
+    current = environment()
+    if not known or known[-1] != current:
+        write_json(path, {"schema_version": 1, "environments": [*known, current]})
+
+
+def environment() -> dict[str, Any]:
+    """Versions and kind of machine; nothing that names the machine or its user."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "accelerator": _accelerator(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "commit": _commit(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _accelerator() -> str | None:
+    """Name of the GPU, asked only where something has imported torch already."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return str(torch.cuda.get_device_name())
+
+
+def _commit() -> str | None:
+    """Commit of the source tree this package is run from, "+" behind it if files were changed; None if installed."""
+    package = Path(__file__).resolve().parents[1]
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(package), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
+    try:
+        if package != Path(git("rev-parse", "--show-toplevel")).resolve() / "src" / "llavaction":
+            return None
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", str(package)) else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
