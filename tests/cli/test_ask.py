@@ -16,7 +16,7 @@ from llavaction.actions.segments import Clip
 from llavaction.backends.base import Query
 from llavaction.backends.registry import make_backend
 from llavaction.base.errors import InputError
-from llavaction.cli.ask import answers
+from llavaction.cli.ask import parted
 from llavaction.cli.main import cli
 from llavaction.models.tiny import write_tiny
 from llavaction.questions.asked import Asked
@@ -117,13 +117,13 @@ def test_a_clip_that_is_not_complete_is_said(tmp_path: Path, model: Path) -> Non
     assert "note: the clip is not complete" in result.stderr
 
 
-def test_options_are_split_at_commas_only_where_one_is_given() -> None:
-    assert answers(()) == []
-    assert answers(("a, b",)) == ["a", "b"]
-    assert answers(("turn on tap, then wash", "dry")) == ["turn on tap, then wash", "dry"]
-    for wrong in (("a",), ("a,,b",), ("a", "a")):
+def test_options_are_split_at_commas_only_where_one_is_given(video: Path, model: Path) -> None:
+    assert parted(()) == []
+    assert parted(("a, b",)) == ["a", " b"]
+    assert parted(("turn on tap, then wash", "dry")) == ["turn on tap, then wash", "dry"]
+    for wrong in (("a",), ("a,,b",), ("a", "--options", "a")):
         with pytest.raises(InputError, match="2 to 26 different texts"):
-            answers(wrong)
+            ask(video, "What?", "--model", model, "--options", *wrong)
 
 
 def test_more_frames_than_the_context_holds_are_refused_before_decoding(model: Path, tmp_path: Path) -> None:

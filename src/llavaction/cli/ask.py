@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
-from llavaction.actions.segments import Clip
-from llavaction.backends.asking import check_capability, check_frames, option_answers
-from llavaction.backends.base import Query
-from llavaction.backends.choice import choose
+from llavaction import api
 from llavaction.backends.letter_mass import LITTLE
-from llavaction.backends.registry import make_backend
-from llavaction.base.errors import InputError
-from llavaction.base.text import same_when_read
 from llavaction.bundled import BUNDLED
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, MOMENT, as_json, emit, mapping, table
-from llavaction.questions.asked import LETTERS, Asked
-from llavaction.questions.prompts import QUESTION, multiple_choice_prompt
-from llavaction.video.decode import read_clip
-from llavaction.video.decoded import decoded
-from llavaction.video.probe import probe
+from llavaction.questions.asked import lettered
+from llavaction.questions.prompts import QUESTION
 
 
 @click.command("ask")
@@ -56,83 +48,41 @@ def ask(
     json_out: bool,
 ) -> None:
     """Ask a model QUESTION about VIDEO: in its own words, or which of --options is likeliest."""
-    texts = answers(options)
-    if not question.strip():
-        raise InputError("the question is empty", hint="leave it out to ask which action the video shows")
-    clip = _clip(video, start, stop, frames or 1)
-    backend = make_backend(model, **mapping(settings), **({} if frames is None else {"frames": frames}))
-    if not backend.needs_frames:
-        raise InputError(f"'{model}' would answer without looking at the video", hint="it needs at least one frame")
-    check_frames(backend, backend.needs_frames)
     if model == BUNDLED:
         click.echo("note: the bundled model has learnt the rendered kitchens of kitchen_mini, nothing else", err=True)
-    check_capability(backend, "score" if texts else "generate")
-    asked = Asked(video.name, clip, question, tuple(texts))
-    prompt = multiple_choice_prompt(asked) if texts else question
-    seen = read_clip(video, clip.start, clip.stop, backend.needs_frames)
-    if not len(seen):
-        raise seen.error or InputError("no frame can be decoded", file=video)
-    lacking = {}
-    if seen.error is not None:
-        lacking = {"note": seen.error.problem, "stand_ins": list(seen.stand_ins)}
-        click.echo(f"note: the clip is not complete: {seen.error.problem}", err=True)
-    query = Query(asked.query_id, prompt, asked.options, decoded(seen, clip))
-    if not texts:
-        answer = backend.generate([query])[0]
-        said = {"question": question, "clip": clip.model_dump(), "answer": answer}
-        emit(said | lacking, answer or "(nothing)", json_out)
+    answer = api.ask(
+        video,
+        question,
+        model=model,
+        options=parted(options),
+        start=start,
+        stop=stop,
+        frames=frames,
+        model_options=mapping(settings),
+    )
+    if answer.note is not None:
+        click.echo(f"note: the clip is not complete: {answer.note}", err=True)
+    lacking = {} if answer.note is None else {"note": answer.note, "stand_ins": list(answer.stand_ins)}
+    said: dict[str, Any] = {"question": answer.question, "clip": answer.clip.model_dump(), "answer": answer.text}
+    if not answer.options:
+        emit(said | lacking, answer.text or "(nothing)", json_out)
         return
-    found = option_answers(backend, [query])[0]
-    choice = choose(found.log_probabilities)
-    shares = choice.shares
-    rows = [[asked.lettered_options[i], f"{shares[i]:.1%}"] for i in np.argsort(-shares, kind="stable")]
-    result = {
-        "question": question,
-        "clip": clip.model_dump(),
-        "answer": texts[choice.place],
-        "decision_rule": backend.decision_rule,
-        "letter_mass": found.letter_mass,
-        "options": [{"text": texts[i], "probability": float(shares[i])} for i in range(len(texts))],
+    lettered_options, shares = lettered(answer.options), answer.probabilities
+    rows = [[lettered_options[i], f"{shares[i]:.1%}"] for i in np.argsort(-shares, kind="stable")]
+    said |= {
+        "decision_rule": answer.decision_rule,
+        "letter_mass": answer.letter_mass,
+        "options": [
+            {"text": option, "probability": float(share)} for option, share in zip(answer.options, shares, strict=True)
+        ],
     }
     text = table(rows, ["option", "probability"])
-    if found.letter_mass is not None:
-        text += f"\nprobability on the letters: {found.letter_mass:.1%}"
-        text += "\nthe model would hardly answer by a letter" if found.letter_mass < LITTLE else ""
-    emit(result | lacking, text, json_out)
+    if answer.letter_mass is not None:
+        text += f"\nprobability on the letters: {answer.letter_mass:.1%}"
+        text += "\nthe model would hardly answer by a letter" if answer.letter_mass < LITTLE else ""
+    emit(said | lacking, text, json_out)
 
 
-def answers(options: Sequence[str]) -> list[str]:
-    """The possible answers: one per option given, or the parts of a single one between its commas.
-
-    Raises:
-        InputError: there is only one, too many, or one twice.
-    """
-    texts = [part.strip() for part in (options[0].split(",") if len(options) == 1 else options)]
-    if len(texts) == 1 or "" in texts or len(set(map(same_when_read, texts))) < len(texts) or len(texts) > len(LETTERS):
-        raise InputError(
-            f"--options are {texts}; needed are 2 to {len(LETTERS)} different texts",
-            hint="--options 'take plate' --options 'put plate', or --options 'take plate, put plate'",
-        )
-    return texts
-
-
-def _clip(video: Path, start: float, stop: float | None, frames: int) -> Clip:
-    """The span to look at.
-
-    Raises:
-        InputError: it is empty, not within the video, or has fewer frames than were asked for.
-    """
-    info = probe(video)
-    duration = info.duration
-    stop = duration if stop is None else stop
-    if stop <= start:
-        raise InputError(f"the clip would end at {stop:g} s, which is not after its start at {start:g} s", file=video)
-    if stop > duration + 1e-6:
-        raise InputError(
-            f"asked for {start:g} to {stop:g} s of a video that lasts {duration:.2f} s",
-            file=video,
-            hint="--start and --stop count from its beginning: seconds, MM:SS or HH:MM:SS",
-        )
-    if frames > (there := max(round((stop - start) * info.rate), 1)):
-        raise InputError(f"asked for {frames} frames of a clip that has {there}", file=video, hint="lower --frames")
-    return Clip(video_id=video.stem, start=start, stop=stop)
+def parted(options: Sequence[str]) -> list[str]:
+    """The possible answers: one per option given, or the parts of a single one between its commas."""
+    return options[0].split(",") if len(options) == 1 else list(options)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from llavaction import api
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes, table
 from llavaction.questions.miners import MINERS
@@ -49,14 +50,10 @@ def build(
 
     --set gives the miner's own settings, e.g. --set noun_similarity=2 for the exchangeable one.
     """
-    from llavaction.datasets.registry import open_annotations
-    from llavaction.questions.builder import BuildConfig, build_benchmark
-
     begun = time.perf_counter()
-    dataset = open_annotations(annotations)
-    config = BuildConfig.from_mapping({**values, "settings": mapping(settings)})
-    made = build_benchmark(dataset, config, workers).save(output)
-    say_notes(*dataset.remarks, *made.card.notes)
+    made = api.build_benchmark(
+        annotations, output=output, workers=workers, say=say_notes, settings=mapping(settings), **values
+    )
     counts = "\n".join(f"  {name}: {count}" for name, count in made.card.counts.items())
     seconds = time.perf_counter() - begun
     emit(
@@ -72,10 +69,7 @@ def build(
 @as_json
 def audit(folder: Path, json_out: bool) -> None:
     """Try to answer a benchmark without looking at the video."""
-    from llavaction.questions.audit import audit_folder
-    from llavaction.questions.schema import Benchmark
-
-    result = audit_folder(Benchmark.load(folder))
+    result = api.audit(folder)
     rows = [
         [entry["name"], f"{entry['accuracy']:.1%}", f"{entry['low']:.1%} to {entry['high']:.1%}"]
         for entry in result["attacks"]

@@ -9,8 +9,8 @@ import click
 
 from llavaction.base.records import write_json
 from llavaction.bundled import model_folder, specialist_folder
-from llavaction.cli.evaluate import known_to_baselines
 from llavaction.cli.options import FOLDER, table, timed_echo
+from llavaction.evaluation.known import known_to_baselines
 
 SPLIT, SEED = "test", 2026
 """The bundled models were trained on videos of seed 0: these people, kitchens and events are new to them."""

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llavaction.base.errors import InputError
+from llavaction import api
 from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
 from llavaction.cli.options import FOLDER, as_json, emit, mapping, say_notes
 from llavaction.video.rates import Rates
 
 if TYPE_CHECKING:
     from llavaction.evaluation.runner import RunResult
-    from llavaction.questions.schema import Benchmark
 
 
 @click.command("eval")
@@ -56,64 +55,22 @@ def evaluate(
     **values: Any,
 ) -> None:
     """Ask a model every question of BENCHMARK. --set gives the backend's own options, e.g. --set dtype=bfloat16."""
-    from llavaction.backends.registry import make_backend
-    from llavaction.evaluation.runner import RunConfig, run
-    from llavaction.questions.schema import Benchmark
-    from llavaction.video.library import VideoLibrary
-
-    loaded = Benchmark.load(benchmark)
-    options = mapping(settings)
-    config = RunConfig.from_mapping({
-        **values, "benchmark": str(benchmark), "videos": str(videos) if videos else None, "backend_options": options,
-    })  # fmt: skip
-    inputs = known_to_baselines(config.backend, loaded, annotations)
-    if taken := sorted(options.keys() & inputs.keys()):
-        raise InputError(f"'{taken[0]}' comes from the benchmark and cannot be set")
-    made = make_backend(config.backend, **options, **inputs)
-    library = VideoLibrary(videos, fps=fps) if videos and made.needs_frames else None
-    result = run(config, loaded, made, library, output, retry_failed=retry_failed)
+    result = api.evaluate(
+        benchmark,
+        values.pop("backend"),
+        output,
+        videos=videos,
+        fps=fps,
+        annotations=annotations,
+        model_options=mapping(settings),
+        retry_failed=retry_failed,
+        say=say_notes,
+        **values,
+    )
     emit(dict(result.metrics), summary(result), json_out)
     warn_of_letter_mass(result.metrics)
     failed = [prediction.error or "" for prediction in result.predictions if prediction.parse_status == "failed"]
     end_by_failures(failed, len(result.predictions), "questions could not be asked", allow_missing)
-
-
-def known_to_baselines(spec: str, benchmark: Benchmark, annotations: Path | None = None) -> dict[str, Any]:
-    """What a backend needs beyond its own options: a baseline is told here what no query tells.
-
-    Args:
-        spec: the backend's name.
-        benchmark: what it is asked.
-        annotations: for specialist files that refer to rows and action ids.
-    """
-    from llavaction.backends.registry import parse_spec
-    from llavaction.datasets.registry import open_annotations
-    from llavaction.questions.keys import option_classes, right_answers
-
-    kind, _ = parse_spec(spec)
-    if kind == "oracle":
-        return {"answers": right_answers(benchmark.questions)}
-    if kind == "prior":
-        return {"counts": benchmark.facts.train_counts, "classes": option_classes(benchmark.questions)}
-    if kind != "specialist":
-        return {}
-    from llavaction.specialists.agreement import Expected
-
-    facts = benchmark.facts.classes
-    expected = Expected(
-        clips={question.question_id: question.clip for question in benchmark.questions},
-        verbs={entry.action[0]: entry.verb for entry in facts},
-        nouns={entry.action[1]: entry.noun for entry in facts},
-        all_classes=False,
-    )
-    inputs = {"classes": option_classes(benchmark.questions), "expected": expected}
-    if annotations is not None:
-        dataset = open_annotations(annotations)
-        ids = [segment.segment_id for segment in dataset.segments(benchmark.card.split)]
-        actions = dataset.vocabulary.actions
-        say_notes(*dataset.remarks, *dataset.notes)
-        inputs |= {"segment_ids": ids, "actions": actions}
-    return inputs
 
 
 def summary(result: RunResult) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from llavaction import __version__
 from llavaction.base.errors import LlavactionError
 from llavaction.base.files import is_full, unwritable
 from llavaction.base.registry import resolve, suggestion
 from llavaction.base.text import safe_output, shown
+from llavaction.base.version import __version__
 
 COMMANDS = {
     "benchmark": ("llavaction.cli.benchmark:benchmark", "Make and audit multiple-choice benchmarks."),

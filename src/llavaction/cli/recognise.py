@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llavaction.base.errors import InputError
+from llavaction import api
 from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes, table
 from llavaction.recognition.records import RECOGNITIONS, Recognition
@@ -47,41 +47,15 @@ def recognise(
     **values: Any,
 ) -> None:
     """Name each segment's action: a specialist proposes, a model chooses. --set gives the backend's own options."""
-    from llavaction.backends.registry import make_backend, parse_spec
-    from llavaction.datasets.registry import open_annotations
-    from llavaction.recognition.two_stage import RecognitionConfig
-    from llavaction.recognition.two_stage import recognise as recognise_segments
-    from llavaction.specialists.predictions import Expected, load_predictions
-    from llavaction.video.library import VideoLibrary
-
-    options = mapping(settings)
-    plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-    config = RecognitionConfig.from_mapping({**plain, "backend_options": options})
-    dataset = open_annotations(config.annotations)
-    segments = list(dataset.segments(config.split, unlabelled=True))
-    vocabulary = dataset.vocabulary
-    say_notes(*dataset.remarks, *dataset.notes)
-    ids = [segment.segment_id for segment in segments]
-    expected = Expected.of(segments, vocabulary)
-    kind, _ = parse_spec(config.backend)
-    predictions = load_predictions(config.predictions, ids, vocabulary.actions, expected=expected)
-    offers = config.offers(segments, predictions, vocabulary)
-    inputs: dict[str, Any] = {}
-    if kind == "oracle":
-        inputs = {"answers": offers.answers}
-    elif kind == "prior":
-        counts = {action: vocabulary.count(action, "train") for action in vocabulary.actions}
-        inputs = {"counts": counts, "classes": offers.classes}
-    elif kind == "specialist":
-        inputs = {"segment_ids": ids, "actions": vocabulary.actions, "expected": expected, "classes": offers.classes}
-    if taken := sorted(options.keys() & inputs.keys()):
-        raise InputError(f"'{taken[0]}' comes from the annotations and cannot be set")
-    backend = make_backend(config.backend, **options, **inputs)
-    library = VideoLibrary(config.videos, fps=fps) if config.videos and backend.needs_frames else None
-    result = recognise_segments(
-        config, segments, predictions, vocabulary, backend, library, output,
-        groups=dataset.groups(config.split), retry_failed=retry_failed,
-    )  # fmt: skip
+    result = api.recognise(
+        model=values.pop("backend"),
+        output=output,
+        fps=fps,
+        model_options=mapping(settings),
+        retry_failed=retry_failed,
+        say=say_notes,
+        **values,
+    )
     said = summary(result.metrics) if result.metrics["overall"] else listing(result.recognitions)
     emit(dict(result.metrics), f"{said}\nwritten to {output} ({result.seconds:.1f} s)", json_out)
     warn_of_letter_mass(result.metrics)

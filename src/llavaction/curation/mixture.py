@@ -12,7 +12,6 @@ from typing import Any
 
 from pydantic import Field
 
-from llavaction import __version__
 from llavaction.actions.segments import Segment
 from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
@@ -21,6 +20,7 @@ from llavaction.base.progress import progress
 from llavaction.base.records import Record, Strict, write_json, write_records
 from llavaction.base.registry import resolve
 from llavaction.base.seeding import hashed_seed
+from llavaction.base.version import __version__
 from llavaction.curation.material import Material
 from llavaction.curation.out_of_fold import load_out_of_fold
 from llavaction.curation.records import TrainingRecord

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import llavaction
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_text
+from llavaction.base.version import __version__
 from llavaction.evaluation.report import environment_of, template
 from llavaction.evaluation.runs import FinishedRun, labels
 from llavaction.recognition.accuracy import PARTS
@@ -76,7 +76,7 @@ def write_recognition_report(path: str | Path, runs: Sequence[FinishedRun]) -> P
     if not views:
         raise InputError("a report needs at least one run", hint="make one with: llavaction recognise ...")
     page = template("recognition.html.j2")
-    write_text(path, page.render(views=views, listed=LISTED, version=llavaction.__version__))
+    write_text(path, page.render(views=views, listed=LISTED, version=__version__))
     return Path(path)
 
 

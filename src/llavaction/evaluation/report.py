@@ -11,11 +11,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-import llavaction
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_text
 from llavaction.base.statistics import paired_comparison
 from llavaction.base.text import shown
+from llavaction.base.version import __version__
 from llavaction.evaluation.comparison import p_value
 from llavaction.evaluation.failures import Example, Strip, film_strip, surest, view, worst
 from llavaction.evaluation.metrics import Pairs, confusion, match, names_for
@@ -144,7 +144,7 @@ def write_report(
         views=views,
         differences=list(differences([view.label for view in views], pairs)),
         audit=audit,
-        version=llavaction.__version__,
+        version=__version__,
         listed=LISTED,
         table_rows=TABLE_ROWS,
     )

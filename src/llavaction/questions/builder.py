@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from llavaction import __version__
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import Action, ActionVocabulary
 from llavaction.base.errors import InputError
@@ -18,6 +17,7 @@ from llavaction.base.fingerprints import joined_sources
 from llavaction.base.progress import progress
 from llavaction.base.records import Strict
 from llavaction.base.seeding import hashed_rng
+from llavaction.base.version import __version__
 from llavaction.base.workers import process_pool
 from llavaction.datasets.base import AnnotatedDataset
 from llavaction.questions.filters import REASONS, TruthFilter
