@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo smoke mini test lint docs bench clean
+.PHONY: install demo smoke mini test lint docs wheel bench clean
 
 install: $(VENV)/.installed
 
@@ -37,6 +37,12 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+wheel: install
+	rm -rf runs/wheel
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir runs/wheel .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target runs/wheel/site runs/wheel/*.whl
+	cd runs/wheel && PYTHONPATH=$$PWD/site $(abspath $(BIN))/python -m llavaction.cli.main demo --output demo
 
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -97,3 +97,10 @@ def test_chat_template_writes_turns_and_video(tmp_path: Path) -> None:
 def test_unknown_family_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="did you mean 'qwen3_vl'"):
         write_tiny(tmp_path, "qwen3vl")
+
+
+@pytest.mark.parametrize("family", ["llava_video", "qwen3_vl"])
+def test_a_process_that_has_imported_nothing_else_writes_them(tmp_path: Path, family: str) -> None:
+    code = f"from llavaction.models.tiny import write_tiny; write_tiny({str(tmp_path)!r}, {family!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert (tmp_path / "model.safetensors").is_file()

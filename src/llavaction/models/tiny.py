@@ -18,6 +18,7 @@ from llavaction.base.records import write_json
 from llavaction.base.registry import suggestion
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.checkpoint import quiet
+from llavaction.models.registry import register
 from llavaction.models.tiny_families import FAMILIES
 
 VOCABULARY = 512
@@ -60,6 +61,7 @@ def write_tiny(folder: str | Path, family: str = "llava_onevision", seed: int = 
     """
     if family not in FAMILIES:
         raise InputError(f"unknown tiny model family '{family}'", hint=suggestion(family, FAMILIES))
+    register()
     kind = FAMILIES[family]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
