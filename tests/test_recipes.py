@@ -10,20 +10,20 @@ import click
 import pytest
 from kitchenette import clip_record, film_colours, text_record, write_benchmark
 
+from kitchen_mini.renderer import KitchenMiniConfig
 from llavaction.base.records import read_json, write_records
 from llavaction.cli.main import cli
 from llavaction.cli.options import mapping
 from llavaction.cli.train import prepare
 from llavaction.curation.mixture import load_mixture
 from llavaction.curation.records import ActionLabels
-from llavaction.datasets.kitchen_mini import KitchenMiniConfig
+from llavaction.recipes import collected, mixture_file, recipe_file
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.training.config import TrainConfig, load_config
 from llavaction.training.run import train
 
-ROOT = Path(__file__).resolve().parents[1]
-RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
-MIXTURES = sorted((ROOT / "recipes" / "mixtures").glob("*.yaml"))
+RECIPES = list(collected().values())
+MIXTURES = list(collected("mixtures").values())
 PREPARED = [path for path in RECIPES if load_config(path).prepare]
 """Recipes that make their own data."""
 GOES_ON_FROM = {"kitchen-mini-two-stage": "kitchen-mini"}
@@ -87,15 +87,15 @@ def test_every_recipe_runs(recipe: Path, data: Path, tmp_path: Path) -> None:
 
 
 def test_published_settings() -> None:
-    folder = RECIPES[0].parent
     for name in ("llavaction-7b", "llavaction-0.5b"):
-        config: TrainConfig = load_config(folder / f"{name}.yaml")
+        config: TrainConfig = load_config(recipe_file(name))
         rates = config.learning_rates
         assert (rates.tower, rates.projector, rates.language, rates.action) == (2e-6, 1e-5, 1e-5, 1e-5)
         assert (config.global_batch, config.frames, config.epochs, config.warm_up) == (64, 16, 2, 0.03)
         assert (config.schedule, config.weight_decay, config.precision) == ("cosine", 0.0, "bfloat16")
         assert config.action is not None and config.action.sizes == (97, 300, 3806)
-    assert read_json(folder / "zero3.json")["zero_optimization"]["stage"] == 3
+    deepspeed = load_config(recipe_file("llavaction-7b")).deepspeed
+    assert deepspeed is not None and read_json(deepspeed)["zero_optimization"]["stage"] == 3
 
 
 def parsed(command: str) -> tuple[str, dict[str, Any]]:
@@ -135,12 +135,12 @@ def test_what_a_recipe_prepares(recipe: Path) -> None:
         if name in ("specialist train", "specialist folds"):
             SpecialistConfig.from_mapping(mapping(options["settings"]))
         if name == "data curate":
-            assert ROOT / options["mixture"] in MIXTURES
+            assert mixture_file(options["mixture"]) in MIXTURES
         assert options["output"] not in made
         made.append(options["output"])
     for stage in config.resolved():
-        read = [stage.videos, stage.name_heads, *(records.path for records in stage.records)]
-        read += [None if stage.boxes is None else stage.boxes.path]
+        read = [stage.videos, *(records.path for records in stage.records)]
+        read += [stage.extra.get("name_heads"), stage.extra.get("path")]
         read += [None if stage.evaluation is None else stage.evaluation.benchmark]
         for path in read:
             assert path is None or any(path.is_relative_to(folder) for folder in made), path
@@ -150,7 +150,6 @@ def test_what_a_recipe_prepares(recipe: Path) -> None:
 def test_every_mixture_is_sound(mixture: Path) -> None:
     config, tasks = load_mixture(mixture)
     assert config.split == "train" and tasks
-    assert all(task.stand_in or not task.clutter for task in tasks)
 
 
 def prepared(recipe: Path, home: Path, small: str) -> TrainConfig:
@@ -168,7 +167,7 @@ def prepared(recipe: Path, home: Path, small: str) -> TrainConfig:
     others = [command for command in others if not command.startswith("specialist")]
     prepare([f"{first} {small} --workers 1", *others], home / f"{recipe.stem}.json")
     shape = {"side": 24, "tower_width": 32, "tower_layers": 1, "width": 64, "layers": 2, "entries": 400}
-    changes: list[tuple[str, Any]] = [(f"mini.{key}", value) for key, value in shape.items()]
+    changes: list[tuple[str, Any]] = [(f"start.{key}", value) for key, value in shape.items() if plain.model == "mini"]
     for number, stage in enumerate(plain.resolved()):
         own = {"steps": 2, "micro_batch": 2, "global_batch": 4}
         own |= {} if stage.evaluation is None else {"evaluation.every": 2, "evaluation.limit": 2}
@@ -177,20 +176,18 @@ def prepared(recipe: Path, home: Path, small: str) -> TrainConfig:
     return load_config(home / recipe.name, changes)
 
 
-def test_recipes_that_make_their_data_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipes_that_make_their_data_run(tmp_path: Path) -> None:
     """The mini model from nothing, and what goes on from it."""
-    monkeypatch.chdir(ROOT)
     kitchen = {"width": 64, "height": 48, "train_videos": 2, "validation_videos": 2, "test_videos": 2}
     kitchen |= {"min_segments": 6, "max_segments": 6, "train_participants": 2}
     kitchen |= {"unseen_validation_participants": 1, "unseen_test_participants": 1}
     specialist = {"epochs": 1, "channels": 8, "frames": 4, "height": 24, "width": 32}
     layers = 0
     for name, small in (("kitchen-mini", kitchen), ("kitchen-mini-two-stage", specialist)):
-        recipe = ROOT / "recipes" / f"{name}.yaml"
-        config = prepared(recipe, tmp_path, " ".join(f"--set {key}={value}" for key, value in small.items()))
+        config = prepared(recipe_file(name), tmp_path, " ".join(f"--set {key}={value}" for key, value in small.items()))
         result = train(config)
         losses = [line["loss"] for line in result.metrics if "loss" in line]
         assert len(losses) >= max(len(config.stages), 1) and all(0 < loss < 40 for loss in losses)
         assert result.accuracy in (0, 0.5, 1)
-        layers = layers or 2 + sum(stage.new_layers for stage in config.resolved())
+        layers = layers or 2 + sum(stage.extra.get("new_layers", 0) for stage in config.resolved())
         assert read_json(result.model / "config.json")["text_config"]["num_hidden_layers"] == layers

@@ -64,7 +64,10 @@ def test_errors_are_sentences(arguments: list[str], message: str):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "specialist predict", "data curate", "data export", "benchmark build"])
+@pytest.mark.parametrize(
+    "command",
+    [*COMMANDS, "demo", "data kitchen-mini", "specialist predict", "data curate", "data export", "benchmark build"],
+)
 def test_every_help_is_quick(command: str) -> None:
     """Counted is what the process works, not how long it waits for its turn; half a second, and a margin."""
     begun = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -14,8 +14,8 @@ from llavaction.backends.base import Query
 from llavaction.backends.letter_mass import LITTLE
 from llavaction.backends.registry import make_backend
 from llavaction.base.errors import InputError
+from llavaction.base.plugins import with_plugins
 from llavaction.base.text import same_when_read
-from llavaction.bundled import BUNDLED
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, MOMENT, as_json, emit, mapping, table
 from llavaction.questions.prompts import QUESTION, multiple_choice_prompt
@@ -62,8 +62,8 @@ def ask(
     if not backend.needs_frames:
         raise InputError(f"'{model}' would answer without looking at the video", hint="it needs at least one frame")
     check_frames(backend, backend.needs_frames)
-    if model == BUNDLED:
-        click.echo("note: the bundled model has learnt the rendered kitchens of kitchen_mini, nothing else", err=True)
+    if said := with_plugins("NOTES").get(model):
+        click.echo(f"note: {said}", err=True)
     asked: Question | OpenQuestion
     if texts:
         asked = Question(

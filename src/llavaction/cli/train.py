@@ -13,13 +13,14 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_json
 from llavaction.cli.keys import keys_option
 from llavaction.cli.options import FILE, as_json, emit, mapping
+from llavaction.recipes import recipe_file
 
 PREPARED = "prepared.json"
 """Which of a recipe's commands have been run, in its output folder."""
 
 
 @click.command()
-@click.option("--config", type=FILE, required=True, help="The recipe, a YAML file.")
+@click.option("--config", type=FILE, required=True, help="The recipe: a YAML file, or one that comes along, by name.")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @keys_option("llavaction.training.config:TrainConfig")
 @as_json
@@ -33,7 +34,7 @@ def train(config: Path, settings: tuple[str, ...], json_out: bool) -> None:
     from llavaction.training.run import check_output
     from llavaction.training.run import train as run
 
-    recipe = load_config(config, list(mapping(settings).items()))
+    recipe = load_config(recipe_file(config), list(mapping(settings).items()))
     if os.environ.get("RANK", "0") == "0":  # the other processes wait for the first when the training begins
         check_output(recipe)
         prepare(recipe.prepare, recipe.output / PREPARED)

@@ -154,7 +154,8 @@ class MetricsWriter(TrainerCallback):
             with self._board_is_written():
                 self._board.add_scalar(name, value, state.global_step)
         if "loss" in values:
-            pieces = " ".join(f"{name.removesuffix('_loss')} {values[name]:.3f}" for name in PIECES if values.get(name))
+            named = {name.removesuffix("_loss"): value for name, value in values.items() if name.endswith("_loss")}
+            pieces = " ".join(f"{name} {value:.3f}" for name, value in named.items() if value)
             if "tokens_per_second" in values:
                 said = (
                     f"({pieces}), {values['tokens_per_second']:,.0f} tokens/s, "

@@ -1,0 +1,55 @@
+"""Groups whose commands are imported when they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from llavaction.base.plugins import with_plugins
+from llavaction.base.registry import attribute, suggestion
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called, and suggests one when a name is misspelt.
+
+    Args:
+        lazy: name to where a command is and what it does.
+        plugins: the registry by which plug-ins add further ones, see base/plugins.py.
+        rest: as click takes it.
+    """
+
+    def __init__(self, *, lazy: Mapping[str, tuple[str, str]] | None = None, plugins: str, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._own, self._plugins = dict(lazy or {}), plugins
+
+    @property
+    def _lazy(self) -> dict[str, tuple[str, str]]:
+        return with_plugins(self._plugins, self._own)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names: the group's own commands as they were added, then those of plug-ins."""
+        return [*self.commands, *self._lazy]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name in self.commands or cmd_name not in self._lazy:
+            return self.commands.get(cmd_name)
+        command: click.Command = attribute(self._lazy[cmd_name][0])
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest command for an unknown one."""
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            ctx.fail(f"no such command '{args[0]}'; {suggestion(args[0], known)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        own = [(name, command.get_short_help_str(limit=100)) for name, command in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl([*own, *((name, text) for name, (_, text) in self._lazy.items())])
