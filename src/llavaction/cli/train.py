@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from llavaction.recipes import recipe_file
 
 PREPARED = "prepared.json"
 """Which of a recipe's commands have been run, in its output folder."""
+_OLD_PLACE = re.compile(r"\brecipes/mixtures/([\w-]+)\.yaml\b")
+"""Mixtures that come along, as commands of earlier versions called them; today they have names."""
 
 
 @click.command()
@@ -58,7 +61,7 @@ def prepare(commands: Sequence[str], done_file: Path) -> None:
 
     done = list(read_json(done_file)) if done_file.is_file() else []
     for number, command in enumerate(commands):
-        if done[number : number + 1] == [command]:
+        if number < len(done) and _named(str(done[number])) == _named(command):
             continue
         click.echo(f"llavaction {command}", err=True)
         try:
@@ -67,3 +70,7 @@ def prepare(commands: Sequence[str], done_file: Path) -> None:
             raise InputError(f"prepare: 'llavaction {command}': {error.format_message()}") from error
         done = [*done[:number], command]
         write_json(done_file, done)
+
+
+def _named(command: str) -> str:
+    return _OLD_PLACE.sub(r"\1", command)
