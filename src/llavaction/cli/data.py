@@ -6,22 +6,34 @@ from pathlib import Path
 
 import click
 
-from llavaction.cli.curate import curate, export_records, import_records
 from llavaction.cli.keys import set_option
 from llavaction.cli.lazy import LazyGroup
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes
 
+COMMANDS = {
+    "curate": ("llavaction.cli.curate:curate", "Make training records of the segments of a split."),
+    "import": (
+        "llavaction.cli.curate:import_records",
+        "Turn LLaVA's conversation JSON (or JSON Lines) into training records.",
+    ),
+    "export": (
+        "llavaction.cli.curate:export_records",
+        "Write a records.jsonl as LLaVA, TRL, ms-swift or LLaMA-Factory read it.",
+    ),
+    "simulate-specialist": (
+        "llavaction.cli.data:simulate_specialist",
+        "Make up a specialist's predictions by a documented noise model (to try things out).",
+    ),
+}
+"""Command name to where it is and what it does; imported only when called. Plug-ins add to them."""
 
-@click.group(cls=LazyGroup, plugins="DATA_COMMANDS")
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, plugins="DATA_COMMANDS")
 def data() -> None:
     """Make data: training records, made-up predictions; rendered videos."""
 
 
-for command in (curate, import_records, export_records):
-    data.add_command(command)
-
-
-@data.command("simulate-specialist")
+@click.command("simulate-specialist")
 @click.option(
     "--annotations",
     type=FOLDER,

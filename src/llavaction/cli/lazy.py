@@ -20,22 +20,22 @@ class LazyGroup(click.Group):
         rest: as click takes it.
     """
 
-    def __init__(self, *, lazy: Mapping[str, tuple[str, str]] | None = None, plugins: str, **rest: Any) -> None:
+    def __init__(self, *, lazy: Mapping[str, tuple[str, str]], plugins: str, **rest: Any) -> None:
         super().__init__(**rest)
-        self._own, self._plugins = dict(lazy or {}), plugins
+        self._own, self._plugins = lazy, plugins
 
     @property
     def _lazy(self) -> dict[str, tuple[str, str]]:
         return with_plugins(self._plugins, self._own)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names: the group's own commands as they were added, then those of plug-ins."""
-        return [*self.commands, *self._lazy]
+        """Names in the order of the group's own, then those of plug-ins."""
+        return list(self._lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command."""
-        if cmd_name in self.commands or cmd_name not in self._lazy:
-            return self.commands.get(cmd_name)
+        if cmd_name not in self._lazy:
+            return None
         command: click.Command = attribute(self._lazy[cmd_name][0])
         return command
 
@@ -43,13 +43,11 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest the nearest command for an unknown one."""
-        known = self.list_commands(ctx)
-        if args and not args[0].startswith("-") and args[0] not in known:
-            ctx.fail(f"no such command '{args[0]}'; {suggestion(args[0], known)}")
+        if args and not args[0].startswith("-") and args[0] not in self._lazy:
+            ctx.fail(f"no such command '{args[0]}'; {suggestion(args[0], self._lazy)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
-        own = [(name, command.get_short_help_str(limit=100)) for name, command in self.commands.items()]
         with formatter.section("Commands"):
-            formatter.write_dl([*own, *((name, text) for name, (_, text) in self._lazy.items())])
+            formatter.write_dl([(name, text) for name, (_, text) in self._lazy.items()])
