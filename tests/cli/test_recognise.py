@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kitchen_mini import weights as bundled
+from kitchen_mini.cli import demo as demo_module
 from kitchen_mini.renderer import KitchenMiniConfig, generate
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, read_records
-from llavaction.cli import demo as demo_module
 from llavaction.cli.main import cli
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.models.tiny import write_tiny

@@ -22,7 +22,7 @@ from llavaction.base.seeding import hashed_seed
 from llavaction.models.llava_video import LlavaVideoProcessor
 from llavaction.training.checkpoints import UNFINISHED, hold_to_data
 from llavaction.training.config import LearningRates, StageConfig, TrainConfig
-from llavaction.training.meter import F1, Meter, MetricsWriter
+from llavaction.training.meter import EVAL, Meter, MetricsWriter
 from llavaction.training.mixture import Mixture
 from llavaction.training.schedule import Draw, Schedule, steps_of
 from llavaction.training.scheduled import ScheduledTrainer, arguments, train_and_save
@@ -113,7 +113,7 @@ class WarmUpTrainer(ScheduledTrainer):
         right, said, there = self._sum(own).unbind(1)
         scores = (2 * right / (said + there).clamp(min=1)).tolist()
         names = channel_groups(1)
-        return self._reported({F1 + name: score for name, score in zip(names, scores, strict=True)})
+        return self._reported({f"{EVAL}f1_{name}": score for name, score in zip(names, scores, strict=True)})
 
     @torch.no_grad()
     def _counts(self, frames: BoxedFrames, rank: int, world: int) -> torch.Tensor:
