@@ -86,6 +86,12 @@ def test_settings_are_listed_without_torch(command: str) -> None:
     assert len(done.stdout.splitlines()) > 5 and done.stdout.endswith("False\n")
 
 
+def test_settings_of_plugins_are_not_ours() -> None:
+    keys = [line.split(" ")[0].rstrip(":") for line in llavaction("train", "--keys").stdout.splitlines()]
+    assert {"kind", "extra", "start", "records.path", "learning_rates.tower"} <= set(keys)
+    assert not [key for key in keys if key.partition(".")[0] in ("mini", "boxes", "seeing", "new_layers", "name_heads")]
+
+
 def test_what_training_needs_and_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     def lacking(package: str):
         def cli(**unused: object):
