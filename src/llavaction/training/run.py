@@ -209,8 +209,8 @@ def train_stage(
         meter=Meter(at_best, processes.num_processes, pieces_of(trainee.action, addition)),
         flops=flops,
         probe=_probe(stage, trainee, library),
-        addition=addition,
         callbacks=[MetricsWriter(config.output, stage.name, facts)],
+        addition=addition,
     )
     train_and_save(trainer, trainee, home, result, afresh)
 

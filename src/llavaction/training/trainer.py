@@ -36,8 +36,8 @@ class ActionTrainer(ScheduledTrainer):
         meter: the log.
         flops: counts the work.
         probe: asks questions in between, or None.
-        addition: further losses.
         callbacks: of the library.
+        addition: further losses.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class ActionTrainer(ScheduledTrainer):
         meter: Meter,
         flops: FlopCounter,
         probe: Probe | None,
-        addition: Addition,
         callbacks: list[Any],
+        addition: Addition | None = None,
     ) -> None:
         self._core, self._action = trainee.core, trainee.action
         self._flops, self._probe = flops, probe
-        self._addition = addition
-        addition.attach(self._core)
+        self._addition = addition or Addition()
+        self._addition.attach(self._core)
         super().__init__(
             trainee.model,
             stage,
@@ -71,7 +71,7 @@ class ActionTrainer(ScheduledTrainer):
             callbacks=callbacks,
             tied=trainee.tied,
         )
-        trainee.model.register_forward_hook(partial(_losses_alone, addition), with_kwargs=True)
+        trainee.model.register_forward_hook(partial(_losses_alone, self._addition), with_kwargs=True)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW with a learning rate for every part of the model."""
