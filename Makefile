@@ -19,15 +19,15 @@ smoke: install
 	rm -rf runs/smoke
 	$(BIN)/llavaction data kitchen-mini --output runs/smoke/kitchen_mini --set train_videos=6 --set validation_videos=3 --set test_videos=0
 	$(BIN)/llavaction benchmark build --annotations runs/smoke/kitchen_mini/annotations --split validation --output runs/smoke/benchmark
-	$(BIN)/llavaction data curate --annotations runs/smoke/kitchen_mini/annotations --mixture recipes/mixtures/kitchen-mini-smoke.yaml --output runs/smoke/records
-	$(BIN)/llavaction train --config recipes/kitchen-mini-smoke.yaml
+	$(BIN)/llavaction data curate --annotations runs/smoke/kitchen_mini/annotations --mixture kitchen-mini-smoke --output runs/smoke/records
+	$(BIN)/llavaction train --config kitchen-mini-smoke
 
 mini: install
-	$(BIN)/llavaction train --config recipes/kitchen-mini.yaml
-	rm -rf src/llavaction/bundled/mini src/llavaction/bundled/specialist
-	cp -r runs/kitchen-mini/model/model src/llavaction/bundled/mini
-	mkdir src/llavaction/bundled/specialist
-	cp runs/kitchen-mini/specialist/*.json runs/kitchen-mini/specialist/model.safetensors src/llavaction/bundled/specialist
+	$(BIN)/llavaction train --config kitchen-mini
+	rm -rf src/kitchen_mini/weights/mini src/kitchen_mini/weights/specialist
+	cp -r runs/kitchen-mini/model/model src/kitchen_mini/weights/mini
+	mkdir src/kitchen_mini/weights/specialist
+	cp runs/kitchen-mini/specialist/*.json runs/kitchen-mini/specialist/model.safetensors src/kitchen_mini/weights/specialist
 
 test: install
 	$(BIN)/python -m pytest -n 2

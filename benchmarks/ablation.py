@@ -5,7 +5,7 @@ that differ in their records alone; each is then asked the hard and the random q
 the recipe's language model after its lessons from text, behind its tower, with a sixth of its lesson in seeing: after
 the whole of it nearly all hard questions are answered at once, and there is nothing left to compare.
 
-    llavaction train --config recipes/kitchen-mini.yaml     # leaves data and models in runs/kitchen-mini
+    llavaction train --config kitchen-mini                  # leaves data and models in runs/kitchen-mini
     python benchmarks/ablation.py --start                   # the common start
     python benchmarks/ablation.py --part 0/2 & python benchmarks/ablation.py --part 1/2    # two cores
     python benchmarks/ablation.py --table
@@ -33,6 +33,7 @@ from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.models.checkpoint import load_model, open_checkpoint
 from llavaction.questions.builder import BuildConfig, build_benchmark
 from llavaction.questions.schema import Benchmark, Question
+from llavaction.recipes import recipe_file
 from llavaction.training.config import TrainConfig
 from llavaction.training.probe import Probe, spread
 from llavaction.training.run import MODEL, train
@@ -115,8 +116,8 @@ class Remembering(VideoLibrary):
 
 
 def stage_of(name: str, **changes: Any) -> dict[str, Any]:
-    """One stage of recipes/kitchen-mini.yaml as a recipe of its own, with changes."""
-    base = yaml.safe_load(Path("recipes/kitchen-mini.yaml").read_text(encoding="utf-8"))
+    """One stage of the recipe kitchen-mini as a recipe of its own, with changes."""
+    base = yaml.safe_load(recipe_file("kitchen-mini").read_text(encoding="utf-8"))
     (stage,) = (stage for stage in base.pop("stages") if stage["name"] == name)
     del base["prepare"]
     stage.pop("evaluation", None)
@@ -142,7 +143,8 @@ def recipe(
     curate(EpicKitchens(HOME / "data" / "annotations"), mixture, output / "records")
     stage["records"] = [{"path": str(output / "records" / RECORDS)}]
     stage["action"] = {**stage["action"], "head_weight": weight}
-    stage["seeing"] = {**stage["seeing"], "action": stage["seeing"]["action"] if weight else 0.0}
+    seeing = stage["extra"]["seeing"]
+    stage["extra"] = {"seeing": {**seeing, "action": seeing["action"] if weight else 0.0}}
     return TrainConfig.from_mapping(stage)
 
 

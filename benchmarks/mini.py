@@ -1,6 +1,6 @@
 """What the mini model can do, and that it does it by looking: one table for the test split of kitchen_mini.
 
-    llavaction train --config recipes/kitchen-mini.yaml       # leaves data and test questions in runs/kitchen-mini
+    llavaction train --config kitchen-mini                    # leaves data and test questions in runs/kitchen-mini
     python benchmarks/mini.py                                 # the bundled model
     python benchmarks/mini.py --model runs/kitchen-mini/model/model
 
@@ -17,9 +17,9 @@ from typing import Any
 import click
 import numpy as np
 
+from kitchen_mini.weights import model_folder
 from llavaction.backends.registry import make_backend
 from llavaction.base.statistics import ClusteredBootstrap
-from llavaction.bundled import model_folder
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.evaluation.runner import RunConfig, run
 from llavaction.questions.builder import BuildConfig, build_benchmark

@@ -23,6 +23,7 @@ import yaml
 from annotation_files import random_rows, write_annotations
 from mutations import damaged_text
 
+from kitchen_mini.boxes import FrameBoxes, ObjectBox
 from llavaction.actions.segments import Clip
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.base.errors import LlavactionError
@@ -31,7 +32,6 @@ from llavaction.cli.options import mapping
 from llavaction.curation.llava import read_llava
 from llavaction.curation.mixture import load_mixture
 from llavaction.curation.records import Message, TrainingRecord
-from llavaction.datasets.boxes import FrameBoxes, ObjectBox
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.registry import open_annotations
 from llavaction.evaluation.predictions import Prediction, read_predictions
@@ -40,6 +40,7 @@ from llavaction.models.shards import open_weights, read_header
 from llavaction.models.tiny import write_tiny
 from llavaction.questions.builder import BuildConfig, build_benchmark
 from llavaction.questions.schema import Benchmark
+from llavaction.recipes import mixture_file, recipe_file
 from llavaction.recognition.records import Recognition
 from llavaction.runs.environment import record_environment
 from llavaction.runs.identity import read_config
@@ -74,7 +75,7 @@ EXPECTED = Expected(
     {name: Clip(video_id="P01_01", start=i, stop=i + 1) for i, name in enumerate(IDS)},
     *({i: f"{kind} {i}" for i in range(count)} for kind, count in CLASSES.items()),
 )
-RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+TWO_STAGE = recipe_file("kitchen-mini-two-stage")
 
 
 @dataclass(frozen=True)
@@ -232,11 +233,11 @@ def _read_specialist_file(folder: Path) -> None:
 
 
 def _mixture(folder: Path) -> None:
-    shutil.copy(RECIPES / "mixtures/kitchen-mini.yaml", folder / "m.yaml")
+    shutil.copy(mixture_file("kitchen-mini"), folder / "m.yaml")
 
 
 def _recipe(folder: Path) -> None:
-    shutil.copy(RECIPES / "kitchen-mini-two-stage.yaml", folder / "r.yaml")
+    shutil.copy(TWO_STAGE, folder / "r.yaml")
 
 
 def _training_records(folder: Path) -> None:
@@ -272,7 +273,7 @@ def _read_llava(folder: Path) -> None:
 
 
 def _training(folder: Path) -> None:
-    config = load_config(RECIPES / "kitchen-mini-two-stage.yaml")
+    config = load_config(TWO_STAGE)
     (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     lines = [{"stage": "stage-1", "step": step, "loss": 0.5 / (step + 1)} for step in range(5)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -284,7 +285,7 @@ def _training(folder: Path) -> None:
 def _read_training(folder: Path) -> None:
     read_metrics(folder / "metrics.jsonl")
     hold_to_data(folder, {"1. file of records": "abc", "usable records": "5 (x)"}, write=False)
-    recipe = load_config(RECIPES / "kitchen-mini-two-stage.yaml")
+    recipe = load_config(TWO_STAGE)
     check_output(recipe.model_copy(update={"output": folder}))
 
 

@@ -118,7 +118,7 @@ def test_a_worker_that_ends_is_a_clear_error() -> None:
 
 def test_every_place_that_starts_workers_has_them_end_with_it() -> None:
     """Pools come from process_pool alone, and every loader is our own, which gives them the watch."""
-    source = Path(__file__).resolve().parents[2] / "src" / "llavaction"
+    source = Path(__file__).resolve().parents[2] / "src"
     loaders = 0
     for path in sorted(source.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -64,7 +64,10 @@ def test_errors_are_sentences(arguments: list[str], message: str):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "specialist predict", "data curate", "data export", "benchmark build"])
+@pytest.mark.parametrize(
+    "command",
+    [*COMMANDS, "demo", "data kitchen-mini", "specialist predict", "data curate", "data export", "benchmark build"],
+)
 def test_every_help_is_quick(command: str) -> None:
     """Counted is what the process works, not how long it waits for its turn; half a second, and a margin."""
     begun = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -81,6 +84,12 @@ def test_settings_are_listed_without_torch(command: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) > 5 and done.stdout.endswith("False\n")
+
+
+def test_settings_of_plugins_are_not_ours() -> None:
+    keys = [line.split(" ")[0].rstrip(":") for line in llavaction("train", "--keys").stdout.splitlines()]
+    assert {"kind", "extra", "start", "records.path", "learning_rates.tower"} <= set(keys)
+    assert not [key for key in keys if key.partition(".")[0] in ("mini", "boxes", "seeing", "new_layers", "name_heads")]
 
 
 def test_what_training_needs_and_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from kitchen_mini.renderer import KitchenMiniConfig, generate
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_records, write_records
 from llavaction.cli.data import data
 from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
+from llavaction.recipes import collected
 from llavaction.video.library import VideoLibrary
 from llavaction.video.probe import probe
 
-RECIPES = Path(__file__).resolve().parents[2] / "recipes/mixtures"
+MIXTURES = collected("mixtures")
 
 
 def call(*arguments: str | Path) -> Result:
@@ -41,7 +42,7 @@ def test_curate_export_import(mini: Path, tmp_path: Path) -> None:
     foretold = tmp_path / "p.jsonl"
     call("simulate-specialist", "--annotations", annotations, "--split", "train", "--output", foretold)
     out = tmp_path / "out"
-    mixture = RECIPES / "kitchen-mini.yaml"
+    mixture = MIXTURES["kitchen-mini"]
     done = call(
         "curate", "--annotations", annotations, "--split", "train", "--mixture", mixture, "--predictions", foretold,
         "--output", out,
@@ -90,10 +91,10 @@ def test_predictions_that_are_not_enough(mini: Path, tmp_path: Path) -> None:
     annotations = _annotations(mini)
     arguments = ("curate", "--annotations", annotations, "--output", tmp_path / "out", "--mixture")
     with pytest.raises(InputError, match="needs out-of-fold predictions"):
-        call(*arguments, RECIPES / "kitchen-mini.yaml")
+        call(*arguments, MIXTURES["kitchen-mini"])
     call("simulate-specialist", "--annotations", annotations, "--split", "validation", "--output", tmp_path / "p.jsonl")
     with pytest.raises(InputError, match="no prediction for"):
-        call(*arguments, RECIPES / "kitchen-mini.yaml", "--predictions", tmp_path / "p.jsonl")
+        call(*arguments, MIXTURES["kitchen-mini"], "--predictions", tmp_path / "p.jsonl")
     write_records(tmp_path / "empty.jsonl", [])
-    done = call(*arguments, RECIPES / "kitchen-mini-random.yaml", "--json")
+    done = call(*arguments, MIXTURES["kitchen-mini-random"], "--json")
     assert json.loads(done.stdout)["counts"]["hard_action_recognition"] > 30

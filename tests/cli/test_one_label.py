@@ -11,12 +11,12 @@ import pytest
 from annotation_files import random_rows, write_annotations
 from click.testing import CliRunner
 
+from kitchen_mini.renderer import KitchenMiniConfig, generate
 from llavaction.actions.synonyms import Synonyms
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json
 from llavaction.cli.main import cli
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
 from llavaction.datasets.label_table import LabelTable
 from llavaction.datasets.registry import open_annotations
 from llavaction.questions.audit import audit_folder

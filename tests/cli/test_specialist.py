@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from kitchen_mini.renderer import KitchenMiniConfig, generate
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.cli.main import cli
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
 from llavaction.specialists.predictions import load_predictions
 from llavaction.video.library import VideoLibrary
 

@@ -49,7 +49,7 @@ def test_a_recipe_and_what_replaces_it(recipe: Path) -> None:
         ("records=[{path: nowhere}]", "nowhere: no such file of records"),
         ("evaluation.benchmark=nowhere", "nowhere: no such benchmark"),
         ("steps", "'steps' is not KEY=VALUE"),
-        ("prepare=['data curat']", "prepare: 'llavaction data curat': No such command 'curat'"),
+        ("prepare=['data curat']", "prepare: 'llavaction data curat': no such command 'curat'; did you mean 'curate'"),
         ("global_batch=3", "global_batch 3 is no multiple of micro_batch 2"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Any
 
@@ -17,7 +16,6 @@ from llavaction.curation.action_choice import (
     ActionChoiceSettings,
 )
 from llavaction.curation.material import Material
-from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.epic_kitchens import EpicKitchens
 
 
@@ -142,49 +140,6 @@ def test_segments_without_a_prediction(kitchen: EpicKitchens) -> None:
     assert task.refusal(made.table["P09_01_0"]) == "no prediction"
     with pytest.raises(InputError, match="needs out-of-fold predictions"):
         _task(material(kitchen, predictions=None))
-
-
-def test_a_label_stands_in_for_the_clip(kitchen: EpicKitchens) -> None:
-    made = material(kitchen)
-    for segment in made.table:
-        seen, told = (_task(made, stand_in=stand_in).record(segment, 0) for stand_in in (False, True))
-        assert told.messages == seen.messages
-        assert (told.clip, told.labels) == (None, None)
-        options = told.messages[0].content.splitlines()[2:-1]
-        assert options["ABCDE".index(told.messages[1].content)][3:] == told.words
-        if segment.segment_id == "P09_01_1":
-            assert told.words == "cut onion"  # whatever was narrated
-    settings = {"task": "prior_actions", "name": "p", "stand_in": True}
-    with pytest.raises(InputError, match="task 'p' needs the clip itself"):
-        ActionChoiceAfterPrior(ActionChoiceAfterPriorSettings.from_mapping(settings), made)
-
-
-def test_names_of_other_things_stand_before_the_clip(kitchen: EpicKitchens) -> None:
-    made = material(kitchen)
-    plain, cluttered, again = (_task(made, stand_in=True, clutter=most) for most in (0, 6, 6))
-    verbs = {made.vocabulary.verb_name(verb) for verb in made.vocabulary.verbs}
-    nouns = {made.vocabulary.noun_name(noun) for noun in made.vocabulary.nouns}
-    names = re.compile("|".join(sorted(map(re.escape, verbs | nouns), key=len, reverse=True)))
-    counts: Counter[int] = Counter()
-    said: Counter[str] = Counter()
-    for segment in made.table:
-        record = cluttered.record(segment, 0)
-        assert TrainingRecord.from_mapping(record.model_dump()) == record == again.record(segment, 0)
-        before, mark, after = record.messages[0].content.partition("\n<video>\n")
-        assert mark and f"<video>\n{after}" == plain.record(segment, 0).messages[0].content
-        assert record.messages[1] == plain.record(segment, 0).messages[1]
-        words = names.findall(before)
-        assert " ".join(words) == before
-        counts[len(words)] += 1
-        said.update(words)
-    assert set(counts) == set(range(1, 7)) and max(counts.values()) < 3 * min(counts.values())
-    assert set(said) == verbs | nouns and max(said.values()) < 4 * min(said.values())
-    first = made.table["P09_01_1"]
-    assert cluttered.record(first, 0).messages[0] != cluttered.record(first, 1).messages[0]
-    seen = _task(made, clutter=6).record(first, 0)
-    assert seen == _task(made).record(first, 0) and seen.messages[0].content.startswith("<video>\n")
-    with pytest.raises(InputError, match="clutter"):
-        _task(made, stand_in=True, clutter=-1)
 
 
 def test_too_many_options(kitchen: EpicKitchens) -> None:

@@ -17,8 +17,9 @@ from llavaction.curation.messages import ClipFile, forged_mark
 from llavaction.curation.mixture import curate
 from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.epic_kitchens import EpicKitchens
+from llavaction.recipes import collected
 
-RECIPES = Path(__file__).resolve().parents[2] / "recipes/mixtures"
+MIXTURES = collected("mixtures")
 TALK = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "That."}]
 
 
@@ -26,7 +27,7 @@ TALK = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "
 def records(kitchen: EpicKitchens, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("records")
     write_records(folder / "p.jsonl", predictions(kitchen).values())
-    curate(kitchen, RECIPES / "kitchen-mini.yaml", folder, predictions=[folder / "p.jsonl"])
+    curate(kitchen, MIXTURES["kitchen-mini"], folder, predictions=[folder / "p.jsonl"])
     return folder / "records.jsonl"
 
 

@@ -21,9 +21,10 @@ from llavaction.curation.out_of_fold import load_out_of_fold
 from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.registry import open_annotations
+from llavaction.recipes import collected
 from llavaction.specialists.predictions import PredictedClasses, write_predictions
 
-RECIPES = Path(__file__).resolve().parents[2] / "recipes/mixtures"
+MIXTURES = collected("mixtures")
 
 
 def _write(path: Path, **values: object) -> Path:
@@ -62,9 +63,9 @@ def test_what_is_noted_anew_makes_no_other_records(kitchen: EpicKitchens, tmp_pa
     assert curate(kitchen, mixture, tmp_path / "out", predictions=[path]) == made
 
 
-@pytest.mark.parametrize("recipe", sorted(path.name for path in RECIPES.glob("*.yaml")))
+@pytest.mark.parametrize("recipe", sorted(MIXTURES))
 def test_every_recipe(kitchen: EpicKitchens, foretold: Path, tmp_path: Path, recipe: str) -> None:
-    card = curate(kitchen, RECIPES / recipe, tmp_path / "out", predictions=[foretold])
+    card = curate(kitchen, MIXTURES[recipe], tmp_path / "out", predictions=[foretold])
     records = list(read_records(tmp_path / "out/records.jsonl", TrainingRecord))
     counts = Counter(record.record_id.split(":")[0] for record in records)
     assert counts == card.counts
@@ -75,7 +76,7 @@ def test_every_recipe(kitchen: EpicKitchens, foretold: Path, tmp_path: Path, rec
         assert counts[settings["name"]] == round(settings["weight"] * (segments - lost))
     saved = json.loads((tmp_path / "out/card.json").read_text())
     assert saved["counts"] == dict(counts)
-    assert saved["sources"][recipe] == file_sha256(RECIPES / recipe)
+    assert saved["sources"][f"{recipe}.yaml"] == file_sha256(MIXTURES[recipe])
     assert saved["sources"]["predictions.jsonl"] == file_sha256(foretold)
     assert saved["sources"]["EPIC_100_train.csv"] == file_sha256(kitchen.folder / "EPIC_100_train.csv")
     assert saved["licence"] == kitchen.licence
@@ -87,7 +88,7 @@ def test_the_order_of_the_annotations_has_no_effect(kitchen: EpicKitchens, foret
     file = other.folder / "EPIC_100_train.csv"
     header, *rows = file.read_text().splitlines()
     file.write_text("\n".join([header, *reversed(rows)]) + "\n")
-    mixture = RECIPES / "kitchen-mini.yaml"
+    mixture = MIXTURES["kitchen-mini"]
     curate(kitchen, mixture, tmp_path / "a", predictions=[foretold])
     curate(kitchen, mixture, tmp_path / "b", predictions=[foretold])
     assert (tmp_path / "a/records.jsonl").read_bytes() == (tmp_path / "b/records.jsonl").read_bytes()
@@ -104,7 +105,7 @@ def test_two_entries_of_one_task(kitchen: EpicKitchens, tmp_path: Path) -> None:
     tasks = [
         {"task": "part_choice", "part": "verb", "options": 3},
         {"task": "part_choice", "name": "objects", "part": "noun", "options": 4},
-        {"task": "part_choice", "name": "told", "part": "noun", "options": 4, "stand_in": True},
+        {"task": "stand_in", "name": "told", "of": {"task": "part_choice", "part": "noun", "options": 4}},
     ]
     card = curate(kitchen, _write(tmp_path / "m.yaml", tasks=tasks), tmp_path / "out")
     records = list(read_records(tmp_path / "out/records.jsonl", TrainingRecord))

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from kitchen_mini.model.config import MiniConfig
 from llavaction.models.checkpoint import load_model, open_checkpoint
 from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoForConditionalGeneration
-from llavaction.models.mini_config import MiniConfig
 
 WORDS = 100
 IMAGE, VIDEO, FIRST_ACTION = WORDS, WORDS + 1, WORDS + 2

@@ -67,12 +67,12 @@ def test_a_run_differs_in_its_records_alone(benchmark: ModuleType, tmp_path: Pat
     first = made["random distractors"]
     (stage,) = first.resolved()
     assert (stage.steps, stage.learning_rates.tower, stage.evaluation, first.seed) == (30, None, None, 2)
-    assert (first.model, first.prepare, stage.new_layers) == (str(tmp_path / "start"), (), 0)
+    assert (first.model, first.prepare, stage.extra["new_layers"]) == (str(tmp_path / "start"), (), 0)
     weights = {name: config.action.head_weight for name, config in made.items() if config.action is not None}
     assert list(weights.values()) == [0.0] * 3 + [0.1] * 4 + [1.0]
-    saying = [config.seeing.action for config in made.values() if config.seeing is not None]
+    saying = [config.extra["seeing"]["action"] for config in made.values()]
     assert saying == [0.0] * 3 + [1.0] * 5
-    same = {"exclude": {"records", "output", "action", "seeing"}}
+    same = {"exclude": {"records", "output", "action", "extra"}}
     assert all(config.model_dump(**same) == first.model_dump(**same) for config in made.values())
 
 
@@ -80,7 +80,7 @@ def test_the_start_is_the_lesson_in_seeing_cut_short(benchmark: ModuleType, tmp_
     config = benchmark.start_recipe(tmp_path, 40)
     (stage,) = config.resolved()
     assert (config.model, config.output) == (str(benchmark.SIGHTLESS), tmp_path / "start")
-    assert (stage.steps, stage.supervise, stage.new_layers, stage.boxes) == (40, "nothing", 4, None)
+    assert (stage.steps, stage.supervise, stage.kind, stage.extra["new_layers"]) == (40, "nothing", "lesson", 4)
 
 
 def test_every_run_is_done_once(benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

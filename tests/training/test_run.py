@@ -20,11 +20,11 @@ import yaml
 from kitchenette import clip_record, settings, write_mixture
 from safetensors.torch import load_file
 
+from kitchen_mini.weights import model_folder
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import write_records
-from llavaction.bundled import model_folder
 from llavaction.models.checkpoint import load_model, open_checkpoint
 from llavaction.models.tiny import write_tiny
 from llavaction.runs.locks import RunLockedError, folder_lock

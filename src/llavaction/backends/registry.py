@@ -8,8 +8,8 @@ from typing import Any
 
 from llavaction.backends.base import Backend
 from llavaction.base.errors import InputError
+from llavaction.base.plugins import named_folder, with_plugins
 from llavaction.base.registry import resolve, suggestion
-from llavaction.bundled import BUNDLED, model_folder
 
 BACKENDS: dict[str, str] = {
     "chance": "llavaction.backends.baselines:ChanceBackend",
@@ -25,10 +25,11 @@ def parse_spec(spec: str) -> tuple[str, str | None]:
     """Split "name:argument"; the path of an existing folder stands for ``transformers:FOLDER``.
 
     Raises:
-        InputError: the name is unknown, or the bundled model is not there.
+        InputError: the name is unknown, or a plug-in lacks the model it names.
     """
-    if spec == BUNDLED:
-        return "transformers", str(model_folder())
+    named = named_folder("CHECKPOINTS", spec)
+    if named is not None:
+        return "transformers", str(named)
     name, colon, argument = spec.partition(":")
     if name in BACKENDS:
         return name, argument if colon else None
@@ -40,10 +41,8 @@ def parse_spec(spec: str) -> tuple[str, str | None]:
             file=spec,
             hint="a model of the hub is downloaded first, e.g. with: hf download OWNER/NAME --local-dir FOLDER",
         )
-    raise InputError(
-        f"unknown backend '{name}'",
-        hint=f"{suggestion(name, (*BACKENDS, BUNDLED))} The path of a checkpoint folder will also do.",
-    )
+    near = suggestion(name, (*BACKENDS, *with_plugins("CHECKPOINTS")))
+    raise InputError(f"unknown backend '{name}'", hint=f"{near} The path of a checkpoint folder will also do.")
 
 
 def make_backend(spec: str, **options: Any) -> Backend:
@@ -51,7 +50,7 @@ def make_backend(spec: str, **options: Any) -> Backend:
 
     Args:
         spec: ``chance[:SEED]``, ``prior``, ``oracle[:ERROR_RATE]``, ``specialist:FILE``, ``transformers:FOLDER``, the
-            path of a checkpoint folder, or ``bundled`` for the model that comes with the package.
+            path of a checkpoint folder, or a name that a plug-in knows, such as ``bundled``.
         options: ``prior`` needs ``counts`` ((verb class, noun class) to training segments); it and ``specialist`` need
             ``classes`` and ``oracle`` needs ``answers``, see :mod:`llavaction.questions.keys`; ``specialist`` takes
             ``segment_ids`` and ``actions`` for files that refer to rows and class ids; ``transformers`` takes the

@@ -30,5 +30,10 @@ def resolve(registry: Mapping[str, str], name: str, kind: str) -> Any:
     """
     if name not in registry:
         raise InputError(f"unknown {kind} '{name}'", hint=suggestion(name, registry))
-    module, _, attribute = registry[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return attribute(registry[name])
+
+
+def attribute(place: str) -> Any:
+    """Import and return what is at a place, ``"package.module:attribute"``."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -11,7 +11,7 @@ import numpy as np
 
 from llavaction import api
 from llavaction.backends.letter_mass import LITTLE
-from llavaction.bundled import BUNDLED
+from llavaction.base.plugins import with_plugins
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, MOMENT, as_json, emit, mapping, table
 from llavaction.questions.asked import lettered
@@ -48,8 +48,8 @@ def ask(
     json_out: bool,
 ) -> None:
     """Ask a model QUESTION about VIDEO: in its own words, or which of --options is likeliest."""
-    if model == BUNDLED:
-        click.echo("note: the bundled model has learnt the rendered kitchens of kitchen_mini, nothing else", err=True)
+    if note := with_plugins("NOTES").get(model):
+        click.echo(f"note: {note}", err=True)
     answer = api.ask(
         video,
         question,

@@ -20,6 +20,7 @@ from llavaction.curation.mixture import RECORDS
 from llavaction.curation.mixture import curate as curate_mixture
 from llavaction.curation.records import TrainingRecord
 from llavaction.datasets.registry import open_annotations
+from llavaction.recipes import mixture_file
 from llavaction.video.errors import VideoError
 from llavaction.video.library import VideoLibrary
 from llavaction.video.probe import probe
@@ -39,7 +40,12 @@ AGAIN = "run the same command again"
     required=True,
     help="Folder with EPIC_100_*.csv files, or one table with a label column.",
 )
-@click.option("--mixture", type=FILE, required=True, help="YAML: tasks with weights and caps; see recipes/mixtures/.")
+@click.option(
+    "--mixture",
+    type=FILE,
+    required=True,
+    help="YAML: tasks with weights and caps; or the name of a mixture that comes along, such as ek100.",
+)
 @click.option("--split", help="Split to make records of, in place of the mixture's.")
 @click.option(
     "--predictions",
@@ -54,7 +60,7 @@ def curate(
 ) -> None:
     """Make training records of the segments of a split."""
     dataset = open_annotations(annotations)
-    card = curate_mixture(dataset, mixture, output, split=split, predictions=predictions)
+    card = curate_mixture(dataset, mixture_file(mixture), output, split=split, predictions=predictions)
     say_notes(*dataset.remarks, *card.notes)
     rows = [
         [name, str(count), ", ".join(f"{lost} {why}" for why, lost in card.left_out.get(name, {}).items()) or "none"]

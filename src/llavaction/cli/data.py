@@ -3,52 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from llavaction.cli.curate import curate, export_records, import_records
 from llavaction.cli.keys import set_option
+from llavaction.cli.lazy import LazyGroup
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes
 
-if TYPE_CHECKING:
-    from llavaction.datasets.kitchen_mini import KitchenMiniSummary
+COMMANDS = {
+    "curate": ("llavaction.cli.curate:curate", "Make training records of the segments of a split."),
+    "import": (
+        "llavaction.cli.curate:import_records",
+        "Turn LLaVA's conversation JSON (or JSON Lines) into training records.",
+    ),
+    "export": (
+        "llavaction.cli.curate:export_records",
+        "Write a records.jsonl as LLaVA, TRL, ms-swift or LLaMA-Factory read it.",
+    ),
+    "simulate-specialist": (
+        "llavaction.cli.data:simulate_specialist",
+        "Make up a specialist's predictions by a documented noise model (to try things out).",
+    ),
+}
+"""Command name to where it is and what it does; imported only when called. Plug-ins add to them."""
 
 
-@click.group()
+@click.group(cls=LazyGroup, lazy=COMMANDS, plugins="DATA_COMMANDS")
 def data() -> None:
-    """Make data: kitchen_mini, simulated specialists, training records."""
+    """Make data: training records, made-up predictions; rendered videos."""
 
 
-for command in (curate, import_records, export_records):
-    data.add_command(command)
-
-
-@data.command("kitchen-mini")
-@click.option("--output", type=FOLDER, required=True, help="The folder to write.")
-@click.option("--seed", default=0, show_default=True, help="Decides everything that is drawn.")
-@click.option("--workers", default=2, show_default=True, help="Processes; the result does not depend on it.")
-@set_option("llavaction.datasets.kitchen_mini.config:KitchenMiniConfig")
-@as_json
-def kitchen_mini(output: Path, seed: int, workers: int, settings: tuple[str, ...], json_out: bool) -> None:
-    """Render short egocentric kitchen videos in the EPIC-KITCHENS-100 layout."""
-    from llavaction.datasets.kitchen_mini import KitchenMiniConfig, generate
-
-    config = KitchenMiniConfig.from_mapping(mapping(settings))
-    summary = generate(output, seed=seed, workers=workers, settings=config)
-    emit(summary.model_dump(mode="json"), describe(summary), json_out)
-
-
-def describe(summary: KitchenMiniSummary) -> str:
-    """A generation in one sentence."""
-    counts = ", ".join(f"{count} {split}" for split, count in summary.segments.items())
-    return (
-        f"kitchen_mini in {summary.folder}: segments {counts}; "
-        f"{summary.rendered_videos} videos drawn in {summary.seconds:.1f} s ({summary.clips_per_second:.0f} segments/s)"
-    )
-
-
-@data.command("simulate-specialist")
+@click.command("simulate-specialist")
 @click.option(
     "--annotations",
     type=FOLDER,

@@ -9,13 +9,13 @@ import click
 
 from llavaction.base.errors import LlavactionError
 from llavaction.base.files import is_full, unwritable
-from llavaction.base.registry import resolve, suggestion
 from llavaction.base.text import safe_output, shown
 from llavaction.base.version import __version__
+from llavaction.cli.lazy import LazyGroup
 
 COMMANDS = {
     "benchmark": ("llavaction.cli.benchmark:benchmark", "Make and audit multiple-choice benchmarks."),
-    "data": ("llavaction.cli.data:data", "Make data: kitchen_mini, simulated specialists, training records."),
+    "data": ("llavaction.cli.data:data", "Make data: training records, made-up predictions; rendered videos."),
     "specialist": ("llavaction.cli.specialist:specialist", "Train classifiers that propose actions; let them predict."),
     "eval": ("llavaction.cli.evaluate:evaluate", "Ask a model every question of a benchmark."),
     "recognise": (
@@ -27,47 +27,22 @@ COMMANDS = {
     "report": ("llavaction.cli.report:report", "Write report.html for one or several runs."),
     "compare": ("llavaction.cli.compare:compare", "Test whether one run is better than another."),
     "convert": ("llavaction.cli.convert:convert", "Convert checkpoints of the published format to ours, and back."),
-    "demo": ("llavaction.cli.demo:demo", "The whole way, from new made-up videos to a report."),
 }
-"""Command name to where it is and what it does; imported only when called."""
+"""Command name to where it is and what it does; imported only when called. Plug-ins add to them."""
 EXTRAS = {"accelerate": "train", "peft": "train", "tensorboard": "train", "matplotlib": "figures"}
 """Packages that not all need, and so are not always there, with the extra that brings them."""
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command when it is called, and suggests one when a name is misspelt."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of COMMANDS."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = resolve({cmd_name: COMMANDS[cmd_name][0]}, cmd_name, "command")
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest the nearest command for an unknown one."""
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            ctx.fail(f"no such command '{args[0]}'; {suggestion(args[0], COMMANDS)}")
-        return super().resolve_command(ctx, args)
+class Cli(LazyGroup):
+    """The group of all commands."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; no label, id or file name that it prints can steer the terminal."""
         with safe_output():
             return super().invoke(ctx)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Cli, lazy=COMMANDS, plugins="COMMANDS", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="llavaction")
 def cli() -> None:
     """Study actions in video with multimodal language models: benchmarks, training, recognition, reports."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from llavaction.bundled import BUNDLED, specialist_folder
+from llavaction.base.plugins import named_folder
 from llavaction.cli.asking import INCOMPLETE, MOST_FAILED
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, frame_rates, mapping, table
@@ -96,15 +96,15 @@ def predict(
 ) -> None:
     """Predict a split and say how often it is right, where its classes are known.
 
-    FOLDER is a specialist's, or "bundled" for the one of kitchen_mini that comes with the package. --set gives the
-    submission's supervision levels: pretraining, labels, data.
+    FOLDER is a specialist's, or a name that a plug-in knows, such as "bundled" for that of kitchen_mini. --set gives
+    the submission's supervision levels: pretraining, labels, data.
     """
     from llavaction.specialists.challenge import SupervisionLevels
     from llavaction.specialists.runs import Source, predict_split
 
     levels = SupervisionLevels.from_mapping(mapping(settings))
-    if str(folder) == BUNDLED and not folder.exists():
-        folder = specialist_folder()
+    if not folder.exists():
+        folder = named_folder("SPECIALISTS", str(folder)) or folder
     result = predict_split(
         folder,
         Source(**source, unlabelled=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +14,16 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_json
 from llavaction.cli.keys import keys_option
 from llavaction.cli.options import FILE, as_json, emit, mapping
+from llavaction.recipes import recipe_file
 
 PREPARED = "prepared.json"
 """Which of a recipe's commands have been run, in its output folder."""
+_OLD_PLACE = re.compile(r"\brecipes/mixtures/([\w-]+)\.yaml\b")
+"""Mixtures that come along, as commands of earlier versions called them; today they have names."""
 
 
 @click.command()
-@click.option("--config", type=FILE, required=True, help="The recipe, a YAML file.")
+@click.option("--config", type=FILE, required=True, help="The recipe: a YAML file, or one that comes along, by name.")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @keys_option("llavaction.training.config:TrainConfig")
 @as_json
@@ -33,7 +37,7 @@ def train(config: Path, settings: tuple[str, ...], json_out: bool) -> None:
     from llavaction.training.run import check_output
     from llavaction.training.run import train as run
 
-    recipe = load_config(config, list(mapping(settings).items()))
+    recipe = load_config(recipe_file(config), list(mapping(settings).items()))
     if os.environ.get("RANK", "0") == "0":  # the other processes wait for the first when the training begins
         check_output(recipe)
         prepare(recipe.prepare, recipe.output / PREPARED)
@@ -57,7 +61,7 @@ def prepare(commands: Sequence[str], done_file: Path) -> None:
 
     done = list(read_json(done_file)) if done_file.is_file() else []
     for number, command in enumerate(commands):
-        if done[number : number + 1] == [command]:
+        if number < len(done) and _named(str(done[number])) == _named(command):
             continue
         click.echo(f"llavaction {command}", err=True)
         try:
@@ -66,3 +70,7 @@ def prepare(commands: Sequence[str], done_file: Path) -> None:
             raise InputError(f"prepare: 'llavaction {command}': {error.format_message()}") from error
         done = [*done[:number], command]
         write_json(done_file, done)
+
+
+def _named(command: str) -> str:
+    return _OLD_PLACE.sub(r"\1", command)

@@ -75,7 +75,6 @@ class ActionChoice(Task):
 
     settings_class = ActionChoiceSettings
     settings: ActionChoiceSettings
-    label_suffices = True
 
     def __init__(self, settings: ActionChoiceSettings, material: Material) -> None:
         super().__init__(settings, material)
@@ -187,7 +186,6 @@ class ActionChoiceAfterPrior(ActionChoice):
     """``prior_actions``: the same choice, told what was done just before (published as ``temporal_cot_oracle``)."""
 
     settings_class = ActionChoiceAfterPriorSettings
-    label_suffices = False
 
     def refusal(self, segment: Segment) -> str | None:
         return super().refusal(segment) or (None if self._prior(segment) else "nothing close before")

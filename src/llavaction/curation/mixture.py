@@ -18,13 +18,12 @@ from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import joined_sources
 from llavaction.base.progress import progress
 from llavaction.base.records import Record, Strict, write_json, write_records
-from llavaction.base.registry import resolve
 from llavaction.base.seeding import hashed_seed
 from llavaction.base.version import __version__
 from llavaction.curation.material import Material
 from llavaction.curation.out_of_fold import load_out_of_fold
 from llavaction.curation.records import TrainingRecord
-from llavaction.curation.tasks import TASKS, Task, TaskSettings
+from llavaction.curation.tasks import Task, TaskSettings, task_class, task_settings
 from llavaction.datasets.base import AnnotatedDataset
 from llavaction.runs.identity import hold_to_card
 
@@ -86,20 +85,11 @@ def load_mixture(path: str | Path) -> tuple[MixtureConfig, list[TaskSettings]]:
     if not isinstance(values, dict) or not values.get("tasks"):
         raise InputError("the mixture is empty", file=path, hint="list tasks: 'tasks: [{task: direct_narration}]'")
     config = MixtureConfig.from_mapping(values, file=path)
-    settings = [_task_settings(entry, path) for entry in config.tasks]
+    settings = [task_settings(entry, path) for entry in config.tasks]
     twice = [name for name, count in Counter(entry.name for entry in settings).items() if count > 1]
     if twice:
         raise InputError(f"two tasks are called '{twice[0]}'", file=path, hint="give each a 'name' of its own")
     return config, settings
-
-
-def _task_settings(entry: Mapping[str, Any], path: Path) -> TaskSettings:
-    try:
-        task: type[Task] = resolve(TASKS, str(entry.get("task")), "task")
-    except InputError as error:
-        raise InputError(error.problem, file=path, hint=error.hint) from None
-    settings = task.settings_class.from_mapping(entry, file=path)
-    return settings.model_copy(update={"name": settings.name or settings.task})
 
 
 def curate(
@@ -132,7 +122,7 @@ def curate(
     foretold, notes = load_out_of_fold(predictions, table, vocabulary) if predictions else (None, [])
     durations = {video: facts.duration for video, facts in dataset.videos.items()}
     material = Material(table, vocabulary, split, config.seed, durations, foretold)
-    shares = [take_share(resolve(TASKS, entry.task, "task")(entry, material)) for entry in settings]
+    shares = [take_share(task_class(entry.task)(entry, material)) for entry in settings]
     if not any(share.turns for share in shares):
         reasons = {share.task.settings.name: dict(share.left_out) for share in shares}
         raise InputError(f"the mixture is empty: no record can be made of split '{split}' ({reasons})", file=mixture)

@@ -26,7 +26,6 @@ class DirectNarration(Task):
 
     settings_class = DirectNarrationSettings
     settings: DirectNarrationSettings
-    label_suffices = True
 
     def refusal(self, segment: Segment) -> str | None:
         return "no narration" if self.settings.answer == "narration" and not segment.narration else None

@@ -5,15 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from llavaction.actions.segments import Clip, Segment
-from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.base.errors import InputError
+from llavaction.base.plugins import in_todays_form, with_plugins
 from llavaction.base.records import Strict
+from llavaction.base.registry import resolve
 from llavaction.curation.material import Material
 from llavaction.curation.records import VIDEO, Message, TrainingRecord
 
@@ -24,9 +26,8 @@ TASKS = {
     "temporal_detection": "llavaction.curation.temporal_detection:TemporalDetection",
     "caption": "llavaction.curation.caption:Caption",
     "open_qa": "llavaction.curation.open_qa:OpenQA",
-    "part_choice": "llavaction.curation.part_choice:PartChoice",
 }
-"""Tasks by name."""
+"""Our tasks by name; plug-ins may add to them."""
 
 Item = TypeVar("Item")
 
@@ -41,17 +42,6 @@ class TaskSettings(Strict):
     )
     cap: int | None = Field(None, gt=0, description="most records of this task; None for no limit")
     labels: bool = Field(True, description="whether the action heads learn from these records too")
-    stand_in: bool = Field(
-        False,
-        description="make text-only rows in which the class label stands in for the clip on the action token, and from "
-        "which the heads learn nothing; see TrainingRecord.words",
-    )
-    clutter: int = Field(
-        0,
-        ge=0,
-        description="with stand_in: up to so many names of verbs and nouns stand before the clip's place, as other "
-        "things are in sight; a reader must not take them for what is done",
-    )
 
 
 @dataclass(frozen=True)
@@ -79,23 +69,11 @@ class Task(ABC):
     Args:
         settings: of ``settings_class``.
         material: what the records are made from.
-
-    Attributes:
-        label_suffices: whether a segment's class label says enough to answer, so that it may stand in for the clip.
-
-    Raises:
-        InputError: the label is to stand in for the clip, and does not suffice.
     """
 
     settings_class: ClassVar[type[TaskSettings]] = TaskSettings
-    label_suffices: ClassVar[bool] = False
 
     def __init__(self, settings: Any, material: Material) -> None:
-        if settings.stand_in and not self.label_suffices:
-            raise InputError(
-                f"task '{settings.name or settings.task}' needs the clip itself: a class label cannot stand in for it",
-                hint="leave 'stand_in' out of its settings",
-            )
         self.settings, self.material = settings, material
 
     def refusal(self, segment: Segment) -> str | None:
@@ -108,35 +86,44 @@ class Task(ABC):
 
     def record(self, segment: Segment, turn: int) -> TrainingRecord:
         """The record number ``turn`` (from 0) of a segment."""
-        rng = self.material.rng(self.settings.name, segment, turn)
-        made = self.converse(segment, rng)
-        stand_in = self.settings.stand_in
-        around = f"{self._clutter(rng)}\n" if stand_in and self.settings.clutter else ""
-        labelled = self.settings.labels and made.labelled and not stand_in
+        made = self.converse(segment, self.material.rng(self.settings.name, segment, turn))
+        labelled = self.settings.labels and made.labelled
         return TrainingRecord(
             record_id=f"{self.settings.name}:{segment.segment_id}:{turn}",
             task=self.settings.task,
-            clip=None if stand_in else made.clip or segment.clip,
-            words=self.material.words(segment, "label") if stand_in else None,
+            clip=made.clip or segment.clip,
             messages=(
-                Message(role="user", content=f"{around}{VIDEO}\n{made.prompt}"),
+                Message(role="user", content=f"{VIDEO}\n{made.prompt}"),
                 Message(role="assistant", content=made.answer),
             ),
             labels=self.material.labels(segment) if labelled else None,
             provenance={"segment_id": segment.segment_id, "seed": self.material.seed, **made.provenance},
         )
 
-    def _clutter(self, rng: np.random.Generator) -> str:
-        """Some names of classes, in any order."""
-        names = _names(self.material.vocabulary)
-        return " ".join(
-            names[place] for place in rng.integers(len(names), size=1 + rng.integers(self.settings.clutter))
-        )
+
+def task_class(name: str) -> type[Task]:
+    """The task that is called so, ours or a plug-in's.
+
+    Raises:
+        InputError: none is (suggests the nearest).
+    """
+    found: type[Task] = resolve(with_plugins("TASKS", TASKS), name, "task")
+    return found
 
 
-def _names(vocabulary: ActionVocabulary) -> list[str]:
-    verbs = [vocabulary.verb_name(verb) for verb in vocabulary.verbs]
-    return [*verbs, *filter(None, map(vocabulary.noun_name, vocabulary.nouns))]
+def task_settings(entry: Mapping[str, Any], file: Path | None = None) -> TaskSettings:
+    """The settings of a task, as a mixture names them.
+
+    Raises:
+        InputError: there is no such task, or a setting is not as it has to be (names the nearest key).
+    """
+    entry = in_todays_form("task", entry)
+    try:
+        task = task_class(str(entry.get("task")))
+    except InputError as error:
+        raise InputError(error.problem, file=file, hint=error.hint) from None
+    settings = task.settings_class.from_mapping(entry, file=file)
+    return settings.model_copy(update={"name": settings.name or settings.task})
 
 
 def one_of(items: Sequence[Item], rng: np.random.Generator) -> Item:

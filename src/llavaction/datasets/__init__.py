@@ -1,1 +1,1 @@
-"""Readers of annotation folders, and kitchen_mini, the rendered dataset that needs no download."""
+"""Readers of annotation folders."""

@@ -64,6 +64,6 @@ def _commit() -> str | None:
     try:
         if package != Path(git("rev-parse", "--show-toplevel")).resolve() / "src" / "llavaction":
             return None
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", str(package)) else "")
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", str(package.parent)) else "")
     except (OSError, subprocess.SubprocessError):
         return None

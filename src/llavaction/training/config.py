@@ -11,11 +11,12 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
+from llavaction.base.plugins import in_todays_form
 from llavaction.base.records import Strict
 from llavaction.base.registry import suggestion
 from llavaction.models.action_config import ActionTokenConfig
-from llavaction.models.mini_config import MiniConfig
 from llavaction.questions.prompts import PromptStyle
+from llavaction.training.kinds import complete, model_start, stage_kind
 
 RESERVED = ("model", "start", "tensorboard")
 """Folders of a run that are no stage's."""
@@ -42,21 +43,6 @@ class RecordsConfig(Part):
     frames: int | None = Field(default=None, ge=1, description="frames per clip of this file; the run's own if None")
 
 
-class BoxesConfig(Part):
-    """Object boxes by which a stage warms up the vision tower."""
-
-    path: Path = Field(description="folder whose *.jsonl, at any depth, are JSON Lines of FrameBoxes")
-    nouns: int = Field(ge=1, le=100_000, description="noun classes; the boxes' are 0 to nouns - 1")
-    positive_weight: float = Field(
-        default=2.0, gt=0, description="how much more a thing that is there weighs in the loss than one that is not"
-    )
-    cap: int | None = Field(
-        default=None,
-        ge=1,
-        description="take at most so many frames, chosen by the seed; they stay in memory (150 kB each at 224 pixels)",
-    )
-
-
 class LearningRates(Part):
     """Of every part of the model; null freezes the part. The defaults are the published ones."""
 
@@ -77,20 +63,6 @@ class LoraConfig(Part):
     dropout: float = Field(default=0.05, ge=0, lt=1, description="dropout before the adapters")
 
 
-class SeeingConfig(Part):
-    """The first layers of the language model learn to see, the others to read; see training/reading.py."""
-
-    layers: int = Field(ge=1, description="how many are the first")
-    alone: bool = Field(
-        default=False,
-        description="the rest of the language model is frozen, and on batches without text to learn not even run",
-    )
-    words: float = Field(default=0.0, ge=0, description="weight of what the first layers change of the words")
-    action: float = Field(
-        default=0.0, ge=0, description="weight of the action token's distance from what the names of its classes say"
-    )
-
-
 class EvaluationConfig(Part):
     """Multiple-choice accuracy while training: option letters in one forward pass."""
 
@@ -105,12 +77,9 @@ class StageConfig(Part):
     """Everything that may differ between the stages of a training."""
 
     name: str = Field(default="train", pattern=r"^[\w.-]+$", description="of the stage, and of its folder")
+    kind: str = Field(default="records", description="what is done: learn from records, or what a plug-in adds")
+    extra: dict[str, Any] = Field(default_factory=dict, description="settings that only stages of this kind have")
     records: tuple[RecordsConfig, ...] = Field(default=(), description="the mixture")
-    boxes: BoxesConfig | None = Field(
-        default=None,
-        description="warm up the vision tower: every patch learns which things the boxes say are there; such a stage "
-        "has no records, trains the tower alone and asks no benchmark",
-    )
     videos: Path | None = Field(default=None, description="folder of the videos; not needed for text alone")
     video_fps: float | None = Field(default=None, gt=0, description="rate of folders of extracted frames")
     frames: int = Field(default=16, ge=1, description="frames per clip")
@@ -125,16 +94,6 @@ class StageConfig(Part):
     )
     action: ActionTokenConfig | None = Field(
         default=None, description="give a model without action token this one; null trains what the model has"
-    )
-    new_layers: int = Field(
-        default=0,
-        ge=0,
-        description="layers to put under the language model's own before this stage; they change nothing until trained",
-    )
-    seeing: SeeingConfig | None = Field(default=None, description="what the first layers of the language model learn")
-    name_heads: Path | None = Field(
-        default=None,
-        description="annotation folder; the heads start from the word vectors of its classes' names",
     )
     learning_rates: LearningRates = Field(default_factory=LearningRates, description="per part of the model")
     lora: LoraConfig | None = Field(default=None, description="train adapters instead of the weights")
@@ -177,10 +136,12 @@ class TrainConfig(StageConfig):
     """A training. Its own fields hold for every stage that does not say otherwise."""
 
     model: str = Field(
-        description="checkpoint folder; bundled for the one of the package; tiny:FAMILY for a tiny model with random "
-        "weights (tiny:llava_video); or mini for a small model with new weights, which learns something without a GPU"
+        description="checkpoint folder; tiny:FAMILY for a tiny model with random weights (tiny:llava_video); or a name "
+        "that a plug-in knows, such as bundled"
     )
-    mini: MiniConfig = Field(default_factory=MiniConfig, description="shape of the model that 'mini' makes")
+    start: dict[str, Any] = Field(
+        default_factory=dict, description="settings of a model that a plug-in makes anew, such as its shape"
+    )
     prepare: tuple[str, ...] = Field(
         default=(),
         description="llavaction commands that make what the recipe reads, such as 'data curate ...'; the command line "
@@ -202,13 +163,22 @@ class TrainConfig(StageConfig):
         default="auto", description="attention kernel; 'auto' leaves the choice to transformers"
     )
     world_size: int | None = Field(default=None, ge=1, description="refuse to start with other than so many processes")
-    deepspeed: Path | None = Field(default=None, description="DeepSpeed's JSON file (untested here: it needs GPUs)")
+    deepspeed: Path | None = Field(
+        default=None,
+        description="DeepSpeed's JSON file, looked for beside the recipe, too (untested here: it needs GPUs)",
+    )
     fsdp: dict[str, Any] | None = Field(
         default=None, description="fsdp_config of transformers for FSDP2 (untested here: it needs GPUs)"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _todays_form(cls, values: Any) -> Any:
+        return in_todays_form("recipe", values) if isinstance(values, Mapping) else values
+
     @model_validator(mode="after")
     def _stages_are_sound(self) -> Self:
+        self.whole_start()
         names = [stage.name for stage in self.resolved()]
         if len(set(names)) < len(names):
             raise ValueError(f"every stage needs a name of its own, these are {names}")
@@ -224,6 +194,11 @@ class TrainConfig(StageConfig):
             raise ValueError("cache_gb needs workers: 0, for every worker would keep clips of its own")
         return self
 
+    def whole_start(self) -> dict[str, Any]:
+        """The settings of a model that a plug-in makes anew, complete; empty where it makes none."""
+        start = model_start(self.model)
+        return complete(None if start is None else start.settings, self.start, "start", f"model '{self.model}'")
+
     def resolved(self) -> list[StageConfig]:
         """The stages, each complete."""
         own = self.model_dump(include=set(StageConfig.model_fields))
@@ -231,32 +206,34 @@ class TrainConfig(StageConfig):
         for number, values in enumerate(self.stages or ({},), start=1):
             try:
                 name = {} if "name" in values or not self.stages else {"name": f"stage-{number}"}
-                found.append(StageConfig.from_mapping(merged(own, {**name, **values})))
+                alike = values.get("kind", self.kind) == self.kind  # settings of another kind mean nothing here
+                above = own if alike else {**own, "extra": {}}
+                found.append(_completed(StageConfig.from_mapping(merged(above, {**name, **values}))))
             except InputError as error:
                 raise ValueError(f"stage {number}: {error.problem}") from None
         for stage in found:
-            rates = stage.learning_rates.model_dump().values()
-            if not stage.records and stage.boxes is None:
+            rates, kind = stage.learning_rates.model_dump().values(), stage_kind(stage.kind)
+            if kind.records and not stage.records:
                 raise ValueError("records: name at least one file of training records")
             if all(rate is None for rate in rates):
                 raise ValueError(f"learning_rates: every part of the model is frozen in stage '{stage.name}'")
-            _boxes_are_sound(stage)
+            kind.check(stage)
         return found
 
 
-def _boxes_are_sound(stage: StageConfig) -> None:
-    """Refuse what does not go with a warm-up of the tower."""
-    if stage.boxes is None:
-        return
-    wrong = {
-        "records: a stage with boxes takes none; give it 'records: []'": bool(stage.records),
-        "videos: boxes need the videos they lie in": stage.videos is None,
-        "learning_rates.tower: boxes train the vision tower, it needs a rate": stage.learning_rates.tower is None,
-        "lora: boxes train the vision tower whole; give the stage 'lora: null'": stage.lora is not None,
-    }
-    for problem, is_so in wrong.items():
-        if is_so:
-            raise ValueError(f"stage '{stage.name}': {problem}")
+def _completed(stage: StageConfig) -> StageConfig:
+    """A stage with all settings of its kind.
+
+    Raises:
+        ValueError: there is no such kind, or they are not as they have to be.
+    """
+    try:
+        settings = stage_kind(stage.kind).settings
+        return stage.model_copy(update={"extra": complete(settings, stage.extra, "extra", f"kind '{stage.kind}'")})
+    except InputError as error:
+        raise ValueError(f"stage '{stage.name}': {error.problem}; {error.hint}") from None
+    except ValueError as error:
+        raise ValueError(f"stage '{stage.name}': {error}") from None
 
 
 def accumulation(stage: StageConfig, world: int) -> int:
@@ -291,7 +268,11 @@ def load_config(file: str | Path, settings: Sequence[tuple[str, Any]] = ()) -> T
         raise InputError("is not a recipe: expected 'key: value' lines", file=file)
     for key, value in settings:
         _put(values, key, value)
-    return TrainConfig.from_mapping(values, file=file)
+    config = TrainConfig.from_mapping(values, file=file)
+    other = config.deepspeed
+    if other is not None and other.name == str(other) and not other.exists() and (file.parent / other).is_file():
+        return config.model_copy(update={"deepspeed": file.parent / other})
+    return config
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Losses that do not depend on how a global batch is cut up.
 
 Every mean is taken over the global batch: the text's over all of its learnt tokens, the heads' over its labelled
-videos, the distillation's over its videos; those of reading.py are shares of what there is in it. So accumulated
-gradients, those of several processes and those of one large batch are equal. (The published code takes the text's mean
-within each micro-batch, which weighs the tokens of short answers more; with one micro-batch a step both are the same.)
+videos, the distillation's over its videos; those of plug-ins are shares of what there is in it (additions.py). So
+accumulated gradients, those of several processes and those of one large batch are equal. (The published code takes the
+text's mean within each micro-batch, which weighs the tokens of short answers more; with one micro-batch a step both are
+the same.)
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ import torch
 from torch.nn import functional
 
 from llavaction.models.tokenisation import IGNORED
-from llavaction.training.config import SeeingConfig
-from llavaction.training.reading import Reading
+from llavaction.training.additions import Addition
 
-PIECES = ("lm_loss", "action_loss", "distillation_loss", "words_loss", "saying_loss")
+PIECES = ("lm_loss", "action_loss", "distillation_loss")
 """What the loss is put together from, as named in the log."""
 
 
-def pieces_of(action: Any, seeing: SeeingConfig | None) -> tuple[str, ...]:
+def pieces_of(action: Any, addition: Addition) -> tuple[str, ...]:
     """The pieces that a training with these settings has; see :func:`combine`."""
-    return PIECES[:1] if action is None else PIECES[:3] if seeing is None else PIECES
+    return PIECES[:1] if action is None else (*PIECES, *addition.losses)
 
 
 class Counts(NamedTuple):
@@ -34,37 +34,39 @@ class Counts(NamedTuple):
         tokens: learnt tokens.
         labelled: videos with a label.
         videos: videos with an action token.
-        words, names: what :meth:`llavaction.training.reading.Reading.wanted` finds; 0 where nobody guards the words.
+        wanted: of the further losses, see :meth:`llavaction.training.additions.Addition.wanted`.
     """
 
     tokens: int
     labelled: int
     videos: int
-    words: float = 0.0
-    names: float = 0.0
+    wanted: tuple[float, ...] = ()
 
     @classmethod
-    def summed(cls, parts: Sequence[Counts]) -> Counts:
+    def summed(cls, parts: Sequence[Counts], addition: Addition) -> Counts:
         """Those of several micro-batches together."""
-        return cls(*(sum(column) for column in zip(cls(0, 0, 0), *parts, strict=True)))
+        nothing = cls(0, 0, 0, (0.0,) * len(addition.losses))
+        rows = [(*part[:3], *part.wanted) for part in (nothing, *parts)]
+        tokens, labelled, videos, *wanted = (sum(column) for column in zip(*rows, strict=True))
+        return cls(int(tokens), int(labelled), int(videos), tuple(wanted))
 
 
-def count(core: Any, inputs: Mapping[str, torch.Tensor], reading: Reading | None = None) -> Counts:
+def count(core: Any, inputs: Mapping[str, torch.Tensor], addition: Addition | None = None) -> Counts:
     """The counts of one micro-batch.
 
     Args:
         core: the model, without wrappers.
         inputs: its inputs, with ``labels``, and ``action_labels`` where it has an action token.
-        reading: guards the words, where something does.
+        addition: has further losses.
     """
     tokens = int((inputs["labels"][:, 1:] != IGNORED).sum())
     labels = inputs.get("action_labels")
     if labels is None or getattr(core, "action", None) is None:
-        return Counts(tokens, 0, 0)
+        return Counts(tokens, 0, 0, () if addition is None else (0.0,) * len(addition.losses))
     rest = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "action_labels")}
     found = core.action_positions(inputs["input_ids"], **rest)
-    wanted = (0.0, 0.0) if reading is None else reading.wanted(inputs)
-    return Counts(tokens, int((found.labels(labels) >= 0).any(1).sum()), len(found.rows), *wanted)
+    wanted = () if addition is None else addition.wanted(inputs)
+    return Counts(tokens, int((found.labels(labels) >= 0).any(1).sum()), len(found.rows), wanted)
 
 
 def with_few_logits(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def with_few_logits(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def combine(
-    outputs: Any, own: Counts, whole: Counts, action: Any, seeing: SeeingConfig | None = None
+    outputs: Any, own: Counts, whole: Counts, action: Any, addition: Addition | None = None
 ) -> dict[str, torch.Tensor]:
     """The share of a micro-batch in every piece of the global batch's loss, and in their weighted sum as "loss".
 
@@ -92,7 +94,7 @@ def combine(
         own: counts of the micro-batch.
         whole: of the global batch.
         action: the action token's settings, or None.
-        seeing: weights of ``words_loss`` and ``saying_loss``, see :class:`llavaction.training.reading.Reading`.
+        addition: names and weights of further losses.
     """
     if action is None or "action_loss" not in outputs:
         text = outputs["loss"]
@@ -102,8 +104,11 @@ def combine(
     distillation = outputs["distillation_loss"] * (own.videos / max(whole.videos, 1))
     total = text + action.head_weight * heads.to(text) + action.distillation_weight * distillation.to(text)
     pieces = dict(zip(PIECES, (text, heads, distillation), strict=False))
-    if seeing is not None and "words_loss" in outputs:
-        pieces["words_loss"] = outputs["words_loss"] / (whole.words or 1)
-        pieces["saying_loss"] = outputs["saying_loss"] / (whole.names or 1)
-        total = total + (seeing.words * pieces["words_loss"] + seeing.action * pieces["saying_loss"]).to(text)
+    further = []
+    for (name, weight), wanted in zip({} if addition is None else addition.losses.items(), whole.wanted, strict=False):
+        if name in outputs:
+            pieces[name] = outputs[name] / (wanted or 1)
+            further.append(weight * pieces[name])
+    if further:
+        total = total + sum(further[1:], further[0]).to(text)
     return {"loss": total, **{name: value.detach() for name, value in pieces.items()}}

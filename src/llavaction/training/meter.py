@@ -25,8 +25,8 @@ HOPELESS = 64
 METRICS = "metrics.jsonl"
 LAST = "train_loss"
 """What the last line of a stage has: the mean loss of all its steps."""
-F1 = "eval_f1_"
-"""How the names of a tower's F1 scores begin."""
+EVAL = "eval_"
+"""How the names of what an evaluation found begin."""
 _SUMS = ("rows", "tokens", "places", "flops", "skipped", "partial", "records")
 
 
@@ -154,7 +154,8 @@ class MetricsWriter(TrainerCallback):
             with self._board_is_written():
                 self._board.add_scalar(name, value, state.global_step)
         if "loss" in values:
-            pieces = " ".join(f"{name.removesuffix('_loss')} {values[name]:.3f}" for name in PIECES if values.get(name))
+            named = {name.removesuffix("_loss"): value for name, value in values.items() if name.endswith("_loss")}
+            pieces = " ".join(f"{name} {value:.3f}" for name, value in named.items() if value)
             if "tokens_per_second" in values:
                 said = (
                     f"({pieces}), {values['tokens_per_second']:,.0f} tokens/s, "
@@ -167,9 +168,10 @@ class MetricsWriter(TrainerCallback):
             print(f"{place}: loss {values['loss']:.4f} {said}", file=sys.stderr)
         elif "eval_accuracy" in values:
             print(f"{self._stage} {state.global_step}: {accuracy_text(values)}", file=sys.stderr)
-        elif any(name.startswith(F1) for name in values):
-            found = ", ".join(f"{name.removeprefix(F1)} {values[name]:.2f}" for name in values if name.startswith(F1))
-            print(f"{self._stage} {state.global_step}: F1 of {found}", file=sys.stderr)
+        elif any(name.startswith(EVAL) for name in values):
+            found = {name.removeprefix(EVAL): value for name, value in values.items() if name.startswith(EVAL)}
+            said = ", ".join(f"{name} {value:.2f}" for name, value in found.items())
+            print(f"{self._stage} {state.global_step}: {said}", file=sys.stderr)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """Close the board."""

@@ -20,13 +20,16 @@ from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
 from llavaction.base.files import clear_away
 from llavaction.base.records import read_json, write_json, write_text
+from llavaction.base.registry import attribute
 from llavaction.models.checkpoint import fingerprint
 from llavaction.questions.schema import Benchmark
 from llavaction.runs.locks import PATIENCE, folder_lock
+from llavaction.training.additions import Addition
 from llavaction.training.checkpoints import UNFINISHED, compare_data, hold_to_data
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
 from llavaction.training.flops import FlopCounter, peak
 from llavaction.training.inputs import BatchMaker, ClipDataset, FrameStore, lengths_of, training_family
+from llavaction.training.kinds import stage_kind
 from llavaction.training.losses import pieces_of
 from llavaction.training.meter import METRICS, Meter, MetricsWriter, accuracy_text, read_metrics
 from llavaction.training.mixture import files_of_records, load_mixture
@@ -35,7 +38,6 @@ from llavaction.training.schedule import Schedule, steps_of
 from llavaction.training.scheduled import arguments, train_and_save
 from llavaction.training.trainee import Trainee, make_trainee, start_folder, start_path
 from llavaction.training.trainer import ActionTrainer
-from llavaction.training.warm_up import warm_up
 from llavaction.video.library import VideoLibrary
 
 MODEL = "model"
@@ -140,17 +142,34 @@ def train(config: TrainConfig) -> TrainResult:
             folder = start_folder(config)
         for stage, result in zip(stages, results, strict=True):
             if not _is_there(result):
-                one_stage = _train_stage if stage.boxes is None else warm_up
-                one_stage(config, stage, folder, config.output / stage.name, result)
+                run = attribute(stage_kind(stage.kind).run)
+                run(config, stage, folder, config.output / stage.name, result)
             folder = result
     return TrainResult(folder, read_metrics(config.output / METRICS), first)
 
 
-def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Path, result: Path) -> None:
-    """One stage from the checkpoint folder ``start`` to the folder ``result``."""
-    processes = PartialState()
+def train_stage(
+    config: TrainConfig,
+    stage: StageConfig,
+    start: Path,
+    home: Path,
+    result: Path,
+    *,
+    addition: Addition | None = None,
+) -> None:
+    """One stage that learns from records.
+
+    Args:
+        config: the training.
+        stage: one of its stages, complete.
+        start: checkpoint folder to start from.
+        home: folder of the stage's own checkpoints.
+        result: folder to write the model to.
+        addition: what a plug-in adds.
+    """
+    processes, addition = PartialState(), addition or Addition()
     attention = None if config.attention == "auto" else config.attention
-    afresh = partial(make_trainee, start, stage, seed=config.seed, attention=attention)
+    afresh = partial(make_trainee, start, stage, seed=config.seed, attention=attention, addition=addition)
     trainee = afresh()
     library = None if stage.videos is None else VideoLibrary(stage.videos, fps=stage.video_fps)
     mixture = load_mixture(stage, library, config.seed, trainee.sizes)
@@ -187,10 +206,11 @@ def _train_stage(config: TrainConfig, stage: StageConfig, start: Path, home: Pat
         data=ClipDataset(mixture, library, config.seed if stage.jitter else None, _store(config.cache_gb)),
         batches=BatchMaker(family),
         schedule=schedule,
-        meter=Meter(at_best, processes.num_processes, pieces_of(trainee.action, stage.seeing)),
+        meter=Meter(at_best, processes.num_processes, pieces_of(trainee.action, addition)),
         flops=flops,
         probe=_probe(stage, trainee, library),
         callbacks=[MetricsWriter(config.output, stage.name, facts)],
+        addition=addition,
     )
     train_and_save(trainer, trainee, home, result, afresh)
 
@@ -226,8 +246,9 @@ def _look_for_inputs(model: Path | None, stages: Sequence[StageConfig]) -> None:
     for stage in stages:
         places: list[tuple[str, Path | None]] = [("file of records", records.path) for records in stage.records]
         places.append(("folder of videos", stage.videos))
-        places.append(("folder of boxes", stage.boxes.path if stage.boxes else None))
-        if stage.evaluation is not None and stage.boxes is None:
+        kind = stage_kind(stage.kind)
+        places += kind.places(stage)
+        if stage.evaluation is not None and kind.records:
             places.append(("benchmark", stage.evaluation.benchmark))
         for what, place in places:
             if place is not None and not place.exists():
@@ -286,7 +307,8 @@ def _claim(config: TrainConfig) -> None:
 def _essence(config: TrainConfig) -> dict[str, Any]:
     """What decides the outcome."""
     start = start_path(config.model)
-    own = config.model_dump(mode="json", include={"seed", "mini", "attention"})
+    own = config.model_dump(mode="json", include={"seed", "attention"})
+    own["start"] = _comparable(config.whole_start())
     own["model"] = config.model if start is None else os.path.realpath(start)
     for stage in config.resolved():
         values = stage.model_dump(exclude=set(_FREE))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -16,23 +15,20 @@ from torch import nn
 
 from llavaction.base.errors import InputError
 from llavaction.base.files import Part, clear_away, unwritable
-from llavaction.base.records import read_records
-from llavaction.bundled import BUNDLED, model_folder
-from llavaction.curation.records import TrainingRecord
-from llavaction.datasets.registry import open_annotations
-from llavaction.models.action_model import name_heads
+from llavaction.base.plugins import named_folder
+from llavaction.base.registry import attribute
 from llavaction.models.action_token import TRAINED_WHOLE, ActionTokenConfig, action_settings
 from llavaction.models.add_action_token import add_action_token
 from llavaction.models.checkpoint import TRAINED_FRAMES, Checkpoint, load_model, open_checkpoint, quiet
-from llavaction.models.depth import add_layers_below
 from llavaction.models.families.base import PARTS, part_of
 from llavaction.models.llava_video import LlavaVideoProcessor
-from llavaction.models.mini import write_mini
 from llavaction.models.tiny import write_tiny
-from llavaction.training.config import LoraConfig, SeeingConfig, StageConfig, TrainConfig
+from llavaction.training.additions import Addition
+from llavaction.training.config import LoraConfig, StageConfig, TrainConfig
+from llavaction.training.kinds import model_start
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json")
-TINY, MINI = "tiny:", "mini"
+TINY = "tiny:"
 
 
 @dataclass(frozen=True)
@@ -69,14 +65,14 @@ class Trainee:
 
 
 def start_path(spec: str) -> Path | None:
-    """The folder a recipe's ``model`` names, ``bundled`` being that of the package; None for one yet to be made."""
-    if spec == MINI or spec.startswith(TINY):
+    """The folder a recipe's ``model`` names, or one that a plug-in knows by this name; None for one yet to be made."""
+    if spec.startswith(TINY) or model_start(spec) is not None:
         return None
-    return model_folder() if spec == BUNDLED else Path(spec)
+    return named_folder("CHECKPOINTS", spec) or Path(spec)
 
 
 def start_folder(config: TrainConfig) -> Path:
-    """The checkpoint folder a recipe names; ``tiny:FAMILY`` and ``mini`` are written below its output."""
+    """The checkpoint folder a recipe names; ``tiny:FAMILY`` and what a plug-in makes are written below its output."""
     spec, folder = config.model, config.output / "start"
     named = start_path(spec)
     if named is not None:
@@ -84,23 +80,17 @@ def start_folder(config: TrainConfig) -> Path:
     if (folder / "config.json").is_file():
         return folder
     with _whole_folder(folder, "the model to start from cannot be written") as unfinished:
-        if spec == MINI:
-            write_mini(unfinished, _texts(config), config.mini, config.seed)
-        else:
+        made = model_start(spec)
+        if made is None:
             write_tiny(unfinished, spec.removeprefix(TINY), config.seed)
+        else:
+            attribute(made.write)(unfinished, config)
     return folder
 
 
-def _texts(config: TrainConfig) -> Iterator[str]:
-    """What is said in the records of all stages; files that several stages share are read once."""
-    for path in dict.fromkeys(records.path for stage in config.resolved() for records in stage.records):
-        for record in read_records(path, TrainingRecord):
-            yield from (message.content for message in record.messages)
-            if record.words is not None:
-                yield f" {record.words}"
-
-
-def make_trainee(folder: Path, stage: StageConfig, *, seed: int, attention: str | None = None) -> Trainee:
+def make_trainee(
+    folder: Path, stage: StageConfig, *, seed: int, attention: str | None = None, addition: Addition | None = None
+) -> Trainee:
     """Load a checkpoint and make of it what the stage trains.
 
     Args:
@@ -108,11 +98,12 @@ def make_trainee(folder: Path, stage: StageConfig, *, seed: int, attention: str 
         stage: its action token, learning rates, adapters and precision.
         seed: of new weights.
         attention: see :func:`llavaction.models.checkpoint.load_model`.
+        addition: changes the model first, and says which parameters do not learn.
 
     Raises:
         InputError: the checkpoint is not sound, the action token does not go with it, or nothing is left to train.
     """
-    half = stage.precision == "bfloat16"
+    half, addition = stage.precision == "bfloat16", addition or Addition()
     checkpoint = open_checkpoint(folder)
     first = torch.bfloat16 if half and stage.lora is not None else torch.float32
     core = load_model(checkpoint, device=torch.device("cpu"), dtype=first, attention=attention)
@@ -124,14 +115,11 @@ def make_trainee(folder: Path, stage: StageConfig, *, seed: int, attention: str 
         core.config.action = core.action.model_dump(mode="json")
     if stage.videos is not None:
         setattr(core.config, TRAINED_FRAMES, stage.frames)
-    if stage.new_layers:
-        add_layers_below(core, stage.new_layers, seed)
-    if stage.name_heads is not None:
-        _name_heads(core, checkpoint, stage.name_heads)
+    addition.change(core, checkpoint, seed)
     checkpoint = replace(checkpoint, config=core.config)
     rates = stage.learning_rates.model_dump()
     for name, parameter in core.named_parameters():
-        learns = rates[part_of(name)] is not None and not _is_above(name, stage.seeing)
+        learns = rates[part_of(name)] is not None and addition.learns(name)
         parameter.requires_grad_(stage.lora is None and learns)
     model = core if stage.lora is None else _with_adapters(core, stage.lora, rates, seed)
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -245,25 +233,6 @@ def _with_adapters(core: Any, lora: LoraConfig, rates: dict[str, float | None], 
         warnings.simplefilter("ignore")
         torch.manual_seed(seed)
         return peft.get_peft_model(core, config)
-
-
-def _is_above(name: str, seeing: SeeingConfig | None) -> bool:
-    """Whether a parameter belongs to what is frozen where the first layers of the language model learn alone."""
-    if seeing is None or not seeing.alone or part_of(name) != "language":
-        return False
-    place = re.search(r"\blayers\.(\d+)\.", name)
-    return place is None or int(place[1]) >= seeing.layers
-
-
-def _name_heads(core: Any, checkpoint: Checkpoint, annotations: Path) -> None:
-    """See :func:`llavaction.models.action_model.name_heads`."""
-    settings = action_settings(core.config)
-    if settings is None:
-        raise InputError("name_heads: the model has no action heads", hint="give it an action token: action: {...}")
-    words = open_annotations(annotations).vocabulary
-    verbs = [words.verb_name(index) for index in range(settings.verbs)]
-    nouns = [words.noun_name(index) for index in range(settings.nouns)]
-    name_heads(core, checkpoint.tokenizer, verbs, nouns, words.actions)
 
 
 def _same_action(checkpoint: Checkpoint, wanted: ActionTokenConfig) -> None:

@@ -10,15 +10,14 @@ import torch
 from torch import nn
 from transformers import TrainingArguments
 
-from llavaction.models.depth import first_layers
 from llavaction.models.tokenisation import IGNORED
+from llavaction.training.additions import Addition
 from llavaction.training.config import StageConfig
 from llavaction.training.flops import FlopCounter
 from llavaction.training.inputs import PARTIAL, RECORDS, SKIPPED, BatchMaker, ClipDataset
 from llavaction.training.losses import PIECES, Counts, combine, count, with_few_logits
 from llavaction.training.meter import Meter
 from llavaction.training.probe import Probe
-from llavaction.training.reading import Reading
 from llavaction.training.schedule import Schedule
 from llavaction.training.scheduled import ScheduledTrainer
 from llavaction.training.trainee import Trainee, parameter_groups
@@ -38,6 +37,7 @@ class ActionTrainer(ScheduledTrainer):
         flops: counts the work.
         probe: asks questions in between, or None.
         callbacks: of the library.
+        addition: further losses.
     """
 
     def __init__(
@@ -53,10 +53,12 @@ class ActionTrainer(ScheduledTrainer):
         flops: FlopCounter,
         probe: Probe | None,
         callbacks: list[Any],
+        addition: Addition | None = None,
     ) -> None:
         self._core, self._action = trainee.core, trainee.action
         self._flops, self._probe = flops, probe
-        self._reading = None if stage.seeing is None else Reading(self._core, stage.seeing.layers)
+        self._addition = addition or Addition()
+        self._addition.attach(self._core)
         super().__init__(
             trainee.model,
             stage,
@@ -69,7 +71,7 @@ class ActionTrainer(ScheduledTrainer):
             callbacks=callbacks,
             tied=trainee.tied,
         )
-        trainee.model.register_forward_hook(partial(_losses_alone, self._reading), with_kwargs=True)
+        trainee.model.register_forward_hook(partial(_losses_alone, self._addition), with_kwargs=True)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW with a learning rate for every part of the model."""
@@ -89,9 +91,11 @@ class ActionTrainer(ScheduledTrainer):
                 break
             self._meter.note(batch.pop(SKIPPED), batch.pop(PARTIAL), batch.pop(RECORDS))
             batches.append(batch)
-        own = Counts.summed([count(self._core, batch, self._reading) for batch in batches])
-        whole = self.accelerator.reduce(torch.tensor(own, dtype=torch.float64, device=device), "sum").tolist()
-        return batches, Counts(*(round(value) for value in whole[:3]), *whole[3:])
+        own = Counts.summed([count(self._core, batch, self._addition) for batch in batches], self._addition)
+        numbers = torch.tensor([*own[:3], *own.wanted], dtype=torch.float64, device=device)
+        whole = self.accelerator.reduce(numbers, "sum").tolist()
+        tokens, labelled, videos = (round(value) for value in whole[:3])
+        return batches, Counts(tokens, labelled, videos, tuple(whole[3:]))
 
     def compute_loss(
         self,
@@ -102,14 +106,12 @@ class ActionTrainer(ScheduledTrainer):
     ) -> Any:
         """The micro-batch's share of the loss, as many times as there are processes: their gradients are averaged."""
         own = count(self._core, inputs)
-        whole = num_items_in_batch or count(self._core, inputs, self._reading)
+        whole = num_items_in_batch or count(self._core, inputs, self._addition)
         if self._action is None:
             inputs.pop("action_labels", None)
-        seeing = self._stage.seeing
-        shallow = seeing.layers if seeing is not None and seeing.alone and not own.tokens else None
-        with first_layers(self._core, shallow):
+        with self._addition.running(self._core, own.tokens) as layers:
             outputs = model(**with_few_logits(inputs), num_items_in_batch=max(whole.tokens, 1))
-        pieces = combine(outputs, own, whole, self._action, seeing)
+        pieces = combine(outputs, own, whole, self._action, self._addition)
         loss = pieces.pop("loss") * self.args.world_size
         mask = inputs["attention_mask"]
         learnt = (inputs["labels"] != IGNORED).any(1)
@@ -119,7 +121,7 @@ class ActionTrainer(ScheduledTrainer):
             rows=int(learnt.sum()),
             tokens=int(mask.sum()),
             places=mask.numel(),
-            flops=self._flops(inputs, own.tokens, shallow),
+            flops=self._flops(inputs, own.tokens, layers),
             **{name: float(value) for name, value in pieces.items()},
         )
         return (loss, outputs) if return_outputs else loss
@@ -135,19 +137,18 @@ class ActionTrainer(ScheduledTrainer):
 
 
 def _losses_alone(
-    guard: Reading | None, module: nn.Module, args: Any, inputs: dict[str, Any], outputs: Any
+    addition: Addition, module: nn.Module, args: Any, inputs: dict[str, Any], outputs: Any
 ) -> dict[str, torch.Tensor] | None:
     """In training, hand on nothing but the losses: what wraps a model for several processes cannot copy more.
 
-    What the ``guard`` finds is added.
+    What the ``addition`` finds is added.
 
     A loss that no trained parameter had a part in, as of text where only the projector learns, gets a gradient of zero.
     """
     if not module.training:
         return None
     losses = {name: outputs[name] for name in ("loss", *PIECES) if name in outputs}
-    if guard is not None and "action_loss" in losses:
-        losses["words_loss"], losses["saying_loss"] = guard(inputs, outputs["hidden_states"])
+    losses |= addition.found(inputs, outputs)
     if not any(value.requires_grad for value in losses.values()):
         smallest = min((item for item in module.parameters() if item.requires_grad), key=torch.numel)
         nothing = 0.0 * smallest.sum()

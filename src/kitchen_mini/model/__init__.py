@@ -1,0 +1,1 @@
+"""The mini model: its shape, its first weights, and how it grows."""

@@ -1,0 +1,83 @@
+"""Plug-ins: packages that add commands, models, tasks and ways of training. Nothing here imports one by name.
+
+A plug-in is a light module of constants, for every command looks at it. Each constant is a registry, a dict from a name
+to "module:attribute", that is added to ours:
+
+- ``COMMANDS``, ``DATA_COMMANDS``: commands of ``llavaction`` and ``llavaction data``; the value is where the command
+  is, and one line of help.
+- ``CHECKPOINTS``, ``SPECIALISTS``: functions without arguments that give the folder a name stands for.
+- ``NOTES``: what to say when the checkpoint of that name is asked (plain text).
+- ``MODEL_STARTS``, ``STAGE_KINDS``: see training/kinds.py.
+- ``TASKS``: of curation, see curation/tasks.py.
+- ``RECIPES``: name to the folder (a path) of a recipe collection, with mixtures in its folder ``mixtures``.
+- ``OLD_FORMS``: functions that bring settings of an earlier version into today's form; "recipe" or "task".
+
+Ours are named below; others are found by their entry points, ``[project.entry-points."llavaction.plugins"]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from llavaction.base.notes import note
+from llavaction.base.registry import attribute
+
+PLUGINS = ("kitchen_mini.plugin",)
+"""Modules that are plug-ins wherever they can be found, installed or not."""
+GROUP = "llavaction.plugins"
+"""Group of the entry points; each names a module."""
+
+
+@cache
+def plugins() -> tuple[ModuleType, ...]:
+    """All plug-ins. One that cannot be imported is left out, and a note says why."""
+    ours = [name for name in PLUGINS if find_spec(name.partition(".")[0]) is not None]
+    found = []
+    for name in dict.fromkeys((*ours, *(point.value for point in metadata.entry_points(group=GROUP)))):
+        try:
+            found.append(import_module(name))
+        except Exception as error:  # somebody else's code
+            note(f"the plug-in '{name}' cannot be used: {error}")
+    return tuple(found)
+
+
+def with_plugins(kind: str, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A registry with what plug-ins add to it under the name ``kind``; of equal names the first stays."""
+    found = dict(own or {})
+    for plugin in plugins():
+        for name, value in getattr(plugin, kind, {}).items():
+            found.setdefault(name, value)
+    return found
+
+
+def named_folder(kind: str, name: str) -> Path | None:
+    """The folder that a name of a plug-in stands for ("bundled"); None if it is no such name.
+
+    Args:
+        kind: "CHECKPOINTS" or "SPECIALISTS".
+        name: what the user gave.
+
+    Raises:
+        InputError: the plug-in lacks the folder.
+    """
+    known = with_plugins(kind)
+    return attribute(known[name])() if name in known else None
+
+
+def in_todays_form(what: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings, in which plug-ins have put their keys of earlier versions in today's places.
+
+    Args:
+        what: "recipe" or "task".
+        values: as read.
+    """
+    for plugin in plugins():
+        place = getattr(plugin, "OLD_FORMS", {}).get(what)
+        values = values if place is None else attribute(place)(values)
+    return values
