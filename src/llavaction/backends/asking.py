@@ -164,13 +164,12 @@ def option_scores(
 
 
 def option_answers(backend: Backend, queries: Sequence[Query]) -> list[OptionScores]:
-    """What a backend says of the options of each query, with the mass on the letters if it tells.
+    """What a backend says of the options of each query.
 
     Raises:
         LlavactionError: there are not as many scores as options.
     """
-    ask = getattr(backend, "score_options_with_mass", backend.score_options)
-    answers = [one if isinstance(one, OptionScores) else OptionScores(np.asarray(one)) for one in ask(queries)]
+    answers = backend.score_options(queries)
     for one, given in zip(queries, answers, strict=False):  # their number is checked by :func:`answered`
         if given.log_probabilities.shape != (len(one.options),):
             raise LlavactionError(
