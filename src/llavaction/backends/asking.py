@@ -55,15 +55,11 @@ def check_capability(backend: Backend, capability: Capability) -> None:
     """
     if capability in backend.capabilities:
         return
-    if capability == "score":
-        raise InputError(
-            f"backend '{backend.name}' does not say how likely options are",
-            hint="it answers in words: ask with --decision generation" if backend.capabilities else None,
-        )
-    raise InputError(
-        f"backend '{backend.name}' does not answer in words",
-        hint="it scores options: ask with --decision likelihood" if backend.capabilities else None,
-    )
+    lacking, hint = {
+        "score": ("say how likely options are", "eval reads what it writes with --decision generation"),
+        "generate": ("answer in words", "eval takes the likeliest option with --decision likelihood"),
+    }[capability]
+    raise InputError(f"backend '{backend.name}' does not {lacking}", hint=hint)
 
 
 def check_prompt(backend: Backend, style: PromptStyle) -> None:
@@ -86,6 +82,17 @@ def backend_settings(backend: Backend) -> dict[str, Any]:
     """
     found = getattr(backend, "settings", None) or getattr(backend, "config", {})
     return found.model_dump(mode="json") if isinstance(found, Strict) else dict(found)
+
+
+def known_by(backend: Backend, decision_rule: str, frames: int) -> dict[str, Any]:
+    """What a run records of the one who is asked, and how; see :func:`free_keys` for what may change."""
+    return {
+        "kind_of_backend": backend.name.partition(":")[0],
+        "backend": backend.name,
+        "backend_settings": backend_settings(backend),
+        "decision_rule": decision_rule,
+        "frames": frames,
+    }
 
 
 def free_keys(backend: Backend) -> tuple[str, ...]:

@@ -61,15 +61,14 @@ def recognise(
     expected = Expected.of(segments, vocabulary)
     kind, _ = parse_spec(config.backend)
     predictions = load_predictions(config.predictions, ids, vocabulary.actions, expected=expected)
-    offers = config.offers(segments, predictions, vocabulary)
     inputs: dict[str, Any] = {}
-    if kind == "oracle":
-        inputs = {"answers": offers.answers}
-    elif kind == "prior":
-        counts = {action: vocabulary.count(action, "train") for action in vocabulary.actions}
-        inputs = {"counts": counts, "classes": offers.classes}
+    if kind in ("oracle", "prior", "specialist"):  # they are told what no query tells
+        offers = config.offers(segments, predictions, vocabulary)
+        inputs = {"answers": offers.answers} if kind == "oracle" else {"classes": offers.classes}
+    if kind == "prior":
+        inputs["counts"] = {action: vocabulary.count(action, "train") for action in vocabulary.actions}
     elif kind == "specialist":
-        inputs = {"segment_ids": ids, "actions": vocabulary.actions, "expected": expected, "classes": offers.classes}
+        inputs |= {"segment_ids": ids, "actions": vocabulary.actions, "expected": expected}
     if taken := sorted(options.keys() & inputs.keys()):
         raise InputError(f"'{taken[0]}' comes from the annotations and cannot be set")
     backend = make_backend(config.backend, **options, **inputs)
