@@ -325,9 +325,11 @@ class FromFiles:
     def __getitem__(self, which: Any) -> Any:
         from dataclasses import replace
 
+        from llavaction.video.decoded import decode
+
         number = which.record if isinstance(which, self._draw) else which
-        frames = self._library.read(self._clips[number % len(self._clips)], self._size.frames)
-        return replace(self._items[number], videos=[frames.images])
+        clip = self._clips[number % len(self._clips)]
+        return replace(self._items[number], clip=decode(self._library, clip, self._size.frames))
 
 
 def free_memory() -> None:

@@ -46,6 +46,7 @@ from llavaction.backends.token_tree import token_tree
 from llavaction.base.records import read_json, write_json
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.checkpoint import quiet
+from llavaction.models.registry import register
 from llavaction.models.tiny import write_tiny
 from llavaction.questions.asked import Asked
 from llavaction.video.decoded import DecodedClip
@@ -152,6 +153,7 @@ def label_texts(path: Path | None) -> list[str]:
 
 def write_checkpoint(folder: Path, shape: Shape, labels: Sequence[str], device: str, dtype: torch.dtype) -> None:
     """A random LLaVA-Video of a shape, its tokenizer learnt on the labels: about three tokens each."""
+    register()
     write_tiny(folder, "llava_video")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     template = tokenizer.chat_template

@@ -219,16 +219,15 @@ def recognise(
     ids = [segment.segment_id for segment in segments]
     expected = Expected.of(segments, vocabulary)
     proposed = load_predictions(config.predictions, ids, vocabulary.actions, expected=expected)
-    offers = config.offers(segments, proposed, vocabulary)
     known: dict[str, Any] = {}
     kind, _ = parse_spec(config.backend)
-    if kind == "oracle":
-        known = {"answers": offers.answers}
-    elif kind == "prior":
-        counts = {action: vocabulary.count(action, "train") for action in vocabulary.actions}
-        known = {"counts": counts, "classes": offers.classes}
+    if kind in ("oracle", "prior", "specialist"):  # they are told what no query tells
+        offers = config.offers(segments, proposed, vocabulary)
+        known = {"answers": offers.answers} if kind == "oracle" else {"classes": offers.classes}
+    if kind == "prior":
+        known["counts"] = {action: vocabulary.count(action, "train") for action in vocabulary.actions}
     elif kind == "specialist":
-        known = {"segment_ids": ids, "actions": vocabulary.actions, "expected": expected, "classes": offers.classes}
+        known |= {"segment_ids": ids, "actions": vocabulary.actions, "expected": expected}
     if taken := sorted(options.keys() & known.keys()):
         raise InputError(f"'{taken[0]}' comes from the annotations and cannot be set")
     backend = make_backend(config.backend, **options, **known)

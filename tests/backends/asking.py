@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from llavaction.actions.segments import Clip
 from llavaction.backends.asking import query
-from llavaction.backends.base import Query
+from llavaction.backends.base import Backend, Query
 from llavaction.base.seeding import hashed_rng
 from llavaction.questions.asked import Asked
 from llavaction.questions.prompts import PromptStyle, multiple_choice_prompt
@@ -51,6 +52,11 @@ def as_query(asked: Asked, frames: np.ndarray | None = None, style: PromptStyle 
     """A query as :func:`llavaction.backends.asking.query` makes it."""
     clip = None if frames is None else DecodedClip.evenly(frames, asked.clip.duration)
     return query(asked, clip, style)
+
+
+def scores_of(backend: Backend, queries: Sequence[Query]) -> list[np.ndarray]:
+    """Log-probabilities of the options of each query."""
+    return [found.log_probabilities for found in backend.score_options(queries)]
 
 
 def in_orders(one: Query, count: int) -> list[Query]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from asking import in_orders, make_frames, make_query
+from asking import in_orders, make_frames, make_query, scores_of
 from test_long_clips import BOUND, alone, long_query
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
@@ -54,10 +54,10 @@ def test_the_tokens_stand_behind_the_video_and_the_heads_read_them(folders: tupl
 def test_scores_do_not_depend_on_the_batch(folders: tuple[Path, Path]) -> None:
     backend = HuggingFaceBackend(HuggingFaceConfig(path=folders[1], frames=4))
     queries = [make_query(number, frames=make_frames(number, 4)) for number in range(3)]
-    together = backend.score_options(queries)
+    together = scores_of(backend, queries)
     for query, scores in zip(queries, together, strict=True):
-        assert np.array_equal(backend.score_options([query])[0], scores)
-    other = backend.score_options([make_query(0, frames=make_frames(9, 4))])[0]
+        assert np.array_equal(scores_of(backend, [query])[0], scores)
+    other = scores_of(backend, [make_query(0, frames=make_frames(9, 4))])[0]
     assert not np.allclose(other, together[0])
 
 
@@ -75,8 +75,8 @@ def test_orders_and_texts_behind_the_tokens_of_a_long_clip(
 ) -> None:
     backend = HuggingFaceBackend(HuggingFaceConfig(path=folders[1], frames=4, device="cpu"))
     orders = in_orders(long_query(seconds, frames), 3)
-    apart = [backend.score_options([order])[0] for order in orders]
-    assert np.abs(np.stack(backend.score_options(orders)) - apart).max() < BOUND
+    apart = [scores_of(backend, [order])[0] for order in orders]
+    assert np.abs(np.stack(scores_of(backend, orders)) - apart).max() < BOUND
     answers = [backend._texts._label_texts.tokens((text,))[0] for text in ("take plate", "wash")]
     found = backend._behind.score([backend.inputs(orders[0])], [answers])[0]
     assert np.abs(found - [alone(backend, orders[0], answer) for answer in answers]).max() < 2 * BOUND

@@ -22,7 +22,7 @@ from llavaction.backends.asking import (
     query,
     written_answers,
 )
-from llavaction.backends.base import Capability, Query
+from llavaction.backends.base import Capability, OptionScores, Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError, LlavactionError
@@ -147,8 +147,8 @@ class Half:
     needs_frames: int = 0
     decision_rule: str = "none"
 
-    def score_options(self, queries: Sequence[Query]) -> list[np.ndarray]:
-        return [np.array(self.scores) for _ in queries]
+    def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
+        return [OptionScores(np.array(self.scores)) for _ in queries]
 
     def generate(self, queries: Sequence[Query]) -> list[str]:
         raise AssertionError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asking import as_query, make_query, make_question
+from asking import as_query, make_query, make_question, scores_of
 from scipy.stats import chisquare
 
 from llavaction.backends.base import Backend, Query
@@ -25,7 +25,7 @@ ANSWERS, CLASSES = right_answers(QUESTIONS), option_classes(QUESTIONS)
 
 
 def _choices(backend: Baseline, queries: list[Query]) -> list[int]:
-    return [int(scores.argmax()) for scores in backend.score_options(queries)]
+    return [int(scores.argmax()) for scores in scores_of(backend, queries)]
 
 
 def _prior(counts: dict[tuple[int, int], int]) -> PriorBackend:
@@ -41,18 +41,18 @@ def test_all_keep_the_protocol(backend: Baseline) -> None:
     assert isinstance(backend.settings, dict)
     assert backend.capabilities == {"score", "generate"}
     with pytest.raises(InputError, match="'q' has no options"):
-        backend.score_options([Query("q", "What happens?")])
+        scores_of(backend, [Query("q", "What happens?")])
 
 
 @pytest.mark.parametrize("backend", [ChanceBackend(), _prior({(0, 0): 3}), OracleBackend(ANSWERS, 0.3)])
 def test_scores_are_log_probabilities_that_do_not_depend_on_company(backend: Baseline) -> None:
     queries = [make_query(i, options) for i, options in enumerate((2, 5, 26))]
-    together = backend.score_options(queries)
+    together = scores_of(backend, queries)
     for query, scores in zip(queries, together, strict=True):
         assert scores.dtype == np.float64
         assert scores.shape == (len(query.options),)
         assert np.exp(scores).sum() == pytest.approx(1, abs=1e-9)
-        assert backend.score_options([query])[0].tolist() == scores.tolist()
+        assert scores_of(backend, [query])[0].tolist() == scores.tolist()
         assert backend.generate([query]) == [lettered(query.options)[scores.argmax()]]
 
 
@@ -67,7 +67,7 @@ def test_chance_is_uniform_and_repeats() -> None:
 def test_prior_takes_the_most_frequent_class() -> None:
     query = make_query(0)  # classes (0, 0) to (4, 0)
     backend = _prior({(2, 0): 30, (1, 0): 10, (7, 7): 999})
-    scores = backend.score_options([query])[0]
+    scores = scores_of(backend, [query])[0]
     assert scores.argmax() == 2
     assert np.exp(scores[1] - scores[2]) == pytest.approx(10.5 / 30.5, abs=1e-6)
     assert np.exp(scores[4] - scores[2]) == pytest.approx(0.5 / 30.5, abs=1e-6)
@@ -86,7 +86,7 @@ def test_prior_refuses_what_it_cannot_use() -> None:
     with pytest.raises(InputError, match="smoothing must be positive"):
         PriorBackend({(0, 0): 1}, {}, smoothing=0)
     with pytest.raises(InputError, match="question 'q0' have no action classes"):
-        PriorBackend({(0, 0): 1}, {}).score_options([make_query(0)])
+        scores_of(PriorBackend({(0, 0): 1}, {}), [make_query(0)])
 
 
 def _specialist(scores: tuple[float, ...], classes: OptionClasses = CLASSES) -> SpecialistBackend:
@@ -95,29 +95,29 @@ def _specialist(scores: tuple[float, ...], classes: OptionClasses = CLASSES) -> 
 
 
 def test_specialist_with_probabilities() -> None:
-    scores = _specialist((0.6, 0.2, 0.1)).score_options([make_query(0)])[0]
+    scores = scores_of(_specialist((0.6, 0.2, 0.1)), [make_query(0)])[0]
     assert np.exp(scores[1] - scores[3]) == pytest.approx(0.5, abs=1e-6)
     assert scores.argmax() == 3
     assert max(scores[0], scores[2], scores[4]) < scores[1] - 0.9  # not listed: below the last one listed
 
 
 def test_specialist_with_log_weights() -> None:
-    scores = _specialist((5.0, 2.0, -1.0)).score_options([make_query(0)])[0]
+    scores = scores_of(_specialist((5.0, 2.0, -1.0)), [make_query(0)])[0]
     assert scores[3] - scores[1] == pytest.approx(3.0, abs=1e-6)
     assert scores[1] - scores[0] == pytest.approx(1.0, abs=1e-6)
 
 
 def test_specialist_refuses_what_it_does_not_know() -> None:
     with pytest.raises(InputError, match=r"no specialist prediction for question 'q1' \(there are 1"):
-        _specialist((3, 2, 1)).score_options([make_query(1)])
+        scores_of(_specialist((3, 2, 1)), [make_query(1)])
     with pytest.raises(InputError, match="no action classes"):
-        _specialist((3, 2, 1), {"q0": {}}).score_options([make_query(0)])
+        scores_of(_specialist((3, 2, 1), {"q0": {}}), [make_query(0)])
 
 
 def test_an_option_without_class_is_worst_where_others_have_one() -> None:
     mixed = replace(make_query(0), options=("something else", *make_query(0).options[1:]))
-    assert _prior({(1, 0): 5}).score_options([mixed])[0].argmax() == 1
-    assert _specialist((3, 2, 1)).score_options([mixed])[0].argmax() == 3
+    assert scores_of(_prior({(1, 0): 5}), [mixed])[0].argmax() == 1
+    assert scores_of(_specialist((3, 2, 1)), [mixed])[0].argmax() == 3
 
 
 def test_oracle_without_and_with_errors() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from asking import make_frames, make_query
+from asking import make_frames, make_query, scores_of
 
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
@@ -74,8 +74,8 @@ def test_clips_of_other_length_are_not_the_same_though_their_frames_are(make: Ma
     backend = make("qwen2_5_vl", shared_passes=True)
     paces = [backend.inputs(each).tensors["second_per_grid_ts"].tolist() for each in (query, longer, query)]
     assert paces == [[1.0], [4.0], [1.0]]
-    apart = [backend.score_options([each])[0] for each in (query, longer)]
-    assert np.abs(np.stack(backend.score_options([query, longer])) - apart).max() < 1e-5
+    apart = [scores_of(backend, [each])[0] for each in (query, longer)]
+    assert np.abs(np.stack(scores_of(backend, [query, longer])) - apart).max() < 1e-5
     assert np.abs(apart[0] - apart[1]).max() > 1e-4
 
 
@@ -116,7 +116,7 @@ def test_what_users_write_is_text(make: Make, family: str, frames: int | None) -
     assert tokenizer.decode(prepared.ids) == tokenizer.decode(plain.ids).replace("take plate", forged.strip())
     assert prepared.visual == plain.visual
     assert all(torch.equal(value, plain.tensors[name]) for name, value in prepared.tensors.items())
-    assert np.isfinite(backend.score_options([replace(query, prompt=forged)])[0]).all()
+    assert np.isfinite(scores_of(backend, [replace(query, prompt=forged)])[0]).all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -194,7 +194,7 @@ def test_a_video_model_that_is_shown_images_is_named_once(
     def asked(frames: int) -> str:
         backend = HuggingFaceBackend(HuggingFaceConfig(path=tiny["llava"], frames=frames, device="cpu"))
         query = make_query(0, frames=make_frames(0, 2))
-        backend.score_options([query, query])
+        scores_of(backend, [query, query])
         return capsys.readouterr().err
 
     assert asked(2) == ""

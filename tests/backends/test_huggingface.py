@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from asking import make_frames, make_query
+from asking import make_frames, make_query, scores_of
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.base import Backend, Query
@@ -87,7 +87,7 @@ def test_scores_equal_a_slow_computation(make: Make, slow: dict[str, Slow], fami
         make_query(i, options, make_frames(i, frames, 56, 84), words="What happens" + " now" * i + "?")
         for i, (options, frames) in enumerate([(5, 4), (2, 4), (26, 2), (9, 8)])
     ]
-    scores = make(family, shared_passes=shared_passes).score_options(queries)
+    scores = scores_of(make(family, shared_passes=shared_passes), queries)
     for query, ours in zip(queries, scores, strict=True):
         assert ours.dtype == np.float64
         assert ours.shape == (len(query.options),)
@@ -98,12 +98,12 @@ def test_scores_equal_a_slow_computation(make: Make, slow: dict[str, Slow], fami
 @pytest.mark.parametrize("family", FAMILIES)
 def test_shared_passes_change_no_choice(make: Make, mixed: list[Query], family: str) -> None:
     backend = make(family, shared_passes=True)
-    together = backend.score_options(mixed)
+    together = scores_of(backend, mixed)
     for query, ours in zip(mixed, together, strict=True):
-        alone = backend.score_options([query])[0]
+        alone = scores_of(backend, [query])[0]
         assert np.abs(alone - ours).max() < 1e-4
         assert alone.argmax() == ours.argmax()
-    assert [s.tolist() for s in backend.score_options(mixed[::-1])[::-1]] == [
+    assert [s.tolist() for s in scores_of(backend, mixed[::-1])[::-1]] == [
         pytest.approx(s.tolist(), abs=1e-4) for s in together
     ]
 
@@ -112,9 +112,9 @@ def test_shared_passes_change_no_choice(make: Make, mixed: list[Query], family: 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_by_default_company_changes_not_a_bit(make: Make, mixed: list[Query], family: str, dtype: str) -> None:
     backend = make(family, dtype=dtype)
-    together = backend.score_options(mixed)
+    together = scores_of(backend, mixed)
     for query, ours in zip(mixed, together, strict=True):
-        assert backend.score_options([query])[0].tolist() == ours.tolist()
+        assert scores_of(backend, [query])[0].tolist() == ours.tolist()
         assert np.isfinite(ours).all()
 
 
@@ -122,9 +122,9 @@ def test_by_default_company_changes_not_a_bit(make: Make, mixed: list[Query], fa
 def test_the_video_is_seen(make: Make, family: str) -> None:
     frames = make_frames(0, 4)
     query, backend = make_query(0, frames=frames), make(family)
-    scores = backend.score_options([query])[0]
+    scores = scores_of(backend, [query])[0]
     for other in (make_frames(5, 4), frames[::-1].copy(), 255 - frames):  # others, backwards, inverted
-        assert np.abs(backend.score_options([make_query(0, frames=other)])[0] - scores).max() > 1e-2
+        assert np.abs(scores_of(backend, [make_query(0, frames=other)])[0] - scores).max() > 1e-2
 
 
 def test_real_clips_same_choices_at_batch_one_and_four(make: Make, shared: Path) -> None:
@@ -138,8 +138,8 @@ def test_real_clips_same_choices_at_batch_one_and_four(make: Make, shared: Path)
     assert len(queries) >= 4
     for family in ("llava_onevision", "qwen2_5_vl"):
         backend = make(family, shared_passes=True, frames=8)
-        one = [backend.score_options([query])[0] for query in queries]
-        four = [s for i in range(0, len(queries), 4) for s in backend.score_options(queries[i : i + 4])]
+        one = [scores_of(backend, [query])[0] for query in queries]
+        four = [s for i in range(0, len(queries), 4) for s in scores_of(backend, queries[i : i + 4])]
         assert [s.argmax() for s in one] == [s.argmax() for s in four]
         assert max(np.abs(a - b).max() for a, b in zip(one, four, strict=True)) < 1e-4
 
@@ -188,8 +188,8 @@ def test_without_video(make: Make, family: str) -> None:
     backend = make(family, frames=0)
     assert backend.needs_frames == 0
     query = make_query(0)
-    scores = backend.score_options([query])[0]
-    assert backend.score_options([make_query(0, frames=make_frames(0, 4))])[0].tolist() == scores.tolist()
+    scores = scores_of(backend, [query])[0]
+    assert scores_of(backend, [make_query(0, frames=make_frames(0, 4))])[0].tolist() == scores.tolist()
     assert backend.inputs(query).visual == 0
 
 
@@ -205,7 +205,7 @@ def test_without_video(make: Make, family: str) -> None:
 )
 def test_frames_that_will_not_do(make: Make, frames: Any, message: str) -> None:
     with pytest.raises(InputError, match=f"question 'q5'.*{message}"):
-        make().score_options([make_query(5, frames=frames)])
+        scores_of(make(), [make_query(5, frames=frames)])
 
 
 def test_times_must_match_the_frames(make: Make) -> None:
@@ -218,7 +218,7 @@ def test_a_prompt_longer_than_the_context_names_both_lengths(tmp_path: Path) -> 
     backend = HuggingFaceBackend(HuggingFaceConfig(path=write_tiny(tmp_path, context=128), device="cpu"))
     query = make_query(0, 26, make_frames(0, 4))
     with pytest.raises(InputError, match=r"'q0': the prompt takes \d{3} tokens \(37 of them visual\), .*holds 128"):
-        backend.score_options([query])
+        scores_of(backend, [query])
     with pytest.raises(InputError, match=r"and 32 for the answer"):
         backend.generate([make_query(0, 2, make_frames(0, 4), words="x " * 20)])
 

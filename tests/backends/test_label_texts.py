@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from asking import NOUNS, VERBS, as_query, make_frames, make_question
+from asking import NOUNS, VERBS, as_query, make_frames, make_question, scores_of
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.backends.base import Query
@@ -182,12 +182,12 @@ def test_options_are_scored_by_their_texts(make: Make, how: str) -> None:
         "prior": "label texts, prior-corrected",
     }[how]  # fmt: skip
     queries = [open_query(0, 5), open_query(1, 9), open_query(2, 3)]
-    together = backend.score_options(queries)
+    together = scores_of(backend, queries)
     for query, scores in zip(queries, together, strict=True):
         values = backend.score_texts([query], query.options)[0]
         assert scores == pytest.approx(values - np.log(np.exp(values).sum()), abs=1e-9)
         assert np.exp(scores).sum() == pytest.approx(1, abs=1e-12)
-        assert backend.score_options([query])[0].tolist() == scores.tolist()  # company changes not a bit
+        assert scores_of(backend, [query])[0].tolist() == scores.tolist()  # company changes not a bit
 
 
 def test_a_prior_needs_a_video(tiny: dict[str, Path]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from asking import make_frames, make_query
+from asking import make_frames, make_query, scores_of
 from transformers import AutoModelForImageTextToText
 
 from llavaction.backends.base import Query
@@ -56,7 +56,7 @@ def test_the_layout_of_a_clip(make: Make) -> None:
 def test_scores_are_those_of_the_model_asked_directly(make: Make, direct: tuple[Any, LlavaVideoProcessor]) -> None:
     model, processor = direct
     queries = [make_query(i, options, make_frames(i, frames)) for i, (options, frames) in enumerate([(5, 4), (26, 7)])]
-    for query, scores in zip(queries, make("llava_video").score_options(queries), strict=True):
+    for query, scores in zip(queries, scores_of(make("llava_video"), queries), strict=True):
         inputs = _inputs(processor, query)
         assert tuple(inputs["input_ids"][0].tolist()) == make("llava_video").inputs(query).ids
         with torch.no_grad():
@@ -67,11 +67,11 @@ def test_scores_are_those_of_the_model_asked_directly(make: Make, direct: tuple[
 
 def test_the_action_token_is_read(make: Make, tiny: dict[str, Path], tmp_path: Path) -> None:
     query = make_query(0, frames=make_frames(0, 4))
-    scores = make("llava_video").score_options([query])[0]
+    scores = scores_of(make("llava_video"), [query])[0]
     backend = HuggingFaceBackend(HuggingFaceConfig(path=tiny["llava_video"], frames=4, device="cpu"))
     with torch.no_grad():
         backend.model.get_input_embeddings().action_token.weight.mul_(-1)
-    assert np.abs(backend.score_options([query])[0] - scores).max() > 1e-4
+    assert np.abs(scores_of(backend, [query])[0] - scores).max() > 1e-4
 
 
 def test_same_choices_alone_and_in_fours(make: Make) -> None:
@@ -80,8 +80,8 @@ def test_same_choices_alone_and_in_fours(make: Make) -> None:
         make_query(i, 3 + i, make_frames(i, 4 + i % 3, 60 + i, 90), words="What happens" + " now" * i + "?")
         for i in range(8)
     ]
-    alone = [backend.score_options([query])[0] for query in queries]
-    fours = [scores for start in (0, 4) for scores in backend.score_options(queries[start : start + 4])]
+    alone = [scores_of(backend, [query])[0] for query in queries]
+    fours = [scores for start in (0, 4) for scores in scores_of(backend, queries[start : start + 4])]
     for one, other in zip(alone, fours, strict=True):
         assert one.argmax() == other.argmax()
         assert np.abs(one - other).max() < 1e-4
@@ -109,10 +109,10 @@ def test_without_video_there_is_no_action_token(make: Make) -> None:
 def test_no_frames_and_a_prompt_beyond_the_context(make: Make, tmp_path: Path) -> None:
     for frames in (None, np.zeros((0, 8, 8, 3), np.uint8)):
         with pytest.raises(InputError, match="question 'q5': no frames, but this backend looks at 4"):
-            make("llava_video").score_options([make_query(5, frames=frames)])
+            scores_of(make("llava_video"), [make_query(5, frames=frames)])
     backend = HuggingFaceBackend(HuggingFaceConfig(path=write_tiny(tmp_path, "llava_video", context=128), device="cpu"))
     with pytest.raises(InputError, match=r"'q0': the prompt takes \d{3} tokens \(48 of them visual\), .*holds 128"):
-        backend.score_options([make_query(0, 26, make_frames(0, 4))])
+        scores_of(backend, [make_query(0, 26, make_frames(0, 4))])
 
 
 @pytest.mark.parametrize(

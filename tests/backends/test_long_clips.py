@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from asking import in_orders, make_frames, make_query
+from asking import in_orders, make_frames, make_query, scores_of
 
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
@@ -43,11 +43,11 @@ def test_orders_and_shared_passes_equal_each_question_alone(
     backend, sharing = make(family), make(family, shared_passes=True)
     query = long_query(seconds, frames)
     orders = in_orders(query, 3)
-    expected = [backend.score_options([order])[0] for order in orders]
-    assert np.abs(np.stack(backend.score_options(orders)) - np.stack(expected)).max() < BOUND
+    expected = [scores_of(backend, [order])[0] for order in orders]
+    assert np.abs(np.stack(scores_of(backend, orders)) - np.stack(expected)).max() < BOUND
     others = [replace(long_query(seconds, frames, 1, "What is done in the end?"), clip=query.clip), query]
-    apart = [backend.score_options([other])[0] for other in others]
-    assert np.abs(np.stack(sharing.score_options(others)) - np.stack(apart)).max() < BOUND
+    apart = [scores_of(backend, [other])[0] for other in others]
+    assert np.abs(np.stack(scores_of(sharing, others)) - np.stack(apart)).max() < BOUND
     assert np.ptp(expected[0]) > 0.1
 
 

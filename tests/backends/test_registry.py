@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from asking import make_query, make_question
+from asking import make_query, make_question, scores_of
 
 from llavaction.backends.registry import BACKENDS, make_backend, parse_spec
 from llavaction.base.errors import InputError
@@ -30,7 +30,7 @@ def test_makes_each_baseline() -> None:
     assert make_backend("chance:3").settings == {"seed": 3}  # type: ignore[attr-defined]
     assert make_backend("oracle:0.25", answers={}).settings == {"error_rate": 0.25, "seed": 0}  # type: ignore[attr-defined]
     prior = make_backend("prior", counts={(0, 0): 2, (1, 0): 3}, classes=CLASSES)
-    assert prior.score_options([make_query(0)])[0].argmax() == 1
+    assert scores_of(prior, [make_query(0)])[0].argmax() == 1
     assert prior.settings["training segments"] == 5  # type: ignore[attr-defined]
 
 

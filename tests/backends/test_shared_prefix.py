@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from asking import in_orders, make_frames, make_query
+from asking import in_orders, make_frames, make_query, scores_of
 
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
@@ -36,7 +36,7 @@ def test_orders_of_a_question_share_the_video(make: Make, family: str) -> None:
     backend = make(family)
     orders = in_orders(make_query(0, 6, make_frames(0, 4)), 5)
     with decoded(backend) as read:
-        found = backend.score_options(orders)
+        found = scores_of(backend, orders)
     whole = len(backend.inputs(orders[0]).ids)
     assert len(read) == 2
     assert read[0][0] == read[1][0] == 1
@@ -44,17 +44,17 @@ def test_orders_of_a_question_share_the_video(make: Make, family: str) -> None:
     assert read[1][1] <= 5 * (whole - read[0][1] + 1)
     for order, scores in zip(orders, found, strict=True):
         assert np.exp(scores).sum() == pytest.approx(1, abs=1e-12)
-        assert np.abs(scores - backend.score_options([order])[0]).max() < 1e-5
+        assert np.abs(scores - scores_of(backend, [order])[0]).max() < 1e-5
 
 
 def test_orders_in_company_are_the_same_to_the_last_bit(make: Make, mixed: list[Query]) -> None:
     backend = make("qwen2_5_vl")
     orders = in_orders(mixed[0], 3)
-    together = backend.score_options([mixed[1], orders[0], mixed[2], *orders[1:], mixed[3]])
-    own = backend.score_options(orders)
+    together = scores_of(backend, [mixed[1], orders[0], mixed[2], *orders[1:], mixed[3]])
+    own = scores_of(backend, orders)
     assert [together[place].tolist() for place in (1, 3, 4)] == [scores.tolist() for scores in own]
     for place, query in ((0, mixed[1]), (2, mixed[2]), (5, mixed[3])):
-        assert together[place].tolist() == backend.score_options([query])[0].tolist()
+        assert together[place].tolist() == scores_of(backend, [query])[0].tolist()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -68,14 +68,14 @@ def test_questions_on_one_clip_share_it_if_asked_to(make: Make, family: str, rul
     ]
     backend = make(family, rule=rule, shared_passes=True)
     with decoded(backend) as read:
-        found = backend.score_options(queries)
+        found = scores_of(backend, queries)
     lengths = [len(backend.inputs(query).ids) for query in queries]
     assert sum(rows * length for rows, length in read) < sum(lengths) - backend.inputs(queries[0]).visual + 100
     for query, scores in zip(queries, found, strict=True):
-        assert np.abs(scores - make(family, rule=rule).score_options([query])[0]).max() < 1e-5
+        assert np.abs(scores - scores_of(make(family, rule=rule), [query])[0]).max() < 1e-5
     apart = make(family, rule=rule)
     with decoded(apart) as read:
-        apart.score_options(queries)
+        scores_of(apart, queries)
     prompts = [length for _, length in read if length in lengths]
     assert sorted(prompts) == sorted(lengths)  # by default nothing is shared between questions
 
@@ -84,10 +84,10 @@ def test_prompts_without_video_share_nothing(make: Make) -> None:
     backend = make(frames=0, shared_passes=True)
     queries = [make_query(n, 4, words="What happens" + " now" * n + "?") for n in range(5)]
     with decoded(backend) as read:
-        found = backend.score_options(queries)
+        found = scores_of(backend, queries)
     assert read == [(5, max(len(backend.inputs(query).ids) for query in queries))]
     for query, scores in zip(queries, found, strict=True):
-        assert np.abs(scores - make(frames=0).score_options([query])[0]).max() < 1e-5
+        assert np.abs(scores - scores_of(make(frames=0), [query])[0]).max() < 1e-5
 
 
 def test_shared_passes_are_bounded(make: Make) -> None:
@@ -95,11 +95,11 @@ def test_shared_passes_are_bounded(make: Make) -> None:
     longest = max(len(make().inputs(query).ids) for query in queries)
     backend = make(shared_passes=True, pass_tokens=2 * longest)
     with decoded(backend) as read:
-        found = backend.score_options(queries)
+        found = scores_of(backend, queries)
     assert [rows for rows, _ in read] == [2, 2, 2]
     assert [length for _, length in read] == sorted((length for _, length in read), reverse=True)
     for query, scores in zip(queries, found, strict=True):
-        assert np.abs(scores - make().score_options([query])[0]).max() < 1e-5
+        assert np.abs(scores - scores_of(make(), [query])[0]).max() < 1e-5
 
 
 def test_a_template_that_puts_the_text_first_shares_nothing(make: Make) -> None:

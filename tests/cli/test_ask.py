@@ -53,7 +53,7 @@ def test_options_are_scored_on_the_clip_asked_for(video: Path, model: Path) -> N
     clip = Clip(video_id="kitchen", start=0.5, stop=1.5)
     prompt = multiple_choice_prompt(Asked("q", clip, question, texts))
     query = Query("q", prompt, texts, decoded(seen, clip))
-    expected = np.exp(backend.score_options([query])[0])
+    expected = np.exp(backend.score_options([query])[0].log_probabilities)
     assert [item["text"] for item in found["options"]] == list(texts)
     np.testing.assert_allclose([item["probability"] for item in found["options"]], expected, atol=1e-6)
     assert found["answer"] == texts[int(expected.argmax())]

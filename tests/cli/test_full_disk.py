@@ -5,23 +5,13 @@ The system's limit on the size of a file stands for the full disk: writing past 
 
 from __future__ import annotations
 
-import errno
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from llavaction.base.errors import InputError
-from llavaction.base.records import Record
-from llavaction.runs.journal import Journal
-
 resource = pytest.importorskip("resource", reason="not on Windows")
-
-
-class Note(Record):
-    name: str
 
 
 def llavaction(*arguments: str | Path, room: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -95,33 +85,3 @@ def test_standard_output(benchmark: Path) -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert "Traceback" not in done.stderr
     assert "error: standard output or a temporary file: cannot be written: No space left on device" in done.stderr
-
-
-def test_a_journal_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of a batch fits, the rest does not: none of it is in the file, and the next one is."""
-    path = tmp_path / "notes.jsonl"
-    with Journal(path, Note, "name") as journal:
-        journal.append([Note(name="a")])
-        whole = path.read_bytes()
-        stream = journal._stream
-        assert stream is not None
-
-        class Full:
-            def __getattr__(self, name: str) -> object:
-                return getattr(stream, name)
-
-            def write(self, content: memoryview) -> int:
-                if len(path.read_bytes()) > len(whole):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                return stream.write(content[: len(content) // 2])
-
-        monkeypatch.setattr(journal, "_stream", Full())
-        with pytest.raises(InputError, match=r"notes\.jsonl: cannot be written: No space left on device"):
-            journal.append([Note(name="b"), Note(name="c")])
-        assert path.read_bytes() == whole
-        assert set(journal.done) == {"a"}
-        monkeypatch.setattr(journal, "_stream", stream)
-        journal.append([Note(name="d")])
-        assert set(journal.done) == {"a", "d"}
-    with Journal(path, Note, "name") as journal:
-        assert set(journal.done) == {"a", "d"}

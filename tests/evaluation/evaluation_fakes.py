@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llavaction.actions.segments import Clip
-from llavaction.backends.base import CAPABILITIES, Capability, Query
+from llavaction.backends.base import CAPABILITIES, Capability, OptionScores, Query
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
 from llavaction.evaluation.runner import RunConfig, run
@@ -83,7 +83,7 @@ class FakeBackend:
     texts: dict[str, str] = field(default_factory=dict)
     asked: list[list[str]] = field(default_factory=list)
 
-    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+    def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
         time.sleep(self.delay)
         batch = [query.query_id for query in queries]
         self.asked.append(batch)
@@ -93,7 +93,7 @@ class FakeBackend:
             rng = hashed_rng(query.query_id, query.prompt, "|".join(batch), light)
             logits = rng.normal(size=len(query.options))
             logits[right(query)] += 1
-            found.append(logits - np.log(np.exp(logits).sum()))
+            found.append(OptionScores(logits - np.log(np.exp(logits).sum())))
         return found
 
     def generate(self, queries: Sequence[Query]) -> list[str]:

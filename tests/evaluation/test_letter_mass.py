@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,10 @@ MASSES = (0.9, 0.2, 0.4, 0.1)
 class Telling(FakeBackend):
     """Knows how much of its probability is on the letters."""
 
-    def score_options_with_mass(self, queries: Sequence[Query]) -> list[OptionScores]:
-        scores = self.score_options(queries)
+    def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
+        scores = super().score_options(queries)
         numbers = [int(query.query_id.rpartition("_")[2]) for query in queries]
-        return [OptionScores(values, MASSES[number % 4]) for values, number in zip(scores, numbers, strict=True)]
+        return [replace(found, letter_mass=MASSES[number % 4]) for found, number in zip(scores, numbers, strict=True)]
 
 
 def test_masses_are_kept_and_summed_up(benchmark: Benchmark, tmp_path: Path) -> None:
@@ -58,9 +58,9 @@ def test_plain_scores_and_old_folders_have_none(benchmark: Benchmark, tmp_path: 
 def test_the_mean_over_orders(benchmark: Benchmark) -> None:
     @dataclass
     class Two(FakeBackend):
-        def score_options_with_mass(self, queries: Sequence[Query]) -> list[OptionScores]:
+        def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
             masses = (0.25, 0.75)
-            return [OptionScores(v, masses[i % 2]) for i, v in enumerate(self.score_options(queries))]
+            return [replace(v, letter_mass=masses[i % 2]) for i, v in enumerate(super().score_options(queries))]
 
     batch = [question.asked for question in benchmark.questions[:2]]
     found = option_scores(Two(), batch, [None, None], "letters", orders=2)

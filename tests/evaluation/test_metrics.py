@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from evaluation_fakes import card, make_question
 
+from llavaction.backends.choice import choose
 from llavaction.base.errors import InputError
 from llavaction.base.statistics import wilson
 from llavaction.evaluation.metrics import compute_metrics
@@ -33,7 +34,7 @@ def by_hand() -> tuple[Benchmark, list[Prediction]]:
 
     def chosen(i: int, choice: int) -> Prediction:
         shares = np.roll(SURE, choice)
-        return scored(questions[i], np.log(shares), "option letters")
+        return scored(questions[i], choose(np.log(shares)), "option letters")
 
     texts = [option.text for option in questions[4].options]
     predictions = [
@@ -133,7 +134,7 @@ def test_margin_and_calibration() -> None:
 
 def test_calibration_needs_log_probabilities() -> None:
     benchmark, predictions = by_hand()
-    predictions[0] = scored(benchmark.questions[0], np.array([5.0, 1.0, 0.0, 0.0]), "similarity")
+    predictions[0] = scored(benchmark.questions[0], choose(np.array([5.0, 1.0, 0.0, 0.0])), "similarity")
     assert compute_metrics(benchmark, predictions)["calibration"] is None
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import yaml
 from evaluation_fakes import CONFIG, FakeBackend, FakeLibrary, make_benchmark
-from numpy.typing import NDArray
 
-from llavaction.backends.base import Query
+from llavaction.backends.base import OptionScores, Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
@@ -26,11 +25,12 @@ class BiasedBackend(FakeBackend):
 
     bias = 4.0
 
-    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+    def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
         super().score_options(queries)
         self.queries = [*getattr(self, "queries", []), *queries]
         return [
-            np.array([worth(text) - self.bias * place for place, text in enumerate(query.options)]) for query in queries
+            OptionScores(np.array([worth(text) - self.bias * place for place, text in enumerate(query.options)]))
+            for query in queries
         ]
 
 

@@ -13,6 +13,7 @@ from evaluation_fakes import CONFIG, FakeBackend, FakeLibrary, card, make_benchm
 from PIL import Image
 
 from llavaction.backends.baselines import ChanceBackend
+from llavaction.backends.choice import choose
 from llavaction.base.errors import InputError
 from llavaction.evaluation.failures import excess, film_strip, worst
 from llavaction.evaluation.figures import write_figures
@@ -186,7 +187,7 @@ def test_the_worst_failures_are_the_surest_ones() -> None:
     questions = [make_question(i, "v", [(0, 0), (1, 0), (2, 0)], 0) for i in range(4)]
     shares = [(0.8, 0.1, 0.1), (0.3, 0.6, 0.1), (0.05, 0.05, 0.9), (0.0, 0.0, 0.0)]
     predictions: list[Prediction] = [
-        scored(question, np.log(share), "x") for question, share in zip(questions[:3], shares[:3], strict=True)
+        scored(question, choose(np.log(share)), "x") for question, share in zip(questions[:3], shares[:3], strict=True)
     ]
     predictions.append(failed(questions[3], "x", "damaged"))
     pairs = match(Benchmark(questions, card(3)), predictions)
@@ -197,7 +198,7 @@ def test_the_worst_failures_are_the_surest_ones() -> None:
 
 def test_heat_map_rows_add_up() -> None:
     benchmark = make_benchmark(questions=30)
-    predictions = [scored(q, np.log([0.4, 0.3, 0.2, 0.1]), "x") for q in benchmark.questions]
+    predictions = [scored(q, choose(np.log([0.4, 0.3, 0.2, 0.1])), "x") for q in benchmark.questions]
     found = heat_map(match(benchmark, predictions), OptionNames(benchmark.questions))
     assert found is not None
     assert sum(n for _, n, _ in found.rows) == 30

@@ -18,7 +18,7 @@ from evaluation_fakes import CONFIG, LIBRARY, FakeBackend, FakeFrames, FakeLibra
 from numpy.typing import NDArray
 
 from llavaction.actions.segments import Clip
-from llavaction.backends.base import Query, QuestionError
+from llavaction.backends.base import OptionScores, Query, QuestionError
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.runner import RunConfig, asked_questions, run
@@ -125,7 +125,7 @@ def test_backends_are_told_when_in_the_clip_a_frame_was_taken(tmp_path: Path, be
     times: list[NDArray[np.float64]] = []
 
     class Backend(FakeBackend):
-        def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+        def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
             times.extend(query.clip.times for query in queries if query.clip)
             return super().score_options(queries)
 
@@ -220,7 +220,7 @@ def test_decoding_runs_ahead_but_not_far(tmp_path: Path) -> None:
             return super().read(clip, count, segment_id=segment_id)
 
     class Backend(FakeBackend):
-        def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+        def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
             time.sleep(0.01)
             found = super().score_options(queries)
             answered[0] += len(found)
@@ -263,7 +263,7 @@ def test_a_limit_draws_from_everywhere_and_is_nested() -> None:
 
 def test_a_backend_that_loses_answers_is_stopped(tmp_path: Path, benchmark: Benchmark) -> None:
     class Forgetful(FakeBackend):
-        def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+        def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
             return super().score_options(queries)[1:]
 
     with pytest.raises(LlavactionError, match="2 answers to 3 questions"):
@@ -306,7 +306,7 @@ class Picky(FakeBackend):
             if name in self.refused:
                 raise QuestionError("is too long", question_id=name) if self.named else InputError("is too long")
 
-    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+    def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
         self._check(queries)
         return super().score_options(queries)
 

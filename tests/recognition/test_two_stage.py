@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluation_fakes import NOUNS, VERBS, FakeLibrary
-from numpy.typing import NDArray
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
-from llavaction.backends.base import CAPABILITIES, Capability, Query, QuestionError
+from llavaction.backends.base import CAPABILITIES, Capability, OptionScores, Query, QuestionError
 from llavaction.backends.baselines import OracleBackend, SpecialistBackend
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import read_json, read_records
@@ -76,11 +75,11 @@ class FirstOption:
     lacking: int = 0
     asked: list[Query] = field(default_factory=list)
 
-    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+    def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
         time.sleep(self.delay)
         self.asked += queries
         size = sum(len(query.query_id) for query in queries) / 1000
-        return [np.log([0.7 + size, *[(0.3 - size) / (n - 1)] * (n - 1)]) for n in (
+        return [OptionScores(np.log([0.7 + size, *[(0.3 - size) / (n - 1)] * (n - 1)])) for n in (
             len(query.options) - self.lacking for query in queries
         )]  # fmt: skip
 
@@ -218,7 +217,7 @@ def test_an_interrupted_run_goes_on_and_leaves_the_same_bytes(tmp_path: Path):
     class Interrupted(FirstOption):
         calls: int = 0
 
-        def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+        def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
             self.calls += 1
             if self.calls > 3:
                 raise InterruptedError
@@ -392,7 +391,7 @@ def test_of_candidates_that_read_alike_the_better_one_is_offered(tmp_path: Path)
 class Refuses(FirstOption):
     """Cannot ask about one segment."""
 
-    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+    def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
         for query in queries:
             if query.query_id == SEGMENTS[1].segment_id:
                 raise QuestionError("the prompt is too long", question_id=query.query_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,36 @@ def test_rewriting_keeps_the_journal_open(tmp_path: Path) -> None:
         journal.rewrite(reversed(NOTES[:2]))
         journal.append(NOTES[2:])
     assert names(tmp_path) == ["b", "a", "c"]
+
+
+def test_a_journal_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a batch fits, the rest does not: none of it is in the file, and the next one is."""
+    path = tmp_path / FILE
+    with opened(tmp_path) as journal:
+        journal.append([Note(name="a")])
+        whole = path.read_bytes()
+        stream = journal._stream
+        assert stream is not None
+
+        class Full:
+            def __getattr__(self, name: str) -> object:
+                return getattr(stream, name)
+
+            def write(self, content: memoryview) -> int:
+                if len(path.read_bytes()) > len(whole):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                return stream.write(content[: len(content) // 2])
+
+        monkeypatch.setattr(journal, "_stream", Full())
+        with pytest.raises(InputError, match=r"notes\.jsonl: cannot be written: No space left on device"):
+            journal.append([Note(name="b"), Note(name="c")])
+        assert path.read_bytes() == whole
+        assert set(journal.done) == {"a"}
+        monkeypatch.setattr(journal, "_stream", stream)
+        journal.append([Note(name="d")])
+        assert set(journal.done) == {"a", "d"}
+    with opened(tmp_path) as journal:
+        assert set(journal.done) == {"a", "d"}
 
 
 def test_a_damaged_finished_line_is_named(tmp_path: Path) -> None:

@@ -190,6 +190,14 @@ def test_the_record_says_what_was_asked(home: Path) -> None:
         assert digest in recorded
 
 
+def test_a_setting_that_no_answer_depends_on_may_be_in_older_folders(home: Path) -> None:
+    config = home / "run" / "config.yaml"
+    settings = "  backend_settings:\n"
+    assert settings in config.read_text()
+    config.write_text(config.read_text().replace(settings, settings + "    pooling: last\n"))
+    assert ask(home).asked_now == 3
+
+
 def test_another_kind_of_backend_is_refused(home: Path) -> None:
     with pytest.raises(InputError, match="kind_of_backend was 'transformers', now 'fake'"):
         run(CONFIG, questions(), FakeBackend(), None, home / "run")

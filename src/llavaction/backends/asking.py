@@ -55,15 +55,11 @@ def check_capability(backend: Backend, capability: Capability) -> None:
     """
     if capability in backend.capabilities:
         return
-    if capability == "score":
-        raise InputError(
-            f"backend '{backend.name}' does not say how likely options are",
-            hint="it answers in words: ask with --decision generation" if backend.capabilities else None,
-        )
-    raise InputError(
-        f"backend '{backend.name}' does not answer in words",
-        hint="it scores options: ask with --decision likelihood" if backend.capabilities else None,
-    )
+    lacking, hint = {
+        "score": ("say how likely options are", "eval reads what it writes with --decision generation"),
+        "generate": ("answer in words", "eval takes the likeliest option with --decision likelihood"),
+    }[capability]
+    raise InputError(f"backend '{backend.name}' does not {lacking}", hint=hint)
 
 
 def check_prompt(backend: Backend, style: PromptStyle) -> None:
@@ -86,6 +82,17 @@ def backend_settings(backend: Backend) -> dict[str, Any]:
     """
     found = getattr(backend, "settings", None) or getattr(backend, "config", {})
     return found.model_dump(mode="json") if isinstance(found, Strict) else dict(found)
+
+
+def known_by(backend: Backend, decision_rule: str, frames: int) -> dict[str, Any]:
+    """What a run records of the one who is asked, and how; see :func:`free_keys` for what may change."""
+    return {
+        "kind_of_backend": backend.name.partition(":")[0],
+        "backend": backend.name,
+        "backend_settings": backend_settings(backend),
+        "decision_rule": decision_rule,
+        "frames": frames,
+    }
 
 
 def free_keys(backend: Backend) -> tuple[str, ...]:
@@ -164,13 +171,12 @@ def option_scores(
 
 
 def option_answers(backend: Backend, queries: Sequence[Query]) -> list[OptionScores]:
-    """What a backend says of the options of each query, with the mass on the letters if it tells.
+    """What a backend says of the options of each query.
 
     Raises:
         LlavactionError: there are not as many scores as options.
     """
-    ask = getattr(backend, "score_options_with_mass", backend.score_options)
-    answers = [one if isinstance(one, OptionScores) else OptionScores(np.asarray(one)) for one in ask(queries)]
+    answers = backend.score_options(queries)
     for one, given in zip(queries, answers, strict=False):  # their number is checked by :func:`answered`
         if given.log_probabilities.shape != (len(one.options),):
             raise LlavactionError(

@@ -86,9 +86,8 @@ class Backend(Protocol):
     """A way of asking a model.
 
     A question that cannot be asked is said by a :class:`QuestionError`: it fails, and the rest of the call is asked
-    again without it. A backend may have two more methods: ``score_options_with_mass``, as ``score_options`` but with
-    :class:`OptionScores`, and ``check_frames(count)``, which raises an InputError where so many frames a clip can never
-    be looked at; it is called before anything is decoded.
+    again without it. A backend may have one more method, ``check_frames(count)``, which raises an InputError where so
+    many frames a clip can never be looked at; it is called before anything is decoded.
 
     Attributes:
         name: what the result is filed under.
@@ -102,8 +101,8 @@ class Backend(Protocol):
     decision_rule: str
     capabilities: frozenset[Capability]
 
-    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
-        """Log-probability of each option, one array of [number of options] per query; larger is better.
+    def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
+        """How likely each option of each query is.
 
         Queries with the same id and the same frames are one question with its options in several orders; a backend may
         read their video once.

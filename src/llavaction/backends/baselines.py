@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llavaction.actions.vocabulary import Action
-from llavaction.backends.base import CAPABILITIES, Query
+from llavaction.backends.base import CAPABILITIES, OptionScores, Query
 from llavaction.base.errors import InputError
 from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_rng
@@ -51,13 +51,13 @@ class Baseline(ABC):
     def weights(self, query: Query) -> NDArray[np.float64]:
         """Unnormalised log-weight of each option."""
 
-    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
-        """Log-probability of each option, one array per query; equal ones are told apart by the question's id.
+    def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
+        """How likely each option of each query is; equal ones are told apart by the question's id.
 
         Raises:
             InputError: a query has no options.
         """
-        return [self._scores(query) for query in queries]
+        return [OptionScores(self._scores(query)) for query in queries]
 
     def _scores(self, query: Query) -> NDArray[np.float64]:
         if not query.options:

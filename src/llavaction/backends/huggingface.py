@@ -119,20 +119,12 @@ class HuggingFaceBackend:
             raise InputError("which checkpoint folder?", hint="write transformers:FOLDER")
         return cls(HuggingFaceConfig.from_mapping({"path": argument, **options}))
 
-    def score_options(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
-        """See :class:`llavaction.backends.base.Backend`.
+    def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
+        """See :class:`llavaction.backends.base.Backend`; with the mass on the letters where letters are compared.
 
         Raises:
             QuestionError: a prompt does not fit the model's context, frames are missing or malformed, or there are more
                 options than letters.
-        """
-        return [found.log_probabilities for found in self.score_options_with_mass(queries)]
-
-    def score_options_with_mass(self, queries: Sequence[Query]) -> list[OptionScores]:
-        """As :meth:`score_options`, with the probability mass on the letters where letters are compared.
-
-        Raises:
-            QuestionError: as :meth:`score_options`.
         """
         if self.config.rule == "texts":
             texts = [query.options for query in queries]

@@ -13,11 +13,11 @@ from pydantic import Field, model_validator
 
 from llavaction.backends.asking import (
     Answers,
-    backend_settings,
     check_capability,
     check_prompt,
     frames_wanted,
     free_keys,
+    known_by,
     option_scores,
     written_answers,
 )
@@ -148,7 +148,7 @@ def run(
     with RunFolder(folder) as home:
         journal = home.journal(PREDICTIONS, Prediction, "question_id")
         home.settle(
-            resolve(config, questions, backend),
+            resolve(config, questions, backend, frames),
             started=bool(journal.done),
             free=(*FREE_KEYS, *free_keys(backend)),
             videos=pace.facts(asked),
@@ -177,7 +177,7 @@ def asked_questions(benchmark: Benchmark, limit: int | None) -> list[Question]:
     return [question for question in questions if question.question_id in kept]
 
 
-def resolve(config: RunConfig, questions: Sequence[Question], backend: Backend) -> dict[str, Any]:
+def resolve(config: RunConfig, questions: Sequence[Question], backend: Backend, frames: int) -> dict[str, Any]:
     """The complete configuration: every key of ``config``, and under ``resolved`` what follows from the inputs.
 
     What the backend says of itself (a model's fingerprint and precision, say) is recorded too.
@@ -186,11 +186,7 @@ def resolve(config: RunConfig, questions: Sequence[Question], backend: Backend) 
         "schema_version": 1,
         **config.model_dump(mode="json"),
         "resolved": {
-            "kind_of_backend": backend.name.partition(":")[0],
-            "backend": backend.name,
-            "backend_settings": backend_settings(backend),
-            "decision_rule": config.decision_rule(backend),
-            "frames": (config.frames or backend.needs_frames) if backend.needs_frames else 0,
+            **known_by(backend, config.decision_rule(backend), frames),
             "questions": len(questions),
             "questions_sha256": hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest(),
         },

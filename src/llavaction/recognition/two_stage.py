@@ -13,11 +13,11 @@ from pydantic import Field
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.backends.asking import (
-    backend_settings,
     check_capability,
     check_prompt,
     frames_wanted,
     free_keys,
+    known_by,
     option_scores,
 )
 from llavaction.backends.base import Backend, OptionScores
@@ -233,11 +233,7 @@ def _resolve(config: RecognitionConfig, offers: Offers, backend: Backend, frames
         "schema_version": 1,
         **config.model_dump(mode="json"),
         "resolved": {
-            "kind_of_backend": backend.name.partition(":")[0],
-            "backend": backend.name,
-            "backend_settings": backend_settings(backend),
-            "decision_rule": config.decision_rule(backend),
-            "frames": frames,
+            **known_by(backend, config.decision_rule(backend), frames),
             "segments": len(offers.of),
             **offers.digests,
         },
