@@ -35,7 +35,7 @@ from llavaction.questions.builder import BuildConfig, build_benchmark
 from llavaction.questions.schema import Benchmark, Question
 from llavaction.recipes import recipe_file
 from llavaction.training.config import TrainConfig
-from llavaction.training.probe import Probe, spread
+from llavaction.training.in_loop_eval import InLoopEvaluation, spread
 from llavaction.training.run import MODEL, train
 from llavaction.video.library import VideoLibrary
 
@@ -94,7 +94,7 @@ class Examiner:
         model = load_model(checkpoint, device=torch.device("cpu"), dtype=torch.float32)
         found: dict[str, Any] = {}
         for name, asked in self._asked.items():
-            probe = Probe(checkpoint, model, asked, self._library, frames=8, prompt="letters")
+            probe = InLoopEvaluation(checkpoint, model, asked, self._library, frames=8, prompt="letters")
             right = np.array([bool(answer) for answer in probe.answers(model)], dtype=float)  # unreadable is wrong
             interval = ClusteredBootstrap([question.clip.video_id for question in asked]).interval(right)
             found[name] = interval.rounded(4)

@@ -266,7 +266,7 @@ class Session:
 
         from llavaction.training.config import LoraConfig, RecordsConfig, StageConfig
         from llavaction.training.flops import peak
-        from llavaction.training.trainee import make_trainee
+        from llavaction.training.trainable_model import make_trainable_model
 
         size = self.size
         precision = "bfloat16" if self.device.type == "cuda" else "float32"
@@ -279,14 +279,16 @@ class Session:
             )  # fmt: skip
             try:
                 with contextlib.redirect_stdout(io.StringIO()):  # the library's own loop prints its summary
-                    return self._turns(training, make_trainee(self._folder / "model", stage, seed=0), stage, at_best)
+                    return self._turns(
+                        training, make_trainable_model(self._folder / "model", stage, seed=0), stage, at_best
+                    )
             except torch.cuda.OutOfMemoryError:
                 if micro == 1:
                     raise
                 micro //= 2
             free_memory()  # behind the handler, whose error still holds what did not fit
 
-    def _turns(self, training: Any, trainee: Any, stage: Any, at_best: float) -> dict[str, Any]:
+    def _turns(self, training: Any, trainable: Any, stage: Any, at_best: float) -> dict[str, Any]:
         """Plain and ours in turns from memory, then ours from files and the same clips from memory."""
         size, workers = self.size, max(1, (os.cpu_count() or 1) - 1)
         items = training.make_items(size.steps * stage.micro_batch, scoring.SIDE, "mixed")
@@ -294,7 +296,7 @@ class Session:
         rates: dict[str, list[dict[str, float]]] = {"plain": [], "ours": []}
         for _ in range(size.turns):
             for name, runs in rates.items():
-                runs.append(training.one_turn(name, trainee, stage, items, size.steps, at_best))
+                runs.append(training.one_turn(name, trainable, stage, items, size.steps, at_best))
                 free_memory()
         for name, runs in rates.items():
             found[name] = {key: float(np.median([run[key] for run in runs])) for key in runs[0]}
@@ -302,7 +304,7 @@ class Session:
         filed = FromFiles(training, self.films, self.clips, size, len(items))
         held = [filed[number] for number in range(len(items))]
         for name, data in (("clips_from_memory", None), ("clips_from_files", filed)):
-            found[name] = training.one_turn("ours", trainee, stage, held, size.steps, at_best, data, workers)
+            found[name] = training.one_turn("ours", trainable, stage, held, size.steps, at_best, data, workers)
             free_memory()
         found["processes_that_decode"] = workers
         spent = [found[name]["samples_per_second"] for name in ("clips_from_files", "clips_from_memory")]

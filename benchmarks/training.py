@@ -1,6 +1,6 @@
 """What grouping by length, few logits and one loss over the global batch save, against a plain loop of the library.
 
-The same model, records and micro-batches go through ``ActionTrainer`` and through a plain ``transformers.Trainer`` that
+The same model, records and micro-batches go through ``SupervisedTrainer`` and through a plain ``transformers.Trainer`` that
 draws records at random, pads them on the right and computes all logits.
 
     python benchmarks/training.py                   # a table, on two threads or on a GPU if there is one
@@ -43,11 +43,11 @@ from llavaction.training.config import LoraConfig, RecordsConfig, StageConfig
 from llavaction.training.flops import FlopCounter, peak
 from llavaction.training.inputs import PARTIAL, RECORDS, SKIPPED, BatchMaker, TrainingItem, training_family
 from llavaction.training.losses import with_few_logits
-from llavaction.training.meter import Meter
+from llavaction.training.meter import ThroughputMeter
 from llavaction.training.mixture import Mixture
-from llavaction.training.schedule import Draw, Schedule
-from llavaction.training.trainee import Trainee, make_trainee
-from llavaction.training.trainer import ActionTrainer
+from llavaction.training.sampler import Draw, RecordSampler
+from llavaction.training.trainable_model import TrainableModel, make_trainable_model
+from llavaction.training.trainer import SupervisedTrainer
 
 SHAPES: dict[str, dict[str, Any]] = {
     "small": {"side": 98, "vocabulary": 4096, "tower": (128, 344, 2, 4), "text": (192, 640, 4, 6, 2)},
@@ -100,7 +100,7 @@ class PlainTrainer(Trainer):
         return super().compute_loss(model, inputs, *rest, **more)
 
 
-class CountingTrainer(ActionTrainer):
+class CountingTrainer(SupervisedTrainer):
     """Ours; it counts the same."""
 
     flops, samples = 0.0, 0
@@ -165,7 +165,7 @@ def arguments(folder: Path, steps: int, micro: int, device: torch.device, worker
 
 def one_turn(
     name: str,
-    trainee: Trainee,
+    trainable: TrainableModel,
     stage: StageConfig,
     items: Sequence[TrainingItem],
     steps: int,
@@ -174,9 +174,9 @@ def one_turn(
     workers: int = 0,
 ) -> dict[str, float]:
     """Train for some steps and say how fast it was; ``data`` gives the items where they are not in memory."""
-    own = copy.deepcopy(trainee.model)
-    turn = replace(trainee, model=own, core=own.get_base_model() if stage.lora else own)
-    family, data = training_family(trainee.checkpoint, turn.core, stage), data or Made(items)
+    own = copy.deepcopy(trainable.model)
+    turn = replace(trainable, model=own, core=own.get_base_model() if stage.lora else own)
+    family, data = training_family(trainable.checkpoint, turn.core, stage), data or Made(items)
     make = BatchMaker(family)
     counter = FlopCounter(own, turn.core.config, adapters=stage.lora is not None)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -196,8 +196,8 @@ def one_turn(
             lengths = [family.length(item.messages, len(item.clip.frames) if item.clip else 0) for item in items]
             trainer = CountingTrainer(
                 turn, stage, args, data=data, batches=make,  # type: ignore[arg-type]
-                schedule=Schedule(mixture, lengths, steps, stage.global_batch, stage.micro_batch, stage.group, 0),
-                meter=Meter(at_best, 1), flops=counter, probe=None, callbacks=[clock],
+                schedule=RecordSampler(mixture, lengths, steps, stage.global_batch, stage.micro_batch, stage.length_group_batches, 0),
+                meter=ThroughputMeter(at_best, 1), flops=counter, probe=None, callbacks=[clock],
             )  # fmt: skip
         trainer.train()
     return {
@@ -211,14 +211,14 @@ def without_counts(make: BatchMaker, items: Sequence[TrainingItem]) -> dict[str,
     return {name: value for name, value in make(items).items() if name not in (SKIPPED, PARTIAL, RECORDS)}
 
 
-def difference(trainee: Trainee, items: Sequence[TrainingItem]) -> float:
+def difference(trainable: TrainableModel, items: Sequence[TrainingItem]) -> float:
     """Between the loss with all logits and with few: both compute the same."""
     stage = StageConfig(records=(RecordsConfig(path=Path("-")),))
-    made = without_counts(BatchMaker(training_family(trainee.checkpoint, trainee.core, stage)), items[:2])
+    made = without_counts(BatchMaker(training_family(trainable.checkpoint, trainable.core, stage)), items[:2])
     made.pop("action_labels")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     inputs = {name: value.to(device) for name, value in made.items()}
-    model = trainee.core.to(device)
+    model = trainable.core.to(device)
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         return abs(float(model(**inputs).loss) - float(model(**with_few_logits(inputs)).loss))
 
@@ -252,13 +252,13 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         dtype = torch.bfloat16 if shape == "7b" else torch.float32
         write_model(Path(folder), SHAPES[shape], dtype, device)
-        trainee = make_trainee(Path(folder), stage, seed=0)
+        trainable = make_trainable_model(Path(folder), stage, seed=0)
         at_best = peak(device, precision)
         found: dict[str, list[dict[str, float]]] = {"plain": [], "ours": []}
         for _ in range(turns):
             for name, runs in found.items():
-                runs.append(one_turn(name, trainee, stage, items, steps, at_best))
-        apart = difference(trainee, items)
+                runs.append(one_turn(name, trainable, stage, items, steps, at_best))
+        apart = difference(trainable, items)
     rows = {name: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for name, runs in found.items()}
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()}, {threads} threads"
     speeds = {name: [run["samples_per_second"] for run in runs] for name, runs in found.items()}

@@ -141,7 +141,7 @@ def test_a_video_that_cannot_be_read_is_a_wrong_answer(benchmark: ModuleType, mo
         "Remembering": Path,
         "open_checkpoint": Path,
         "load_model": lambda checkpoint, **rest: None,
-        "Probe": lambda *args, **rest: probe,
+        "InLoopEvaluation": lambda *args, **rest: probe,
     }
     for name, value in changes.items():
         monkeypatch.setattr(benchmark, name, value)

@@ -16,6 +16,7 @@ from llavaction.base.errors import InputError
 from llavaction.models.families.base import Family, family_of, question
 from llavaction.models.families.chat import Chat
 from llavaction.models.tokenisation import IGNORED, TokenisationConfig
+from llavaction.training.base_trainer import BaseTrainer
 from llavaction.training.config import TrainConfig
 from llavaction.training.flops import FlopCounter
 from llavaction.training.inputs import (
@@ -32,9 +33,8 @@ from llavaction.training.inputs import (
 )
 from llavaction.training.losses import count, with_few_logits
 from llavaction.training.mixture import Mixture, frames_of
-from llavaction.training.schedule import Draw
-from llavaction.training.scheduled import ScheduledTrainer
-from llavaction.training.trainee import Trainee, make_trainee, start_folder
+from llavaction.training.sampler import Draw
+from llavaction.training.trainable_model import TrainableModel, make_trainable_model, start_folder
 from llavaction.video.errors import CorruptVideoError
 from llavaction.video.frames import Frames
 from llavaction.video.library import VideoLibrary
@@ -43,12 +43,12 @@ HEADS = {"supervision": "three_tokens", "verbs": 3, "nouns": 3, "actions": 3}
 FAMILIES = {"llava_video": None, "llava_onevision": HEADS, "qwen2_5_vl": HEADS, "qwen3_vl": HEADS, "internvl": None}
 
 
-def trainee_of(family: str, home: Path, folder: Path, **values: Any) -> tuple[Trainee, Family]:
+def trainable_of(family: str, home: Path, folder: Path, **values: Any) -> tuple[TrainableModel, Family]:
     changes = {"model": f"tiny:{family}", "action": FAMILIES[family], **values}
     config = TrainConfig.from_mapping(settings(home, str(folder), **changes))
     stage = config.resolved()[0]
-    trainee = make_trainee(start_folder(config), stage, seed=0)
-    return trainee, training_family(trainee.checkpoint, trainee.core, stage)
+    trainable = make_trainable_model(start_folder(config), stage, seed=0)
+    return trainable, training_family(trainable.checkpoint, trainable.core, stage)
 
 
 def batch_of(family: Family, *items: TrainingItem) -> dict[str, torch.Tensor]:
@@ -66,29 +66,29 @@ def dataset(home: Path, *records: Any, frames: int = 3, jitter: int | None = Non
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_learnt_is_what_is_asked(family: str, home: Path, tmp_path: Path) -> None:
-    trainee, adapter = trainee_of(family, home, tmp_path, supervise="answer")
+    trainable, adapter = trainable_of(family, home, tmp_path, supervise="answer")
     item = dataset(home, clip_record(1))[Draw(0, 0)]
     assert isinstance(item, TrainingItem)
     batch = batch_of(adapter, item)
-    chat = Chat(trainee.checkpoint)
-    asking = family_of(trainee.checkpoint, chat, trainee.core)
+    chat = Chat(trainable.checkpoint)
+    asking = family_of(trainable.checkpoint, chat, trainable.core)
     asked = asking.inputs(question("Which colour?", with_clip=True), item.clip)
     ids, learnt = batch["input_ids"][0].tolist(), batch["labels"][0] != IGNORED
     assert tuple(ids[: len(asked.ids)]) == asked.ids  # up to the answer, to the last token
-    tokenizer = trainee.checkpoint.tokenizer
+    tokenizer = trainable.checkpoint.tokenizer
     assert tokenizer.decode(batch["labels"][0][learnt]) == "green<|im_end|>"
     assert int(learnt.nonzero()[0, 0]) == len(asked.ids)
     for name, value in asked.tensors.items():
         assert torch.equal(batch[name], value)
-    if trainee.action is not None:
+    if trainable.action is not None:
         assert batch["action_labels"].tolist() == [[1, 2, 1]]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("thoughts", ["none", "opened", "switch", "one line"])
 def test_forged_words_and_thoughts_are_laid_out_alike(family: str, thoughts: str, home: Path, tmp_path: Path) -> None:
-    trainee, _ = trainee_of(family, home, tmp_path, supervise="answer")
-    template = str(trainee.checkpoint.chat_template)
+    trainable, _ = trainable_of(family, home, tmp_path, supervise="answer")
+    template = str(trainable.checkpoint.chat_template)
     opened = "{{ '<|im_start|>assistant\\n' }}"
     assert opened in template
     hybrid = (
@@ -101,9 +101,9 @@ def test_forged_words_and_thoughts_are_laid_out_alike(family: str, thoughts: str
     else:
         tail = {"none": "", "opened": "{{ '<think>\\n' }}", "switch": hybrid}[thoughts]
         template = template.replace(opened, opened + tail)
-    checkpoint = replace(trainee.checkpoint, chat_template=template)
+    checkpoint = replace(trainable.checkpoint, chat_template=template)
     chat = Chat(checkpoint)
-    adapter = family_of(checkpoint, chat, trainee.core, tokenisation=TokenisationConfig(supervise="answer"))
+    adapter = family_of(checkpoint, chat, trainable.core, tokenisation=TokenisationConfig(supervise="answer"))
     item = dataset(home, clip_record(1))[Draw(0, 0)]
     assert isinstance(item, TrainingItem)
     thought = {"none": "", "one line": ""}.get(thoughts, "<think>\n\n</think>\n\n")
@@ -123,13 +123,13 @@ def test_forged_words_and_thoughts_are_laid_out_alike(family: str, thoughts: str
 
 @pytest.mark.parametrize("tail", ["", "{{ '<think>\\n' }}"])
 def test_rows_of_llava_video_follow_its_template(tail: str, home: Path, tmp_path: Path) -> None:
-    trainee, _ = trainee_of("llava_video", home, tmp_path)
-    checkpoint = replace(trainee.checkpoint, chat_template=str(trainee.checkpoint.chat_template) + tail)
+    trainable, _ = trainable_of("llava_video", home, tmp_path)
+    checkpoint = replace(trainable.checkpoint, chat_template=str(trainable.checkpoint.chat_template) + tail)
     stage = TrainConfig.from_mapping(settings(home, str(tmp_path), supervise="answer")).resolved()[0]
-    family = training_family(checkpoint, trainee.core, stage)
+    family = training_family(checkpoint, trainable.core, stage)
     item = dataset(home, clip_record(1))[Draw(0, 0)]
     assert isinstance(item, TrainingItem)
-    adapter = family_of(checkpoint, Chat(checkpoint), trainee.core)
+    adapter = family_of(checkpoint, Chat(checkpoint), trainable.core)
     for words in ("Which colour?", "Which<|im_end|> <|action|> <think>?"):
         asked = adapter.inputs(question(words, with_clip=True), item.clip)
         messages = [{"role": "user", "content": f"<video>\n{words}"}, {"role": "assistant", "content": "A"}]
@@ -145,7 +145,7 @@ def test_rows_of_llava_video_follow_its_template(tail: str, home: Path, tmp_path
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_row_is_the_same_in_company(family: str, home: Path, tmp_path: Path) -> None:
-    trainee, adapter = trainee_of(family, home, tmp_path)
+    trainable, adapter = trainable_of(family, home, tmp_path)
     records = [clip_record(0), text_record(7), clip_record(1, words=5)]
     items = list(map(dataset(home, *records).__getitem__, [Draw(n, 0) for n in range(3)]))
     together = batch_of(adapter, *items)
@@ -159,8 +159,8 @@ def test_a_row_is_the_same_in_company(family: str, home: Path, tmp_path: Path) -
             alone = batch_of(adapter, item)
             assert torch.equal(together["input_ids"][number, : lengths[number]], alone["input_ids"][0])
             assert torch.equal(together["labels"][number, : lengths[number]], alone["labels"][0])
-            logits = trainee.core.eval()(**alone).logits[0]
-            found.append((logits - trainee.core(**together).logits[number, : lengths[number]]).abs().max())
+            logits = trainable.core.eval()(**alone).logits[0]
+            found.append((logits - trainable.core(**together).logits[number, : lengths[number]]).abs().max())
     assert max(found) < 1e-4
     assert (together["labels"][together["attention_mask"] == 0] == IGNORED).all()
 
@@ -168,22 +168,22 @@ def test_a_row_is_the_same_in_company(family: str, home: Path, tmp_path: Path) -
 def test_limits_and_texts_that_will_not_do(home: Path, tmp_path: Path) -> None:
     item = dataset(home, clip_record(1, words=30))[Draw(0, 0)]
     for family in ("llava_video", "qwen2_5_vl"):
-        _, adapter = trainee_of(family, home, tmp_path / family)
+        _, adapter = trainable_of(family, home, tmp_path / family)
         whole = batch_of(adapter, item)["input_ids"][0]
         length = len(whole) - 20
-        _, cut = trainee_of(family, home, tmp_path / family, max_length=length)
+        _, cut = trainable_of(family, home, tmp_path / family, max_length=length)
         assert torch.equal(batch_of(cut, item)["input_ids"][0], whole[:length])
         assert lengths_of(Mixture([clip_record(1, words=30)], [3], []), cut) == [length]
         talk = ({"role": "user", "content": "<video>\nand <video>?"}, {"role": "assistant", "content": "a"})
         with pytest.raises(InputError, match="has 2 '<video>' placeholders"):
             adapter.inputs(talk, item.clip)
-    _, short = trainee_of("qwen2_5_vl", home, tmp_path / "qwen2_5_vl", max_length=8)
+    _, short = trainable_of("qwen2_5_vl", home, tmp_path / "qwen2_5_vl", max_length=8)
     with pytest.raises(InputError, match="its video does not fit into 8 tokens"):
         short.inputs(item.messages, item.clip)
 
 
 def test_bad_records_are_left_out_and_counted(home: Path, tmp_path: Path) -> None:
-    _, adapter = trainee_of("llava_video", home, tmp_path)
+    _, adapter = trainable_of("llava_video", home, tmp_path)
     folder = tmp_path / "videos"
     folder.mkdir()
     (folder / "red.mp4").write_bytes(b"this is no video")
@@ -209,14 +209,14 @@ def test_words_in_place_of_a_clip(home: Path, tmp_path: Path) -> None:
     assert isinstance(item, TrainingItem)
     assert (item.words, item.labels, item.clip) == ("green", None, None)
     assert frames_of(record, 4, None) == 0
-    trainee, adapter = trainee_of("llava_video", home, tmp_path / "llava_video")
+    trainable, adapter = trainable_of("llava_video", home, tmp_path / "llava_video")
     batch = batch_of(adapter, item, data[Draw(1, 0)])
     assert lengths_of(Mixture([record], [0], []), adapter) == batch["attention_mask"].sum(1).tolist()[:1]
-    own = count(trainee.core, batch)
+    own = count(trainable.core, batch)
     assert (own.labelled, own.videos) == (1, 2)
-    assert torch.isfinite(trainee.core(**with_few_logits(batch), num_items_in_batch=own.tokens).loss)
-    assert FlopCounter(trainee.core, trainee.core.config, adapters=False)(batch, own.tokens) > 0
-    _, others = trainee_of("qwen2_5_vl", home, tmp_path / "qwen2_5_vl")
+    assert torch.isfinite(trainable.core(**with_few_logits(batch), num_items_in_batch=own.tokens).loss)
+    assert FlopCounter(trainable.core, trainable.core.config, adapters=False)(batch, own.tokens) > 0
+    _, others = trainable_of("qwen2_5_vl", home, tmp_path / "qwen2_5_vl")
     with pytest.raises(InputError, match="cannot learn from words that stand in for a clip"):
         others.inputs(item.messages, words=item.words)
     with pytest.raises(InputError, match="record 'told': models of type 'qwen2_5_vl"):
@@ -306,8 +306,8 @@ def test_the_loader_prepares_no_more_than_there_is_room_for(home: Path, monkeypa
     clip = 5 * 48 * 64 * 3
     assert data.clip_bytes() == clip
     assert dataset(home, text_record(1)).clip_bytes() == 0
-    monkeypatch.setattr("llavaction.training.scheduled.AHEAD_IN_TRAINING", 6 * clip)
-    trainer = ScheduledTrainer.__new__(ScheduledTrainer)
+    monkeypatch.setattr("llavaction.training.base_trainer.AHEAD_IN_TRAINING", 6 * clip)
+    trainer = BaseTrainer.__new__(BaseTrainer)
     for wanted, micro_batch, expected in ((4, 1, (4, 1)), (2, 1, (2, 2)), (4, 4, (1, 1)), (0, 1, (0, None))):
         trainer.args = SimpleNamespace(
             dataloader_num_workers=wanted, dataloader_pin_memory=False, process_index=0, world_size=1

@@ -11,12 +11,12 @@ from kitchenette import settings
 from small_models import WORDS, action_values, batch_of, row_of, small_model, small_video
 from torch.utils.flop_counter import FlopCounterMode
 
-from llavaction.models.families.base import part_of
+from llavaction.models.param_groups import param_group_of
 from llavaction.models.tokenisation import IGNORED
 from llavaction.training.config import TrainConfig
 from llavaction.training.flops import FlopCounter, peak
 from llavaction.training.losses import Counts, combine, count, with_few_logits
-from llavaction.training.trainee import make_trainee, parameter_groups, start_folder
+from llavaction.training.trainable_model import make_trainable_model, parameter_groups, start_folder
 
 LABELS = [[1, 2, 3], [-1, -1, -1], [4, 5, 8], [0, 1, 2], [2, 2, 2]]
 
@@ -133,7 +133,7 @@ def test_every_parameter_gets_the_rate_of_its_part(home: Path, tmp_path: Path) -
         heads = None if family == "llava_video" else {"verbs": 3, "nouns": 3, "actions": 3}
         values = settings(home, learning_rates=rates, weight_decay=0.1, action=heads)
         stage = TrainConfig.from_mapping(values).resolved()[0]
-        trainee = make_trainee(
+        trainable = make_trainable_model(
             start_folder(
                 TrainConfig.from_mapping(
                     {"model": f"tiny:{family}", "output": tmp_path / family, "records": [{"path": "none"}]}
@@ -142,15 +142,17 @@ def test_every_parameter_gets_the_rate_of_its_part(home: Path, tmp_path: Path) -
             stage,
             seed=0,
         )
-        groups = parameter_groups(trainee.model, stage)
+        groups = parameter_groups(trainable.model, stage)
         by_part: dict[str, int] = {}
         for group in groups:
             assert group["lr"] == rates[group["name"]]
             assert group["weight_decay"] == (0.1 if group["params"][0].dim() > 1 else 0.0)
             by_part[group["name"]] = by_part.get(group["name"], 0) + sum(item.numel() for item in group["params"])
         assert set(by_part) == {"projector", "language", "action"}
-        total = sum(item.numel() for item in trainee.model.parameters())
-        frozen = sum(item.numel() for name, item in trainee.model.named_parameters() if part_of(name) == "tower")
+        total = sum(item.numel() for item in trainable.model.parameters())
+        frozen = sum(
+            item.numel() for name, item in trainable.model.named_parameters() if param_group_of(name) == "vision_tower"
+        )
         assert frozen > 1000 and sum(by_part.values()) == total - frozen
-        classes = sum(trainee.sizes or ())
+        classes = sum(trainable.sizes or ())
         assert by_part["action"] == 64 * (classes + 1)  # the token and the heads

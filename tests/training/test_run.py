@@ -30,13 +30,13 @@ from llavaction.models.tiny import write_tiny
 from llavaction.runs.locks import RunLockedError, folder_lock
 from llavaction.training import run as run_module
 from llavaction.training import scheduled
-from llavaction.training import trainee as trainee_module
+from llavaction.training import trainable as trainee_module
 from llavaction.training.checkpoints import checkpoints
 from llavaction.training.config import TrainConfig
 from llavaction.training.meter import read_metrics
 from llavaction.training.run import train
-from llavaction.training.trainee import make_trainee, merge_adapters, start_folder
-from llavaction.training.trainer import ActionTrainer
+from llavaction.training.trainable_model import make_trainable_model, merge_adapters, start_folder
+from llavaction.training.trainer import SupervisedTrainer
 
 LORA = {"rank": 4, "alpha": 8.0, "dropout": 0.1}
 HEADS = {"verbs": 3, "nouns": 3, "actions": 3}
@@ -52,9 +52,9 @@ def losses(lines: list[dict[str, Any]]) -> dict[int, tuple[float, ...]]:
 
 
 def stopping_at(step: int) -> Any:
-    forward = ActionTrainer.compute_loss
+    forward = SupervisedTrainer.compute_loss
 
-    def stopped(self: ActionTrainer, *args: Any, **rest: Any) -> Any:
+    def stopped(self: SupervisedTrainer, *args: Any, **rest: Any) -> Any:
         if self.state.global_step == step:
             raise KeyboardInterrupt
         return forward(self, *args, **rest)
@@ -81,7 +81,7 @@ def test_resumed_training_equals_an_unbroken_one(
     values = {"model": f"tiny:{family}", "steps": 5, **values}
     unbroken = run(home, tmp_path / "unbroken", **values)
     with monkeypatch.context() as patch:
-        patch.setattr(ActionTrainer, "compute_loss", stopping_at(3))
+        patch.setattr(SupervisedTrainer, "compute_loss", stopping_at(3))
         with pytest.raises(KeyboardInterrupt):
             run(home, tmp_path / "broken", **values)
     before = read_metrics(tmp_path / "broken" / "metrics.jsonl")
@@ -104,7 +104,7 @@ def test_no_step_is_missing_from_the_mean_loss(home: Path, tmp_path: Path, monke
     values = {"steps": 6, "log_steps": 10, "save_steps": 4}
     rare = run(home, tmp_path / "rare", **values)
     with monkeypatch.context() as patch:
-        patch.setattr(ActionTrainer, "compute_loss", stopping_at(5))
+        patch.setattr(SupervisedTrainer, "compute_loss", stopping_at(5))
         with pytest.raises(KeyboardInterrupt):
             run(home, tmp_path / "broken", **values)
     resumed = run(home, tmp_path / "broken", **values)
@@ -120,11 +120,11 @@ def test_the_log_is_the_same_wherever_a_training_was_stopped(
     assert [line["step"] for line in unbroken] == [0, 1, 2, 2]
     for _ in range(2):  # twice before the first step
         with monkeypatch.context() as patch:
-            patch.setattr(ActionTrainer, "compute_loss", stopping_at(0))
+            patch.setattr(SupervisedTrainer, "compute_loss", stopping_at(0))
             with pytest.raises(KeyboardInterrupt):
                 run(home, tmp_path / "broken", steps=2)
     with monkeypatch.context() as patch:  # once after the last one, the model not yet saved
-        patch.setattr("llavaction.training.scheduled.save_trainee", Mock(side_effect=KeyboardInterrupt))
+        patch.setattr("llavaction.training.base_trainer.save_trainable_model", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(home, tmp_path / "broken", steps=2)
     assert "train_loss" in read_metrics(tmp_path / "broken" / "metrics.jsonl")[-1]
@@ -180,16 +180,16 @@ def test_adapters_merge_to_a_model_with_the_same_outputs(family: str, home: Path
     values = {"lora": LORA, "action": heads, "model": f"tiny:{family}", "learning_rates": rates}
     run(home, tmp_path / "run", **values)
     config = TrainConfig.from_mapping(settings(home, str(tmp_path / "run"), **values))
-    trainee = make_trainee(tmp_path / "run" / "start", config.resolved()[0], seed=0)
+    trainable = make_trainable_model(tmp_path / "run" / "start", config.resolved()[0], seed=0)
     checkpoint = checkpoints(tmp_path / "run" / "train")[-1]
     assert not (checkpoint / "model.safetensors").exists()  # adapters alone are kept
-    trainee.model.load_adapter(str(checkpoint), "default", is_trainable=False)
+    trainable.model.load_adapter(str(checkpoint), "default", is_trainable=False)
     made = open_checkpoint(tmp_path / "run" / "model")
     merged = load_model(made, device=torch.device("cpu"), dtype=torch.float32)
     plain = load_model(open_checkpoint(tmp_path / "run" / "start"), device=torch.device("cpu"), dtype=torch.float32)
     ids = torch.tensor([[5, 6, 7, *merged.action.token_ids, 8]])
     with torch.no_grad():
-        wanted = trainee.model.eval()(input_ids=ids, output_hidden_states=True)
+        wanted = trainable.model.eval()(input_ids=ids, output_hidden_states=True)
         got = merged(input_ids=ids, output_hidden_states=True)
         before = plain(input_ids=ids[:, [0, 1, 2, -1]])
     assert got.logits.shape == wanted.logits.shape
@@ -208,14 +208,14 @@ def test_frozen_parts_stay_and_precision_is_that_of_what_learns(home: Path, tmp_
     assert changed and all("projector" in n or "newline" in n or "head.weight" in n or "action" in n for n in changed)
     assert not any("lm_head" in name for name in changed)
     stage = TrainConfig.from_mapping(settings(home, learning_rates=rates, precision="bfloat16")).resolved()[0]
-    trainee = make_trainee(
+    trainable = make_trainable_model(
         start_folder(
             TrainConfig.from_mapping({"model": "tiny:llava_video", "output": tmp_path, "records": [{"path": "none"}]})
         ),
         stage,
         seed=0,
     )
-    for parameter in trainee.model.parameters():
+    for parameter in trainable.model.parameters():
         assert parameter.dtype == (torch.float32 if parameter.requires_grad else torch.bfloat16)
 
 
@@ -275,7 +275,7 @@ def test_checkpoints_do_not_go_on_with_other_data(home: Path, tmp_path: Path, mo
     write_mixture(records)
     values = {"records": [{"path": str(records)}], "videos": str(videos)}
     with monkeypatch.context() as patch:
-        patch.setattr(ActionTrainer, "compute_loss", stopping_at(3))
+        patch.setattr(SupervisedTrainer, "compute_loss", stopping_at(3))
         with pytest.raises(KeyboardInterrupt):
             run(home, tmp_path / "run", **values)
     (videos / "red.mp4").rename(tmp_path / "red.mp4")
@@ -325,7 +325,7 @@ def test_a_training_does_not_go_on_from_another_model(
 ) -> None:
     start = write_tiny(tmp_path / "start", "llava_video")
     with monkeypatch.context() as patch:
-        patch.setattr(ActionTrainer, "compute_loss", stopping_at(3))
+        patch.setattr(SupervisedTrainer, "compute_loss", stopping_at(3))
         with pytest.raises(KeyboardInterrupt):
             run(home, tmp_path / "run", model=str(start))
     kept = (start / "model.safetensors").read_bytes()
@@ -341,7 +341,7 @@ def test_a_resumed_training_saves_as_often_as_it_is_told_now(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(ActionTrainer, "compute_loss", stopping_at(3))
+        patch.setattr(SupervisedTrainer, "compute_loss", stopping_at(3))
         with pytest.raises(KeyboardInterrupt):
             run(home, tmp_path / "run", steps=8)
     evaluation = {"benchmark": str(home / "benchmark"), "every": 3, "limit": 5}
@@ -356,9 +356,9 @@ def test_a_resumed_training_saves_as_often_as_it_is_told_now(
 def test_what_is_no_number_ends_the_training(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    forward = ActionTrainer.compute_loss
+    forward = SupervisedTrainer.compute_loss
 
-    def spoilt(self: ActionTrainer, *args: Any, **rest: Any) -> Any:
+    def spoilt(self: SupervisedTrainer, *args: Any, **rest: Any) -> Any:
         loss = forward(self, *args, **rest)
         if self.state.global_step == 3 and where == "loss":
             return loss * float("nan")
@@ -366,7 +366,7 @@ def test_what_is_no_number_ends_the_training(
             loss.register_hook(lambda gradient: gradient * float("inf"))
         return loss
 
-    monkeypatch.setattr(ActionTrainer, "compute_loss", spoilt)
+    monkeypatch.setattr(SupervisedTrainer, "compute_loss", spoilt)
     with pytest.raises(LlavactionError, match=rf"train: the {where} is (nan|inf) in step 4(.|\n)*checkpoint-2"):
         run(home, tmp_path / "run")
     (kept,) = checkpoints(tmp_path / "run" / "train")
@@ -446,7 +446,7 @@ def test_a_kill_at_any_time_loses_only_the_steps_since_the_last_checkpoint(
         assert json.loads((folder / "trainer_state.json").read_text())["global_step"] > 0
     stop = last + 2
     with monkeypatch.context() as patch:
-        patch.setattr(ActionTrainer, "compute_loss", stopping_at(stop))
+        patch.setattr(SupervisedTrainer, "compute_loss", stopping_at(stop))
         for name in ("killed", "unbroken"):
             with pytest.raises(KeyboardInterrupt):
                 run(home, tmp_path / name, **values)

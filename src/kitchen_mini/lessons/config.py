@@ -78,7 +78,8 @@ class BoxesLesson(StageKind):
         wrong = {
             "records: a stage with boxes takes none; give it 'records: []'": bool(stage.records),
             "videos: boxes need the videos they lie in": stage.videos is None,
-            "learning_rates.tower: boxes train the vision tower, it needs a rate": stage.learning_rates.tower is None,
+            "learning_rates.vision_tower: boxes train the vision tower, it needs a rate": stage.learning_rates.vision_tower
+            is None,
             "lora: boxes train the vision tower whole; give the stage 'lora: null'": stage.lora is not None,
         }
         for problem, is_so in wrong.items():

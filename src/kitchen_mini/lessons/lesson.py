@@ -18,7 +18,7 @@ from llavaction.base.errors import InputError
 from llavaction.datasets.registry import open_annotations
 from llavaction.models.action_token import action_settings
 from llavaction.models.checkpoint import Checkpoint
-from llavaction.models.families.base import part_of
+from llavaction.models.param_groups import param_group_of
 from llavaction.training.additions import Addition
 from llavaction.training.config import StageConfig, TrainConfig
 from llavaction.training.run import train_stage
@@ -50,7 +50,7 @@ class Seeing(Addition):
 
     def learns(self, name: str) -> bool:
         """All but what lies above the first layers, where these learn alone."""
-        if self._seeing is None or not self._seeing.alone or part_of(name) != "language":
+        if self._seeing is None or not self._seeing.alone or param_group_of(name) != "language_model":
             return True
         place = re.search(r"\blayers\.(\d+)\.", name)
         return place is not None and int(place[1]) < self._seeing.layers

@@ -21,7 +21,7 @@ from llavaction.base.progress import progress
 from llavaction.base.records import read_records
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.llava_video import LlavaVideoProcessor
-from llavaction.training.schedule import Draw
+from llavaction.training.sampler import Draw
 from llavaction.video.decode import read_times
 from llavaction.video.errors import VideoError
 from llavaction.video.library import VideoLibrary

@@ -20,13 +20,13 @@ from llavaction.base.files import clear_away
 from llavaction.base.records import file_sha256
 from llavaction.base.seeding import hashed_seed
 from llavaction.models.llava_video import LlavaVideoProcessor
+from llavaction.training.base_trainer import BaseTrainer, arguments, train_and_save
 from llavaction.training.checkpoints import UNFINISHED, hold_to_data
 from llavaction.training.config import LearningRates, StageConfig, TrainConfig
-from llavaction.training.meter import EVAL, Meter, MetricsWriter
+from llavaction.training.meter import EVAL, MetricsWriter, ThroughputMeter
 from llavaction.training.mixture import Mixture
-from llavaction.training.schedule import Draw, Schedule, steps_of
-from llavaction.training.scheduled import ScheduledTrainer, arguments, train_and_save
-from llavaction.training.trainee import make_trainee
+from llavaction.training.sampler import Draw, RecordSampler, steps_of
+from llavaction.training.trainable_model import make_trainable_model
 from llavaction.video.library import VideoLibrary
 
 _BETAS = (0.9, 0.98)
@@ -80,7 +80,7 @@ class PatchLabeller(nn.Module):
         self._checkpointing(**settings)
 
 
-class WarmUpTrainer(ScheduledTrainer):
+class WarmUpTrainer(BaseTrainer):
     """Trains a :class:`PatchLabeller`; arguments as for its parent, which has the frames held out as ``evaluated``."""
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -91,7 +91,7 @@ class WarmUpTrainer(ScheduledTrainer):
                 {"params": [item for item in trained if (item.dim() > 1) == matrices], "weight_decay": decay}
                 for matrices, decay in ((True, self._stage.weight_decay), (False, 0.0))
             ]
-            rate = self._stage.learning_rates.tower
+            rate = self._stage.learning_rates.vision_tower
             assert rate is not None
             self.optimizer = torch.optim.AdamW(groups, lr=rate, betas=_BETAS)
         return self.optimizer
@@ -150,11 +150,11 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
             "a stage with boxes does not go with deepspeed or fsdp", hint="warm the tower up in a run before"
         )
     processes = PartialState()
-    rates = LearningRates(tower=stage.learning_rates.tower, projector=None, language=None, action=None)
+    rates = LearningRates(tower=stage.learning_rates.vision_tower, projector=None, language=None, action=None)
     stage = stage.model_copy(update={"learning_rates": rates, "evaluation": None})
     attention = None if config.attention == "auto" else config.attention
-    trainee = make_trainee(start, stage, seed=config.seed, attention=attention)
-    checkpoint = trainee.checkpoint
+    trainable = make_trainable_model(start, stage, seed=config.seed, attention=attention)
+    checkpoint = trainable.checkpoint
     if checkpoint.config.model_type != "llava_video":
         raise InputError(
             f"boxes warm up the tower of 'llava_video' models, this is a '{checkpoint.config.model_type}'",
@@ -167,7 +167,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
     )
     loaded = load_frames(boxes, VideoLibrary(videos), scaler, config.seed, config.workers)
     count = len(loaded.training)
-    schedule = Schedule(
+    schedule = RecordSampler(
         Mixture((), (), [(0, count, 1.0)], config.seed),  # of frames, not records: all it tells is their order
         [1] * count,
         stage.steps or steps_of(stage.epochs, count, stage.global_batch),
@@ -176,7 +176,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
         0,
         config.seed,
     )
-    model = PatchLabeller(trainee.core, boxes.nouns, positive_weight=boxes.positive_weight, seed=config.seed)
+    model = PatchLabeller(trainable.core, boxes.nouns, positive_weight=boxes.positive_weight, seed=config.seed)
     facts: Mapping[str, Any] = {
         "steps": schedule.steps,
         "frames": count,
@@ -203,11 +203,11 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
         data=loaded.training,
         batches=FrameBatches(scaler, checkpoint.config.patches_per_side, boxes.nouns),
         schedule=schedule,
-        meter=Meter(1.0, processes.num_processes),
+        meter=ThroughputMeter(1.0, processes.num_processes),
         evaluated=loaded.held_out,
         callbacks=[MetricsWriter(config.output, stage.name, facts)],
     )
-    train_and_save(trainer, trainee, home, result, lambda: trainee)  # never spread, see above
+    train_and_save(trainer, trainable, home, result, lambda: trainable)  # never spread, see above
 
 
 def digests_of_boxes(folder: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from llavaction.base.registry import suggestion
 from llavaction.models.action_config import ActionTokenConfig
 from llavaction.questions.prompts import PromptStyle
 from llavaction.training.kinds import complete, model_start, stage_kind
+from llavaction.training.old_keys import todays_keys, todays_path
 
 RESERVED = ("model", "start", "tensorboard")
 """Folders of a run that are no stage's."""
@@ -40,15 +41,17 @@ class RecordsConfig(Part):
     path: Path = Field(description="JSON Lines of TrainingRecord")
     weight: float = Field(default=1.0, gt=0, le=1000, description="times each record is seen in one pass")
     cap: int | None = Field(default=None, ge=1, description="take at most so many records, chosen by the seed")
-    frames: int | None = Field(default=None, ge=1, description="frames per clip of this file; the run's own if None")
+    num_frames: int | None = Field(
+        default=None, ge=1, description="frames per clip of this file; the run's own if None"
+    )
 
 
 class LearningRates(Part):
     """Of every part of the model; null freezes the part. The defaults are the published ones."""
 
-    tower: float | None = Field(default=2e-6, gt=0, description="vision tower")
+    vision_tower: float | None = Field(default=2e-6, gt=0, description="vision tower")
     projector: float | None = Field(default=1e-5, gt=0, description="projector and newline vector")
-    language: float | None = Field(default=1e-5, gt=0, description="language model and its output layer")
+    language_model: float | None = Field(default=1e-5, gt=0, description="language model and its output layer")
     action: float | None = Field(default=1e-5, gt=0, description="action token and heads")
 
 
@@ -82,7 +85,7 @@ class StageConfig(Part):
     records: tuple[RecordsConfig, ...] = Field(default=(), description="the mixture")
     videos: Path | None = Field(default=None, description="folder of the videos; not needed for text alone")
     video_fps: float | None = Field(default=None, gt=0, description="rate of folders of extracted frames")
-    frames: int = Field(default=16, ge=1, description="frames per clip")
+    num_frames: int = Field(default=16, ge=1, description="frames per clip")
     frames_per_second: float | None = Field(
         default=None, gt=0, description="take fewer frames from short clips: at most so many a second (at least 1)"
     )
@@ -101,19 +104,19 @@ class StageConfig(Part):
     beta2: float = Field(
         default=0.999, gt=0, lt=1, description="AdamW's memory of squared gradients; less suits short trainings"
     )
-    schedule: Literal["cosine", "linear", "constant"] = Field(default="cosine", description="after the warm-up")
-    warm_up: float = Field(default=0.03, ge=0, lt=1, description="share of the steps in which the rates rise")
+    lr_schedule: Literal["cosine", "linear", "constant"] = Field(default="cosine", description="after the warm-up")
+    warmup_ratio: float = Field(default=0.03, ge=0, lt=1, description="share of the steps in which the rates rise")
     epochs: float = Field(default=2.0, gt=0, description="passes over the mixture, where steps is null")
     steps: int | None = Field(default=None, ge=1, description="optimiser steps")
     global_batch: int = Field(default=64, ge=1, description="records per optimiser step, over all processes")
     micro_batch: int = Field(default=1, ge=1, description="records per forward pass of one process")
-    group: int = Field(
+    length_group_batches: int = Field(
         default=16,
         ge=0,
         description="global batches whose records are sorted by length before they are cut into batches: the more, the "
         "less padding; 1 sorts only within a batch, so that what is learnt in a step stays random; 0 never sorts",
     )
-    clip: float = Field(default=1.0, ge=0, description="largest norm of the gradient; 0 leaves it as it is")
+    max_grad_norm: float = Field(default=1.0, ge=0, description="largest norm of the gradient; 0 leaves it as it is")
     gradient_checkpointing: bool = Field(default=False, description="compute activations twice to save memory")
     precision: Literal["float32", "bfloat16"] = Field(
         default="bfloat16",
@@ -174,7 +177,7 @@ class TrainConfig(StageConfig):
     @model_validator(mode="before")
     @classmethod
     def _todays_form(cls, values: Any) -> Any:
-        return in_todays_form("recipe", values) if isinstance(values, Mapping) else values
+        return in_todays_form("recipe", todays_keys(values)) if isinstance(values, Mapping) else values
 
     @model_validator(mode="after")
     def _stages_are_sound(self) -> Self:
@@ -256,7 +259,7 @@ def load_config(file: str | Path, settings: Sequence[tuple[str, Any]] = ()) -> T
 
     Args:
         file: YAML.
-        settings: (key, value) that replace what the file says; dots lead into blocks ("learning_rates.tower",
+        settings: (key, value) that replace what the file says; dots lead into blocks ("learning_rates.vision_tower",
             "records.0.cap").
 
     Raises:
@@ -266,8 +269,9 @@ def load_config(file: str | Path, settings: Sequence[tuple[str, Any]] = ()) -> T
     values = read_yaml(file)
     if not isinstance(values, dict):
         raise InputError("is not a recipe: expected 'key: value' lines", file=file)
+    values = todays_keys(values)
     for key, value in settings:
-        _put(values, key, value)
+        _put(values, todays_path(key), value)
     config = TrainConfig.from_mapping(values, file=file)
     other = config.deepspeed
     if other is not None and other.name == str(other) and not other.exists() and (file.parent / other).is_file():

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from llavaction.models.families.base import PARTS, part_of
+from llavaction.models.param_groups import PARAM_GROUPS, param_group_of
 
 GPU_PEAKS = {
     "B200": 2250e12,
@@ -87,22 +87,22 @@ class FlopCounter:
 
     def __init__(self, model: nn.Module, config: Any, *, adapters: bool) -> None:
         text, vision = config.get_text_config(), config.vision_config
-        weights = dict.fromkeys(("tower", "projector", "language", "action", "output"), 0)
+        weights = dict.fromkeys(("vision_tower", "projector", "language_model", "action", "output"), 0)
         for name, module in model.named_modules():
             if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d) and "lora_" not in name:
-                weights["output" if "lm_head" in name else part_of(name)] += module.weight.numel()
-        learns = dict.fromkeys(PARTS, False)
+                weights["output" if "lm_head" in name else param_group_of(name)] += module.weight.numel()
+        learns = dict.fromkeys(PARAM_GROUPS, False)
         for name, parameter in model.named_parameters():
-            learns[part_of(name)] |= parameter.requires_grad
+            learns[param_group_of(name)] |= parameter.requires_grad
         heads = text.num_attention_heads
         width = heads * (getattr(text, "head_dim", None) or text.hidden_size // heads)
         depth = getattr(vision, "num_hidden_layers", None) or vision.depth
-        self.tower = Stack(weights["tower"], depth * vision.hidden_size, learns["tower"])
+        self.tower = Stack(weights["vision_tower"], depth * vision.hidden_size, learns["vision_tower"])
         self.projector = Stack(weights["projector"], 0, learns["projector"])
-        self.language = Stack(weights["language"], text.num_hidden_layers * width, learns["language"])
-        self.output = Stack(weights["output"], 0, learns["language"] and not adapters)
+        self.language = Stack(weights["language_model"], text.num_hidden_layers * width, learns["language_model"])
+        self.output = Stack(weights["output"], 0, learns["language_model"] and not adapters)
         self._depth = text.num_hidden_layers
-        self._adapters, self._before = adapters, learns["tower"] or learns["projector"] or learns["action"]
+        self._adapters, self._before = adapters, learns["vision_tower"] or learns["projector"] or learns["action"]
         self._merge = getattr(vision, "spatial_merge_size", 1) ** 2
         size = getattr(vision, "image_size", None) or 0
         side = (size if isinstance(size, int) else size[0]) // _side(vision.patch_size)

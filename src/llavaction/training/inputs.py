@@ -20,7 +20,7 @@ from llavaction.models.families.chat import Chat
 from llavaction.models.tokenisation import CHAT_TEMPLATE, IGNORED, TokenisationConfig
 from llavaction.training.config import StageConfig
 from llavaction.training.mixture import Mixture
-from llavaction.training.schedule import Draw
+from llavaction.training.sampler import Draw
 from llavaction.video.frames import Frames
 from llavaction.video.library import VideoLibrary
 

@@ -30,7 +30,7 @@ EVAL = "eval_"
 _SUMS = ("rows", "tokens", "places", "flops", "skipped", "partial", "records")
 
 
-class Meter:
+class ThroughputMeter:
     """Adds up what happens between two lines of the log, in one process.
 
     Args:

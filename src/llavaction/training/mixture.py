@@ -113,7 +113,7 @@ def load_mixture(stage: StageConfig, library: VideoLibrary | None, seed: int, si
                 missing[record.clip.video_id] = missing.get(record.clip.video_id, 0) + 1
                 continue
             records.append(record)
-            frames.append(frames_of(record, config.frames or stage.frames, stage.frames_per_second))
+            frames.append(frames_of(record, config.num_frames or stage.num_frames, stage.frames_per_second))
         shares.append((first, len(records), config.weight))
     made = Mixture(records, frames, shares, seed, missing)
     if made.pass_length > MOST_IN_PASS:

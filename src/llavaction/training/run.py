@@ -25,19 +25,19 @@ from llavaction.models.checkpoint import fingerprint
 from llavaction.questions.schema import Benchmark
 from llavaction.runs.locks import PATIENCE, folder_lock
 from llavaction.training.additions import Addition
+from llavaction.training.base_trainer import arguments, train_and_save
 from llavaction.training.checkpoints import UNFINISHED, compare_data, hold_to_data
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
 from llavaction.training.flops import FlopCounter, peak
+from llavaction.training.in_loop_eval import InLoopEvaluation, spread
 from llavaction.training.inputs import BatchMaker, ClipDataset, FrameStore, lengths_of, training_family
 from llavaction.training.kinds import stage_kind
 from llavaction.training.losses import pieces_of
-from llavaction.training.meter import METRICS, Meter, MetricsWriter, accuracy_text, read_metrics
+from llavaction.training.meter import METRICS, MetricsWriter, ThroughputMeter, accuracy_text, read_metrics
 from llavaction.training.mixture import files_of_records, load_mixture
-from llavaction.training.probe import Probe, spread
-from llavaction.training.schedule import Schedule, steps_of
-from llavaction.training.scheduled import arguments, train_and_save
-from llavaction.training.trainee import Trainee, make_trainee, start_folder, start_path
-from llavaction.training.trainer import ActionTrainer
+from llavaction.training.sampler import RecordSampler, steps_of
+from llavaction.training.trainable_model import TrainableModel, make_trainable_model, start_folder, start_path
+from llavaction.training.trainer import SupervisedTrainer
 from llavaction.video.library import VideoLibrary
 
 MODEL = "model"
@@ -169,23 +169,23 @@ def train_stage(
     """
     processes, addition = PartialState(), addition or Addition()
     attention = None if config.attention == "auto" else config.attention
-    afresh = partial(make_trainee, start, stage, seed=config.seed, attention=attention, addition=addition)
-    trainee = afresh()
+    afresh = partial(make_trainable_model, start, stage, seed=config.seed, attention=attention, addition=addition)
+    trainable = afresh()
     library = None if stage.videos is None else VideoLibrary(stage.videos, fps=stage.video_fps)
-    mixture = load_mixture(stage, library, config.seed, trainee.sizes)
-    family = training_family(trainee.checkpoint, trainee.core, stage)
-    schedule = Schedule(
+    mixture = load_mixture(stage, library, config.seed, trainable.sizes)
+    family = training_family(trainable.checkpoint, trainable.core, stage)
+    schedule = RecordSampler(
         mixture,
         lengths_of(mixture, family),
         stage.steps or steps_of(stage.epochs, mixture.pass_length, stage.global_batch),
         stage.global_batch,
         stage.micro_batch,
-        stage.group,
+        stage.length_group_batches,
         config.seed,
     )
     args = arguments(config, stage, home, schedule.steps, processes.num_processes)
     at_best = peak(args.device, stage.precision)
-    flops = FlopCounter(trainee.model, trainee.core.config, adapters=stage.lora is not None)
+    flops = FlopCounter(trainable.model, trainable.core.config, adapters=stage.lora is not None)
     missing = dict(mixture.missing)
     facts = {
         "steps": schedule.steps,
@@ -194,25 +194,25 @@ def train_stage(
         "missing_videos": sorted(missing)[:10],
         "peak_flops": at_best,
         "world_size": processes.num_processes,
-        "trained_parameters": sum(p.numel() for p in trainee.model.parameters() if p.requires_grad),
+        "trained_parameters": sum(p.numel() for p in trainable.model.parameters() if p.requires_grad),
     }
     hold_to_data(home, mixture.known_by(stage, library), write=processes.is_main_process)
     if processes.is_main_process:
         clear_away(home / UNFINISHED)
-    trainer = ActionTrainer(
-        trainee,
+    trainer = SupervisedTrainer(
+        trainable,
         stage,
         args,
         data=ClipDataset(mixture, library, config.seed if stage.jitter else None, _store(config.cache_gb)),
         batches=BatchMaker(family),
         schedule=schedule,
-        meter=Meter(at_best, processes.num_processes, pieces_of(trainee.action, addition)),
+        meter=ThroughputMeter(at_best, processes.num_processes, pieces_of(trainable.action, addition)),
         flops=flops,
-        probe=_probe(stage, trainee, library),
+        probe=_probe(stage, trainable, library),
         callbacks=[MetricsWriter(config.output, stage.name, facts)],
         addition=addition,
     )
-    train_and_save(trainer, trainee, home, result, afresh)
+    train_and_save(trainer, trainable, home, result, afresh)
 
 
 @lru_cache(maxsize=1)
@@ -221,7 +221,7 @@ def _store(gigabytes: float) -> FrameStore:
     return FrameStore(gigabytes)
 
 
-def _probe(stage: StageConfig, trainee: Trainee, library: VideoLibrary | None) -> Probe | None:
+def _probe(stage: StageConfig, trainable: TrainableModel, library: VideoLibrary | None) -> InLoopEvaluation | None:
     settings = stage.evaluation
     if settings is None:
         return None
@@ -229,8 +229,8 @@ def _probe(stage: StageConfig, trainee: Trainee, library: VideoLibrary | None) -
     if videos is None:
         raise InputError("evaluation needs videos", hint="evaluation.videos=FOLDER")
     questions = spread(Benchmark.load(settings.benchmark).questions, settings.limit)
-    core, frames = trainee.core, stage.frames
-    return Probe(trainee.checkpoint, core, questions, videos, frames=frames, prompt=settings.prompt)
+    core, frames = trainable.core, stage.num_frames
+    return InLoopEvaluation(trainable.checkpoint, core, questions, videos, frames=frames, prompt=settings.prompt)
 
 
 def _is_there(model: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The trainer of records: our loss and our log, see :mod:`llavaction.training.scheduled` for the rest."""
+"""The trainer of records: our loss and our log, see :mod:`llavaction.training.base_trainer` for the rest."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from transformers import TrainingArguments
 
 from llavaction.models.tokenisation import IGNORED
 from llavaction.training.additions import Addition
+from llavaction.training.base_trainer import BaseTrainer
 from llavaction.training.config import StageConfig
 from llavaction.training.flops import FlopCounter
+from llavaction.training.in_loop_eval import InLoopEvaluation
 from llavaction.training.inputs import PARTIAL, RECORDS, SKIPPED, BatchMaker, ClipDataset
 from llavaction.training.losses import PIECES, Counts, combine, count, with_few_logits
-from llavaction.training.meter import Meter
-from llavaction.training.probe import Probe
-from llavaction.training.schedule import Schedule
-from llavaction.training.scheduled import ScheduledTrainer
-from llavaction.training.trainee import Trainee, parameter_groups
+from llavaction.training.meter import ThroughputMeter
+from llavaction.training.sampler import RecordSampler
+from llavaction.training.trainable_model import TrainableModel, parameter_groups
 
 
-class ActionTrainer(ScheduledTrainer):
+class SupervisedTrainer(BaseTrainer):
     """Trains a model on a schedule.
 
     Args:
-        trainee: the model.
+        trainable: the model.
         stage: how it is trained.
         args: the library's own settings.
         data: the records and their videos.
@@ -42,25 +42,25 @@ class ActionTrainer(ScheduledTrainer):
 
     def __init__(
         self,
-        trainee: Trainee,
+        trainable: TrainableModel,
         stage: StageConfig,
         args: TrainingArguments,
         *,
         data: ClipDataset,
         batches: BatchMaker,
-        schedule: Schedule,
-        meter: Meter,
+        schedule: RecordSampler,
+        meter: ThroughputMeter,
         flops: FlopCounter,
-        probe: Probe | None,
+        probe: InLoopEvaluation | None,
         callbacks: list[Any],
         addition: Addition | None = None,
     ) -> None:
-        self._core, self._action = trainee.core, trainee.action
+        self._core, self._action = trainable.core, trainable.action
         self._flops, self._probe = flops, probe
         self._addition = addition or Addition()
         self._addition.attach(self._core)
         super().__init__(
-            trainee.model,
+            trainable.model,
             stage,
             args,
             data=data,
@@ -69,9 +69,9 @@ class ActionTrainer(ScheduledTrainer):
             meter=meter,
             evaluated=None if probe is None else probe.questions,
             callbacks=callbacks,
-            tied=trainee.tied,
+            tied=trainable.tied,
         )
-        trainee.model.register_forward_hook(partial(_losses_alone, self._addition), with_kwargs=True)
+        trainable.model.register_forward_hook(partial(_losses_alone, self._addition), with_kwargs=True)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW with a learning rate for every part of the model."""

@@ -23,8 +23,8 @@ from llavaction.curation.mixture import RECORDS, curate
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.training.config import TrainConfig
 from llavaction.training.run import train
-from llavaction.training.trainee import make_trainee
-from llavaction.training.trainer import ActionTrainer
+from llavaction.training.trainable_model import make_trainable_model
+from llavaction.training.trainer import SupervisedTrainer
 
 CHOICE = {"task": "hard_action_recognition", "miner": "random", "options": 2}
 SAYING = {"task": "direct_narration", "answer": "label"}
@@ -101,7 +101,7 @@ def test_only_the_first_layers_and_the_projector_learn(unbroken: Any, kitchen: P
     run, _, ran = unbroken
     stage = recipe(kitchen, run).resolved()[1]
     addition = Seeing(LessonConfig.from_mapping(stage.extra))
-    before = make_trainee(run / "words" / "model", stage, seed=0, addition=addition).core.state_dict()
+    before = make_trainable_model(run / "words" / "model", stage, seed=0, addition=addition).core.state_dict()
     after = load_file(run / "model" / WEIGHTS)
     changed = {name for name in after if not torch.equal(after[name], before[name])}
     layers = {f"model.language_model.layers.{number}." for number in (0, 1)}
@@ -136,13 +136,16 @@ def test_what_is_logged(unbroken: Any) -> None:
 def test_heads_say_the_names(unbroken: Any, kitchen: Path) -> None:
     run, _, _ = unbroken
     stage = recipe(kitchen, run).resolved()[1]
-    trainee, vocabulary = make_trainee(run / "model", stage, seed=0), EpicKitchens(kitchen / "annotations").vocabulary
+    trainable, vocabulary = (
+        make_trainable_model(run / "model", stage, seed=0),
+        EpicKitchens(kitchen / "annotations").vocabulary,
+    )
     weights = load_file(run / "model" / WEIGHTS)
     table = weights["model.language_model.embed_tokens.weight"]
     for head, noun in (("verb_head", False), ("noun_head", True)):
         for index, row in enumerate(weights[f"{head}.weight"]):
             name = vocabulary.noun_name(index) if noun else vocabulary.verb_name(index)
-            ids = trainee.checkpoint.tokenizer(f" {name}", add_special_tokens=False)["input_ids"]
+            ids = trainable.checkpoint.tokenizer(f" {name}", add_special_tokens=False)["input_ids"]
             torch.testing.assert_close(row, table[ids].sum(0))
 
 
@@ -154,15 +157,15 @@ def test_resumed_seeing_equals_an_unbroken_one(
         shutil.copytree(run / name, tmp_path / "run" / name)
     for name in ("config.yaml", "metrics.jsonl"):
         shutil.copy(run / name, tmp_path / "run" / name)
-    forward = ActionTrainer.compute_loss
+    forward = SupervisedTrainer.compute_loss
 
-    def stopped(self: ActionTrainer, *args: Any, **rest: Any) -> Any:
+    def stopped(self: SupervisedTrainer, *args: Any, **rest: Any) -> Any:
         if self.state.global_step == 3:
             raise KeyboardInterrupt
         return forward(self, *args, **rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ActionTrainer, "compute_loss", stopped)
+        patch.setattr(SupervisedTrainer, "compute_loss", stopped)
         with pytest.raises(KeyboardInterrupt):
             train(recipe(kitchen, tmp_path / "run"))
     assert [path.name for path in (tmp_path / "run" / "see").glob("checkpoint-*")] == ["checkpoint-2"]

@@ -32,7 +32,7 @@ from llavaction.models.tiny import write_tiny
 from llavaction.training.checkpoints import checkpoints
 from llavaction.training.config import TrainConfig
 from llavaction.training.run import train
-from llavaction.training.schedule import Draw
+from llavaction.training.sampler import Draw
 from llavaction.video.decode import read_all
 from llavaction.video.library import VideoLibrary
 

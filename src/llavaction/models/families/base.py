@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from llavaction.base.errors import InputError
-from llavaction.models.action_config import TOKENS, TRAINED_WHOLE, action_settings
+from llavaction.models.action_config import TOKENS, action_settings
 from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.families.chat import Chat
 from llavaction.models.families.table import PixelRule, remark_on_images
@@ -22,9 +22,6 @@ from llavaction.video.decoded import DecodedClip
 
 Message = Mapping[str, Any]
 """A turn: ``role``, and ``content`` as a text or as a list of parts, of type "video" and "text" (its ``text``)."""
-
-PARTS = ("tower", "projector", "language", "action")
-"""What may have a learning rate of its own: vision tower, projector, language model, action token and heads."""
 
 _PICTURE = (270, 480)
 """Height and width by which the length of a clip is estimated where it depends on the picture's size."""
@@ -393,16 +390,3 @@ def shared_length(*sequences: Sequence[int]) -> int:
         if len(set(items)) > 1:
             return length
     return min(map(len, sequences))
-
-
-_PROJECTOR = ("multi_modal_projector", "image_newline", "merger", "deepstack_merger_list")
-_TOWER = ("vision_tower", "visual")
-
-
-def part_of(name: str) -> str:
-    """The part of :data:`PARTS` a parameter or module belongs to, in any family and with or without adapters."""
-    steps = name.split(".")
-    for part, marks in (("action", TRAINED_WHOLE), ("projector", _PROJECTOR), ("tower", _TOWER)):
-        if any(mark in steps for mark in marks):
-            return part
-    return "language"

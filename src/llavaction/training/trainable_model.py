@@ -20,8 +20,8 @@ from llavaction.base.registry import attribute
 from llavaction.models.action_token import TRAINED_WHOLE, ActionTokenConfig, action_settings
 from llavaction.models.add_action_token import add_action_token
 from llavaction.models.checkpoint import TRAINED_FRAMES, Checkpoint, load_model, open_checkpoint, quiet
-from llavaction.models.families.base import PARTS, part_of
 from llavaction.models.llava_video import LlavaVideoProcessor
+from llavaction.models.param_groups import PARAM_GROUPS, param_group_of
 from llavaction.models.tiny import write_tiny
 from llavaction.training.additions import Addition
 from llavaction.training.config import LoraConfig, StageConfig, TrainConfig
@@ -32,7 +32,7 @@ TINY = "tiny:"
 
 
 @dataclass(frozen=True)
-class Trainee:
+class TrainableModel:
     """A model ready to be trained.
 
     Attributes:
@@ -88,9 +88,9 @@ def start_folder(config: TrainConfig) -> Path:
     return folder
 
 
-def make_trainee(
+def make_trainable_model(
     folder: Path, stage: StageConfig, *, seed: int, attention: str | None = None, addition: Addition | None = None
-) -> Trainee:
+) -> TrainableModel:
     """Load a checkpoint and make of it what the stage trains.
 
     Args:
@@ -114,12 +114,12 @@ def make_trainee(
         core.action = stage.action.model_copy(update={"token_ids": core.action.token_ids})
         core.config.action = core.action.model_dump(mode="json")
     if stage.videos is not None:
-        setattr(core.config, TRAINED_FRAMES, stage.frames)
+        setattr(core.config, TRAINED_FRAMES, stage.num_frames)
     addition.change(core, checkpoint, seed)
     checkpoint = replace(checkpoint, config=core.config)
     rates = stage.learning_rates.model_dump()
     for name, parameter in core.named_parameters():
-        learns = rates[part_of(name)] is not None and addition.learns(name)
+        learns = rates[param_group_of(name)] is not None and addition.learns(name)
         parameter.requires_grad_(stage.lora is None and learns)
     model = core if stage.lora is None else _with_adapters(core, stage.lora, rates, seed)
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -127,7 +127,7 @@ def make_trainee(
     for parameter in model.parameters():
         # what learns in steps too small for bfloat16 is kept in full
         parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad or not half else torch.bfloat16)
-    return Trainee(checkpoint, core, model.train(), torch.bfloat16 if half else torch.float32)
+    return TrainableModel(checkpoint, core, model.train(), torch.bfloat16 if half else torch.float32)
 
 
 def parameter_groups(model: nn.Module, stage: StageConfig) -> list[dict[str, Any]]:
@@ -136,7 +136,7 @@ def parameter_groups(model: nn.Module, stage: StageConfig) -> list[dict[str, Any
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((part_of(name), parameter.dim() > 1), []).append(parameter)
+            groups.setdefault((param_group_of(name), parameter.dim() > 1), []).append(parameter)
     return [
         {
             "name": part,
@@ -144,7 +144,7 @@ def parameter_groups(model: nn.Module, stage: StageConfig) -> list[dict[str, Any
             "lr": rates[part],
             "weight_decay": stage.weight_decay if matrices else 0.0,
         }
-        for part in PARTS
+        for part in PARAM_GROUPS
         for matrices in (True, False)
         if (part, matrices) in groups
     ]
@@ -155,18 +155,18 @@ def merge_adapters(model: Any) -> Any:
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
-def save_trainee(trainee: Trainee, folder: Path) -> None:
+def save_trainable_model(trainable: TrainableModel, folder: Path) -> None:
     """Merge adapters and write a complete checkpoint folder, whole or not at all.
 
     Raises:
         InputError: the disk does not take it.
     """
-    merged = merge_adapters(trainee.model)
+    merged = merge_adapters(trainable.model)
     merged.config.use_cache = True  # trainers turn it off
     with _whole_folder(folder, "the model cannot be written") as unfinished:
         with quiet():
-            merged.to(trainee.dtype).save_pretrained(unfinished)
-        _save_surroundings(trainee.checkpoint, unfinished)
+            merged.to(trainable.dtype).save_pretrained(unfinished)
+        _save_surroundings(trainable.checkpoint, unfinished)
 
 
 @contextmanager
@@ -214,8 +214,8 @@ def _with_adapters(core: Any, lora: LoraConfig, rates: dict[str, float | None], 
         name
         for name, module in core.named_modules()
         if isinstance(module, nn.Linear)
-        and part_of(name) != "action"
-        and rates[part_of(name)] is not None
+        and param_group_of(name) != "action"
+        and rates[param_group_of(name)] is not None
         and "lm_head" not in name
     ]
     if not layers:

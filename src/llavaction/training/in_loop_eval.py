@@ -24,7 +24,7 @@ class Tally(NamedTuple):
     asked: int
 
 
-class Probe:
+class InLoopEvaluation:
     """Asks questions of the model as it is.
 
     Args:

@@ -21,22 +21,22 @@ from llavaction.models.checkpoint import quiet
 from llavaction.training.checkpoints import UNFINISHED, checkpoints, kept_intact, publish
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
 from llavaction.training.inputs import ClipDataset
-from llavaction.training.meter import Meter
-from llavaction.training.schedule import MicroBatches, Schedule
-from llavaction.training.trainee import Trainee, save_trainee
+from llavaction.training.meter import ThroughputMeter
+from llavaction.training.sampler import MicroBatches, RecordSampler
+from llavaction.training.trainable_model import TrainableModel, save_trainable_model
 
 AHEAD_IN_TRAINING = 4 * AHEAD
 """Bytes of frames that the workers of one process may have ready; a step may take more clips than a question."""
 
 
-class ScheduledTrainer(Trainer):
+class BaseTrainer(Trainer):
     """Trains a model on a schedule; what the loss is, and what is logged, is up to the class below.
 
     Args:
         model: what is trained.
         stage: how it is trained.
         args: the library's own settings.
-        data: the items, by :class:`~llavaction.training.schedule.Draw`.
+        data: the items, by :class:`~llavaction.training.sampler.Draw`.
         batches: makes model inputs of them.
         schedule: which item when.
         meter: the log.
@@ -53,8 +53,8 @@ class ScheduledTrainer(Trainer):
         *,
         data: Dataset[Any],
         batches: Any,
-        schedule: Schedule,
-        meter: Meter,
+        schedule: RecordSampler,
+        meter: ThroughputMeter,
         evaluated: Any,
         callbacks: list[Any],
         tied: frozenset[str] = frozenset(),
@@ -182,9 +182,9 @@ def arguments(config: TrainConfig, stage: StageConfig, home: Path, steps: int, w
         gradient_accumulation_steps=accumulation(stage, world),
         max_steps=steps,
         learning_rate=max(rates),
-        lr_scheduler_type="constant_with_warmup" if stage.schedule == "constant" else stage.schedule,
-        warmup_steps=math.ceil(stage.warm_up * steps),
-        max_grad_norm=stage.clip,
+        lr_scheduler_type="constant_with_warmup" if stage.lr_schedule == "constant" else stage.lr_schedule,
+        warmup_steps=math.ceil(stage.warmup_ratio * steps),
+        max_grad_norm=stage.max_grad_norm,
         activation_checkpointing=stage.gradient_checkpointing,
         activation_checkpointing_kwargs=checkpointing,
         bf16=stage.precision == "bfloat16",
@@ -209,24 +209,24 @@ def arguments(config: TrainConfig, stage: StageConfig, home: Path, steps: int, w
 
 
 def train_and_save(
-    trainer: ScheduledTrainer, trainee: Trainee, home: Path, result: Path, afresh: Callable[[], Trainee]
+    trainer: BaseTrainer, trainable: TrainableModel, home: Path, result: Path, afresh: Callable[[], TrainableModel]
 ) -> None:
     """Train from the newest checkpoint in ``home``, if there is one, and write the model to the folder ``result``.
 
     Args:
         trainer: not started.
-        trainee: what it trains.
+        trainable: what it trains.
         home: folder of the checkpoints.
         result: folder of the model.
-        afresh: makes the trainee again, which takes the weights where they are spread over the processes.
+        afresh: makes the trainable again, which takes the weights where they are spread over the processes.
     """
     there = checkpoints(home)
     trainer.train(resume_from_checkpoint=str(there[-1]) if there else None)
     if is_spread(trainer):
         weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # every process takes part
-        trainee = _filled(afresh(), weights) if trainer.args.should_save else trainee
+        trainable = _filled(afresh(), weights) if trainer.args.should_save else trainable
     if trainer.args.should_save:
-        save_trainee(trainee, result)
+        save_trainable_model(trainable, result)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.free_memory()
 
@@ -236,19 +236,19 @@ def is_spread(trainer: Trainer) -> bool:
     return bool(trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled)
 
 
-def _filled(trainee: Trainee, weights: dict[str, torch.Tensor]) -> Trainee:
-    """A trainee with trained weights; those tied to others may be absent from them.
+def _filled(trainable: TrainableModel, weights: dict[str, torch.Tensor]) -> TrainableModel:
+    """A trainable with trained weights; those tied to others may be absent from them.
 
     Raises:
         LlavactionError: they are not its own.
     """
-    found = trainee.model.load_state_dict(weights, strict=False)
-    absent = {name.rpartition("base_model.model.")[2] for name in found.missing_keys} - trainee.tied
+    found = trainable.model.load_state_dict(weights, strict=False)
+    absent = {name.rpartition("base_model.model.")[2] for name in found.missing_keys} - trainable.tied
     if absent or found.unexpected_keys:
         raise LlavactionError(
             f"gathered weights lack {sorted(absent)[:3]} and have {found.unexpected_keys[:3]} too many"
         )
-    return trainee
+    return trainable
 
 
 class _PresentIntervals(TrainerCallback):

@@ -9,8 +9,8 @@ from kitchenette import settings
 
 from llavaction.questions.schema import Benchmark, Question
 from llavaction.training.config import TrainConfig
-from llavaction.training.probe import Probe, Tally, spread
-from llavaction.training.trainee import make_trainee, start_folder
+from llavaction.training.in_loop_eval import InLoopEvaluation, Tally, spread
+from llavaction.training.trainable_model import make_trainable_model, start_folder
 from llavaction.video.library import VideoLibrary
 
 
@@ -18,15 +18,15 @@ def test_answers_and_their_tally(home: Path, tmp_path: Path) -> None:
     videos = Path(shutil.copytree(home / "videos", tmp_path / "videos"))
     (videos / "green.mp4").write_bytes(b"broken")
     config = TrainConfig.from_mapping(settings(home, str(tmp_path / "run")))
-    trainee = make_trainee(start_folder(config), config.resolved()[0], seed=0)
+    trainable = make_trainable_model(start_folder(config), config.resolved()[0], seed=0)
     asked = Benchmark.load(home / "benchmark").questions
 
-    def probe(questions: list[Question]) -> Probe:
+    def probe(questions: list[Question]) -> InLoopEvaluation:
         library = VideoLibrary(videos)
-        return Probe(trainee.checkpoint, trainee.core, questions, library, frames=2, prompt="letters")
+        return InLoopEvaluation(trainable.checkpoint, trainable.core, questions, library, frames=2, prompt="letters")
 
     own = probe(list(asked))
-    model = trainee.core.train()
+    model = trainable.core.train()
     answers = own.answers(model)
     assert model.training
     assert len(answers) == 6

@@ -13,14 +13,14 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
 from llavaction.training.config import StageConfig, TrainConfig
 from llavaction.training.mixture import Mixture, frames_of, load_mixture
-from llavaction.training.schedule import MicroBatches, Schedule, steps_of
+from llavaction.training.sampler import MicroBatches, RecordSampler, steps_of
 from llavaction.video.library import VideoLibrary
 
 
-def made(lengths: list[int], shares: list[tuple[int, int, float]] | None = None, **values: Any) -> Schedule:
+def made(lengths: list[int], shares: list[tuple[int, int, float]] | None = None, **values: Any) -> RecordSampler:
     records = [text_record(number) for number in range(len(lengths))]
     mixture = Mixture(records, [0] * len(records), shares or [(0, len(records), 1.0)])
-    return Schedule(
+    return RecordSampler(
         mixture, lengths, **{"steps": 6, "global_batch": 8, "micro_batch": 2, "group": 3, "seed": 0} | values
     )
 

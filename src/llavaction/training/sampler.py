@@ -29,7 +29,7 @@ class Draw(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)  # told apart by identity, which is what the caches below go by
-class Schedule:
+class RecordSampler:
     """Global batches of records of like length.
 
     The passes over the mixture, each shuffled, follow each other without a break: a batch may begin in one pass and end
@@ -91,7 +91,7 @@ def _one_pass(mixture: Mixture, turn: int) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=4)
-def _grouped(schedule: Schedule, first: int, count: int) -> tuple[list[Draw], NDArray[np.int64]]:
+def _grouped(schedule: RecordSampler, first: int, count: int) -> tuple[list[Draw], NDArray[np.int64]]:
     size = schedule.global_batch
     drawn = schedule._stream(first * size, (first + count) * size)
     drawn.sort(key=lambda draw: -schedule.lengths[draw.record])  # stable: equal lengths stay shuffled
@@ -106,7 +106,7 @@ class MicroBatches(Sampler[list[Draw]]):
         rank, world: which process of how many.
     """
 
-    def __init__(self, schedule: Schedule, rank: int, world: int) -> None:
+    def __init__(self, schedule: RecordSampler, rank: int, world: int) -> None:
         self._schedule, self._rank, self._world = schedule, rank, world
 
     def __iter__(self) -> Iterator[list[Draw]]:
