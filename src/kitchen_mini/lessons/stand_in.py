@@ -17,6 +17,8 @@ from llavaction.curation.tasks import Conversation, Task, TaskSettings, task_cla
 
 SUFFICES = ("hard_action_recognition", "direct_narration", "part_choice")
 """Tasks for which a segment's class label says enough to answer."""
+_BESIDE = ("name", "weight", "cap", "labels")
+"""Settings that every task has; those of the records made are the ones beside ``of``."""
 
 
 class StandInSettings(TaskSettings):
@@ -32,13 +34,19 @@ class StandInSettings(TaskSettings):
 
     @field_validator("of")
     @classmethod
-    def _suffices(cls, of: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _complete(cls, of: Mapping[str, Any]) -> Mapping[str, Any]:
         if of.get("task") not in SUFFICES:
             raise ValueError(
                 f"task '{of.get('task')}' needs the clip itself: a class label cannot stand in for it; "
                 f"it can for {', '.join(SUFFICES)}"
             )
-        return of
+        for key in _BESIDE:
+            if key in of:
+                raise ValueError(f"'{key}' stands beside 'of', not within it")
+        try:
+            return task_settings(of).model_dump(mode="json", exclude=set(_BESIDE))
+        except InputError as error:
+            raise ValueError(error.problem) from None
 
 
 class StandIn(Task):
@@ -52,10 +60,7 @@ class StandIn(Task):
 
     def __init__(self, settings: StandInSettings, material: Material) -> None:
         super().__init__(settings, material)
-        try:
-            own = task_settings(settings.of).model_copy(update={"name": settings.name})
-        except InputError as error:
-            raise InputError(f"task '{settings.name}': of: {error.problem}", hint=error.hint) from None
+        own = task_settings(settings.of).model_copy(update={"name": settings.name})
         self._task: Task = task_class(own.task)(own, material)
 
     def refusal(self, segment: Segment) -> str | None:

@@ -90,7 +90,8 @@ def test_names_of_other_things_stand_before_the_clip(kitchen: EpicKitchens) -> N
         ({"task": "prior_actions"}, {}, "task 'prior_actions' needs the clip itself"),
         ({"task": "stand_in", "of": CHOICE}, {}, "task 'stand_in' needs the clip itself"),
         (CHOICE, {"clutter": -1}, "clutter"),
-        ({**CHOICE, "optoins": 3}, {}, "task 'told': of: .*did you mean 'options'"),
+        ({**CHOICE, "optoins": 3}, {}, "of: .*did you mean 'options'"),
+        ({**CHOICE, "weight": 2}, {}, "'weight' stands beside 'of', not within it"),
     ],
 )
 def test_what_is_refused(kitchen: EpicKitchens, of: dict[str, Any], settings: dict[str, Any], message: str) -> None:
