@@ -18,7 +18,7 @@ from evaluation_fakes import CONFIG, LIBRARY, FakeBackend, FakeFrames, FakeLibra
 from numpy.typing import NDArray
 
 from llavaction.actions.segments import Clip
-from llavaction.backends.base import OptionScores, Query, QuestionError
+from llavaction.backends.base import Capability, OptionScores, Query, QuestionError
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.runner import RunConfig, asked_questions, run
@@ -340,3 +340,18 @@ def test_all_orders_of_a_bad_question_fail_with_it(benchmark: Benchmark, tmp_pat
     found = run(config, benchmark, backend, None, tmp_path / "run").predictions
     assert [p.question_id for p in found if p.parse_status == "failed"] == [ids[1]]
     assert backend.asked[0] == [ids[0], ids[0], ids[2], ids[2]]
+
+
+@pytest.mark.parametrize(("decision", "able"), [("likelihood", "generate"), ("generation", "score")])
+def test_what_a_backend_cannot_do_is_said_first(
+    benchmark: Benchmark, tmp_path: Path, decision: str, able: Capability
+) -> None:
+    class Unread(FakeLibrary):
+        def read(self, clip: Clip, count: int, *, segment_id: str | None = None) -> FakeFrames:
+            raise AssertionError
+
+    backend = FakeBackend(needs_frames=2, capabilities=frozenset({able}))
+    config = CONFIG.model_copy(update={"decision": decision})
+    with pytest.raises(InputError, match=r"backend 'fake' does not (say how likely|answer in words)"):
+        run(config, benchmark, backend, Unread(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
