@@ -135,7 +135,7 @@ def recipe(
 ) -> TrainConfig:
     """The training of an arm: the last stage of the recipe, shorter, slower and with other records."""
     stage = stage_of("hard", model=str(start), output=str(output / "model"), seed=seed, steps=steps)
-    stage["learning_rates"] = {**stage["learning_rates"], "projector": rate, "language": rate}
+    stage["learning_rates"] = {**stage["learning_rates"], "projector": rate, "language_model": rate}
     mixture = output / "mixture.yaml"
     for number, task in enumerate(tasks):
         task["name"] = f"{task['task']}-{number}"

@@ -1,6 +1,6 @@
 """What grouping by length, few logits and one loss over the global batch save, against a plain loop of the library.
 
-The same model, records and micro-batches go through ``SupervisedTrainer`` and through a plain ``transformers.Trainer`` that
+The same model, records and micro-batches go through ``SupervisedTrainer`` and a plain ``transformers.Trainer`` that
 draws records at random, pads them on the right and computes all logits.
 
     python benchmarks/training.py                   # a table, on two threads or on a GPU if there is one
@@ -196,7 +196,9 @@ def one_turn(
             lengths = [family.length(item.messages, len(item.clip.frames) if item.clip else 0) for item in items]
             trainer = CountingTrainer(
                 turn, stage, args, data=data, batches=make,  # type: ignore[arg-type]
-                schedule=RecordSampler(mixture, lengths, steps, stage.global_batch, stage.micro_batch, stage.length_group_batches, 0),
+                schedule=RecordSampler(
+                    mixture, lengths, steps, stage.global_batch, stage.micro_batch, stage.length_group_batches, 0
+                ),
                 meter=ThroughputMeter(at_best, 1), flops=counter, probe=None, callbacks=[clock],
             )  # fmt: skip
         trainer.train()

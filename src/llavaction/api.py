@@ -353,7 +353,7 @@ def train(config: str | Path, **changes: Any) -> TrainResult:
 
     Args:
         config: the recipe, a YAML file.
-        changes: take the place of what it says; blocks as mappings, ``learning_rates={"tower": None}``.
+        changes: take the place of what it says; blocks as mappings, ``learning_rates={"vision_tower": None}``.
 
     Raises:
         InputError: the recipe or what it names cannot be used.

@@ -29,7 +29,7 @@ def stages_of(**values: Any) -> list[dict[str, Any]]:
     return [stage.model_dump(mode="json") for stage in TrainConfig.from_mapping({**BASE, **values}).resolved()]
 
 
-TOWER = {"name": "a", "records": [], "learning_rates": {"tower": 1e-3}}
+TOWER = {"name": "a", "records": [], "learning_rates": {"vision_tower": 1e-3}}
 EQUAL: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"new_layers": 2}, {"kind": "lesson", "extra": {"new_layers": 2}}),
     (

@@ -49,7 +49,7 @@ def tiny(recipe: Path, home: Path, output: Path) -> list[tuple[str, Any]]:
     changes: list[tuple[str, Any]] = [
         ("output", str(output)),
         ("videos", str(home / "videos")),
-        ("frames", 2),
+        ("num_frames", 2),
         ("global_batch", 2),
         ("micro_batch", min(config.micro_batch, 2)),
         ("records", [{"path": str(home / "records.jsonl")}]),
@@ -82,7 +82,7 @@ def test_every_recipe_runs(recipe: Path, data: Path, tmp_path: Path) -> None:
     losses = [line["loss"] for line in result.metrics if "loss" in line]
     assert len(losses) >= len(config.resolved()) and all(0 < loss < 20 for loss in losses)
     assert (result.model / "model.safetensors").is_file()
-    for key in ("learning_rates", "lora", "precision", "gradient_checkpointing", "schedule", "supervise"):
+    for key in ("learning_rates", "lora", "precision", "gradient_checkpointing", "lr_schedule", "supervise"):
         assert getattr(config, key) == getattr(load_config(recipe), key)  # what the recipe is about was not changed
 
 
@@ -90,9 +90,9 @@ def test_published_settings() -> None:
     for name in ("llavaction-7b", "llavaction-0.5b"):
         config: TrainConfig = load_config(recipe_file(name))
         rates = config.learning_rates
-        assert (rates.tower, rates.projector, rates.language, rates.action) == (2e-6, 1e-5, 1e-5, 1e-5)
-        assert (config.global_batch, config.frames, config.epochs, config.warm_up) == (64, 16, 2, 0.03)
-        assert (config.schedule, config.weight_decay, config.precision) == ("cosine", 0.0, "bfloat16")
+        assert (rates.vision_tower, rates.projector, rates.language_model, rates.action) == (2e-6, 1e-5, 1e-5, 1e-5)
+        assert (config.global_batch, config.num_frames, config.epochs, config.warmup_ratio) == (64, 16, 2, 0.03)
+        assert (config.lr_schedule, config.weight_decay, config.precision) == ("cosine", 0.0, "bfloat16")
         assert config.action is not None and config.action.sizes == (97, 300, 3806)
     deepspeed = load_config(recipe_file("llavaction-7b")).deepspeed
     assert deepspeed is not None and read_json(deepspeed)["zero_optimization"]["stage"] == 3

@@ -66,7 +66,7 @@ def test_a_run_differs_in_its_records_alone(benchmark: ModuleType, tmp_path: Pat
         assert mixture["seed"] == 2 and len({task["name"] for task in mixture["tasks"]}) == len(mixture["tasks"])
     first = made["random distractors"]
     (stage,) = first.resolved()
-    assert (stage.steps, stage.learning_rates.tower, stage.evaluation, first.seed) == (30, None, None, 2)
+    assert (stage.steps, stage.learning_rates.vision_tower, stage.evaluation, first.seed) == (30, None, None, 2)
     assert (first.model, first.prepare, stage.extra["new_layers"]) == (str(tmp_path / "start"), (), 0)
     weights = {name: config.action.head_weight for name, config in made.items() if config.action is not None}
     assert list(weights.values()) == [0.0] * 3 + [0.1] * 4 + [1.0]

@@ -128,7 +128,7 @@ def test_operations_are_counted_as_the_profiler_counts_them() -> None:
 
 
 def test_every_parameter_gets_the_rate_of_its_part(home: Path, tmp_path: Path) -> None:
-    rates = {"tower": None, "projector": 1e-3, "language": 1e-4, "action": 1e-2}
+    rates = {"vision_tower": None, "projector": 1e-3, "language_model": 1e-4, "action": 1e-2}
     for family in ("llava_video", "qwen3_vl"):
         heads = None if family == "llava_video" else {"verbs": 3, "nouns": 3, "actions": 3}
         values = settings(home, learning_rates=rates, weight_decay=0.1, action=heads)
@@ -148,7 +148,7 @@ def test_every_parameter_gets_the_rate_of_its_part(home: Path, tmp_path: Path) -
             assert group["lr"] == rates[group["name"]]
             assert group["weight_decay"] == (0.1 if group["params"][0].dim() > 1 else 0.0)
             by_part[group["name"]] = by_part.get(group["name"], 0) + sum(item.numel() for item in group["params"])
-        assert set(by_part) == {"projector", "language", "action"}
+        assert set(by_part) == {"projector", "language_model", "action"}
         total = sum(item.numel() for item in trainable.model.parameters())
         frozen = sum(
             item.numel() for name, item in trainable.model.named_parameters() if param_group_of(name) == "vision_tower"

@@ -26,11 +26,12 @@ from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import write_records
 from llavaction.models.checkpoint import load_model, open_checkpoint
+from llavaction.models.param_groups import PARAM_GROUPS
 from llavaction.models.tiny import write_tiny
 from llavaction.runs.locks import RunLockedError, folder_lock
+from llavaction.training import base_trainer
 from llavaction.training import run as run_module
-from llavaction.training import scheduled
-from llavaction.training import trainable as trainee_module
+from llavaction.training import trainable_model as model_module
 from llavaction.training.checkpoints import checkpoints
 from llavaction.training.config import TrainConfig
 from llavaction.training.meter import read_metrics
@@ -165,7 +166,7 @@ def test_it_learns(home: Path, tmp_path: Path) -> None:
     records = [{"path": str(tmp_path / "records.jsonl")}]
     lines = run(
         home, tmp_path / "run", records=records, steps=25, global_batch=6, micro_batch=6, supervise="answer",
-        schedule="constant", learning_rates=dict.fromkeys(("tower", "projector", "language", "action"), 3e-3),
+        lr_schedule="constant", learning_rates=dict.fromkeys(PARAM_GROUPS, 3e-3),
         save_steps=100, log_steps=1,
     )  # fmt: skip
     found = [line for line in lines if "loss" in line]
@@ -176,7 +177,7 @@ def test_it_learns(home: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", ["llava_video", "qwen2_5_vl"])
 def test_adapters_merge_to_a_model_with_the_same_outputs(family: str, home: Path, tmp_path: Path) -> None:
     heads = None if family == "llava_video" else HEADS
-    rates = dict.fromkeys(("tower", "projector", "language", "action"), 3e-2)
+    rates = dict.fromkeys(PARAM_GROUPS, 3e-2)
     values = {"lora": LORA, "action": heads, "model": f"tiny:{family}", "learning_rates": rates}
     run(home, tmp_path / "run", **values)
     config = TrainConfig.from_mapping(settings(home, str(tmp_path / "run"), **values))
@@ -200,7 +201,7 @@ def test_adapters_merge_to_a_model_with_the_same_outputs(family: str, home: Path
 
 
 def test_frozen_parts_stay_and_precision_is_that_of_what_learns(home: Path, tmp_path: Path) -> None:
-    rates = {"tower": None, "projector": 1e-2, "language": None, "action": 1e-2}
+    rates = {"vision_tower": None, "projector": 1e-2, "language_model": None, "action": 1e-2}
     lines = run(home, tmp_path / "run", learning_rates=rates, precision="bfloat16")
     assert all(line["loss"] == line["loss"] for line in lines if "loss" in line)
     before, after = load_file(tmp_path / "run" / "start" / "model.safetensors"), weights(tmp_path / "run")
@@ -220,7 +221,11 @@ def test_frozen_parts_stay_and_precision_is_that_of_what_learns(home: Path, tmp_
 
 
 def test_stages_follow_each_other(home: Path, tmp_path: Path) -> None:
-    align = {"name": "align", "steps": 2, "learning_rates": {"tower": None, "language": None, "action": None}}
+    align = {
+        "name": "align",
+        "steps": 2,
+        "learning_rates": {"vision_tower": None, "language_model": None, "action": None},
+    }
     lines = run(home, tmp_path / "run", stages=[align, {"name": "mixture", "steps": 2}])
     assert [(line["stage"], line["step"]) for line in lines if "loss" in line] == [
         ("align", 1), ("align", 2), ("mixture", 1), ("mixture", 2)
@@ -379,7 +384,7 @@ def test_weights_that_were_spread_make_the_same_model(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
 ) -> None:
     run(home, tmp_path / "one", steps=2, **values)
-    monkeypatch.setattr(scheduled, "is_spread", lambda trainer: True)
+    monkeypatch.setattr(base_trainer, "is_spread", lambda trainer: True)
     run(home, tmp_path / "spread", steps=2, **values)
     one, spread = weights(tmp_path / "one"), weights(tmp_path / "spread")
     assert one.keys() == spread.keys() and all(torch.equal(one[name], spread[name]) for name in one)
@@ -399,7 +404,7 @@ def test_a_start_is_there_whole_or_not_at_all(home: Path, tmp_path: Path, monkey
         raise RuntimeError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainee_module, "write_tiny", full)
+        patch.setattr(model_module, "write_tiny", full)
         with pytest.raises(InputError, match="start from cannot be written: No space left"):
             run(home, tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run").glob("*start*")) == []
@@ -426,7 +431,7 @@ def test_a_kill_at_any_time_loses_only_the_steps_since_the_last_checkpoint(
     values = {
         "steps": 400,
         "save_steps": 3,
-        "learning_rates": dict.fromkeys(("tower", "projector", "language", "action"), 1e-4),
+        "learning_rates": dict.fromkeys(PARAM_GROUPS, 1e-4),
     }
     recipe.write_text(yaml.safe_dump(settings(home, str(tmp_path / "killed"), **values)))
     command = [sys.executable, "-m", "llavaction.cli.main", "train", "--config", str(recipe)]

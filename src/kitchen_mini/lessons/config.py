@@ -75,11 +75,11 @@ class BoxesLesson(StageKind):
     @classmethod
     def check(cls, stage: StageConfig) -> None:
         """Refuse what does not go with a warm-up of the tower."""
+        rate = stage.learning_rates.vision_tower
         wrong = {
             "records: a stage with boxes takes none; give it 'records: []'": bool(stage.records),
             "videos: boxes need the videos they lie in": stage.videos is None,
-            "learning_rates.vision_tower: boxes train the vision tower, it needs a rate": stage.learning_rates.vision_tower
-            is None,
+            "learning_rates.vision_tower: boxes train the vision tower, it needs a rate": rate is None,
             "lora: boxes train the vision tower whole; give the stage 'lora: null'": stage.lora is not None,
         }
         for problem, is_so in wrong.items():

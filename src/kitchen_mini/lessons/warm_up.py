@@ -150,7 +150,8 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
             "a stage with boxes does not go with deepspeed or fsdp", hint="warm the tower up in a run before"
         )
     processes = PartialState()
-    rates = LearningRates(tower=stage.learning_rates.vision_tower, projector=None, language=None, action=None)
+    rate = stage.learning_rates.vision_tower
+    rates = LearningRates(vision_tower=rate, projector=None, language_model=None, action=None)
     stage = stage.model_copy(update={"learning_rates": rates, "evaluation": None})
     attention = None if config.attention == "auto" else config.attention
     trainable = make_trainable_model(start, stage, seed=config.seed, attention=attention)

@@ -50,11 +50,11 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(kitchen: Path, output: Path, guards: dict[str, Any] | None = None, **see: Any) -> TrainConfig:
-    rates = dict.fromkeys(("tower", "projector", "language", "action"))
+    rates = dict.fromkeys(("vision_tower", "projector", "language_model", "action"))
     words = {
         "name": "words",
         "records": [{"path": str(kitchen / "words" / RECORDS)}],
-        "learning_rates": {**rates, "language": 1e-3, "action": 1e-3},
+        "learning_rates": {**rates, "language_model": 1e-3, "action": 1e-3},
         "action": {**HEADS, "word_noise": 0.5},
         "steps": 3,
     }
@@ -69,7 +69,7 @@ def recipe(kitchen: Path, output: Path, guards: dict[str, Any] | None = None, **
             "seeing": guards or {"layers": 2, "alone": True, "words": 2.0, "action": 0.5},
         },
         "action": {**HEADS, "training": "last_layer", "head_weight": 4.0},
-        "learning_rates": {**rates, "projector": 1e-3, "language": 1e-3},
+        "learning_rates": {**rates, "projector": 1e-3, "language_model": 1e-3},
         "steps": 5,
     }
     values = {"model": "mini", "start": MINI.model_dump(), "videos": str(kitchen / "videos"), "cache_gb": 0.1}

@@ -161,7 +161,7 @@ def test_head_and_tower(tmp_path: Path) -> None:
 
 def test_it_learns_and_only_the_tower(kitchen: Path, tmp_path: Path) -> None:
     lines = run(
-        kitchen, tmp_path / "run", steps=30, schedule="constant", global_batch=8, micro_batch=8, log_steps=5,
+        kitchen, tmp_path / "run", steps=30, lr_schedule="constant", global_batch=8, micro_batch=8, log_steps=5,
         save_steps=100, boxes={"path": str(kitchen / "boxes"), "nouns": NOUNS, "cap": 8}, weight_decay=0.0,
         gradient_checkpointing=True, evaluation={"benchmark": "nowhere"}, attention="eager",
     )  # fmt: skip
@@ -216,8 +216,8 @@ def test_what_was_learnt_is_tested_on_other_videos(kitchen: Path, tmp_path: Path
         write_records(tmp_path / "boxes" / f"v{number}.jsonl", own)
     boxes = {"path": str(tmp_path / "boxes"), "nouns": NOUNS}
     lines = run(
-        kitchen, tmp_path / "run", boxes=boxes, videos=str(tmp_path / "videos"), steps=30, schedule="constant",
-        micro_batch=4, log_steps=10, learning_rates={"tower": 3e-3}, precision="bfloat16",
+        kitchen, tmp_path / "run", boxes=boxes, videos=str(tmp_path / "videos"), steps=30, lr_schedule="constant",
+        micro_batch=4, log_steps=10, learning_rates={"vision_tower": 3e-3}, precision="bfloat16",
     )  # fmt: skip
     assert lines[0]["frames"] == 36 and lines[0]["held_out_frames"] == 4 and len(lines[0]["held_out_videos"]) == 1
     (tested,) = [line for line in lines if "eval_f1_nouns" in line]
@@ -262,7 +262,7 @@ def test_a_noun_too_many_is_named_with_file_and_line(tmp_path: Path) -> None:
     [
         ({"records": [{"path": "a"}]}, "stage 'train': records: a stage with boxes takes none"),
         ({"videos": None}, "stage 'train': videos: boxes need the videos"),
-        ({"learning_rates": {"tower": None}}, "learning_rates.tower: boxes train the vision tower"),
+        ({"learning_rates": {"vision_tower": None}}, "learning_rates.vision_tower: boxes train the vision tower"),
         ({"lora": {"rank": 2}}, "lora: boxes train the vision tower whole"),
         ({"kind": "records"}, "extra: kind 'records' takes no settings of its own, found 'path'"),
         ({"kind": "records", "extra": {}}, "records: name at least one file"),
