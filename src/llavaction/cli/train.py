@@ -30,8 +30,8 @@ _OLD_PLACE = re.compile(r"\brecipes/mixtures/([\w-]+)\.yaml\b")
 def train(config: Path, settings: tuple[str, ...], json_out: bool) -> None:
     """Train by a recipe, or go on with a training that was interrupted.
 
-    KEY=VALUE replaces what the recipe says; dots lead into its blocks: learning_rates.vision_tower=null, records.0.cap=100. On
-    several processes: torchrun --nproc_per_node 2 -m llavaction.cli.main train --config ...
+    KEY=VALUE replaces what the recipe says; dots lead into its blocks: learning_rates.vision_tower=null,
+    records.0.cap=100. On several processes: torchrun --nproc_per_node 2 -m llavaction.cli.main train --config ...
     """
     from llavaction.training.config import load_config
     from llavaction.training.run import check_output
