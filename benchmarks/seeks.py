@@ -30,11 +30,12 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from llavaction.video.decode import VideoReader, read_clip
+from llavaction.video.decode import read_clip
 from llavaction.video.errors import VideoError
 from llavaction.video.layouts import VIDEO_SUFFIXES
 from llavaction.video.opening import choose_stream, decoder_options, open_container, packets_of
 from llavaction.video.pictures import to_image
+from llavaction.video.reader import VideoReader
 from llavaction.video.sampling import frame_times
 from llavaction.video.write import write_video
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from llavaction.video.rates import Rates
 
 Say = Callable[[str], None]
-"""Takes a note to the user."""
 
 
 def build_benchmark(
@@ -303,12 +302,12 @@ def ask(
     from llavaction.backends.base import Query
     from llavaction.backends.choice import choose
     from llavaction.backends.registry import make_backend
-    from llavaction.questions.asked import Asked
+    from llavaction.questions.asked import Asked, checked_options
     from llavaction.questions.prompts import QUESTION, multiple_choice_prompt
     from llavaction.video.decode import read_clip
     from llavaction.video.decoded import decoded
 
-    words, texts = QUESTION if question is None else question, _checked_options(options)
+    words, texts = QUESTION if question is None else question, checked_options(options)
     if not words.strip():
         raise InputError("the question is empty", hint="leave it out to ask which action the video shows")
     path = Path(video)
@@ -375,21 +374,6 @@ def _benchmark(benchmark: Benchmark | str | Path) -> Benchmark:
 
 def _text(path: str | Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-def _checked_options(options: Sequence[str]) -> tuple[str, ...]:
-    from llavaction.base.text import same_when_read
-    from llavaction.questions.asked import LETTERS
-
-    texts = tuple(text.strip() for text in options)
-    if texts and (
-        len(texts) == 1 or "" in texts or len(set(map(same_when_read, texts))) < len(texts) or len(texts) > len(LETTERS)
-    ):
-        raise InputError(
-            f"--options are {list(texts)}; needed are 2 to {len(LETTERS)} different texts",
-            hint="--options 'take plate' --options 'put plate', or --options 'take plate, put plate'",
-        )
-    return texts
 
 
 def _clip(video: Path, start: float, stop: float | None, frames: int) -> Clip:

@@ -11,9 +11,10 @@ import pytest
 from filming import everything, film, pictures
 
 from llavaction.base.errors import InputError, LlavactionError
-from llavaction.video.decode import VideoReader, read_all, read_clip
+from llavaction.video.decode import read_all, read_clip
 from llavaction.video.errors import CorruptVideoError, ShortVideoError, VideoError
 from llavaction.video.probe import probe
+from llavaction.video.reader import VideoReader
 
 STEADY = {"bf": "0", "sc_threshold": "0"}
 """No B-frames, and keyframes at equal distances only."""

@@ -13,8 +13,9 @@ import pytest
 from filming import everything, film, pictures, uneven_times
 
 from llavaction.base.errors import InputError
-from llavaction.video.decode import VideoReader, read_all, read_clip, read_times
+from llavaction.video.decode import read_all, read_clip, read_times
 from llavaction.video.errors import CorruptVideoError, EmptyClipError, MissingVideoError, ShortVideoError, VideoError
+from llavaction.video.reader import VideoReader
 from llavaction.video.sampling import frame_indices
 
 CODINGS: dict[str, dict[str, Any]] = {

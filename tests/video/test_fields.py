@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from filming import everything
 
-from llavaction.video.decode import VideoReader, read_clip
+from llavaction.video.decode import read_clip
 from llavaction.video.fields import Bits, FieldPairs
 from llavaction.video.probe import probe
+from llavaction.video.reader import VideoReader
 
 
 class Writer:

@@ -15,10 +15,11 @@ from filming import everything, film, pictures, uneven_times
 from numpy.typing import NDArray
 
 from llavaction.video import index as indexing
-from llavaction.video.decode import VideoReader, read_clip
+from llavaction.video.decode import read_clip
 from llavaction.video.index import FrameIndex
 from llavaction.video.mp4 import read_sample_table
 from llavaction.video.opening import choose_stream, open_container
+from llavaction.video.reader import VideoReader
 from llavaction.video.write import write_video
 
 

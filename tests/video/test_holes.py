@@ -12,8 +12,9 @@ import pytest
 from filming import everything, film, uneven_times
 from numpy.typing import NDArray
 
-from llavaction.video.decode import VideoReader, read_clip
+from llavaction.video.decode import read_clip
 from llavaction.video.probe import probe
+from llavaction.video.reader import VideoReader
 
 RATE, COUNT = 10, 200
 KINDS = ["zeroed", "random", "deleted"]

@@ -17,11 +17,12 @@ from PIL import Image
 
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
-from llavaction.video.decode import VideoReader, read_all, read_clip, read_times
+from llavaction.video.decode import read_all, read_clip, read_times
 from llavaction.video.errors import CorruptVideoError, MissingVideoError, ShortVideoError
 from llavaction.video.images import read_image
 from llavaction.video.library import VideoLibrary
 from llavaction.video.probe import probe
+from llavaction.video.reader import VideoReader
 from llavaction.video.write import write_video
 
 NAMES = ["12:30:05.mp4", "take:2.mp4", "data:,x.mp4", "pipe:0.mp4", "subfile,,x.mp4", "concat:a.mp4", "img%03d.mp4",

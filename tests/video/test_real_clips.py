@@ -12,13 +12,14 @@ from filming import everything
 from numpy.typing import NDArray
 
 from llavaction.actions.segments import Clip
-from llavaction.video.decode import VideoReader, read_all, read_clip, read_times
+from llavaction.video.decode import read_all, read_clip, read_times
 from llavaction.video.errors import CorruptVideoError, ShortVideoError
 from llavaction.video.layouts import VIDEO_SUFFIXES
 from llavaction.video.library import VideoLibrary
 from llavaction.video.order import pictures_despite_damage
 from llavaction.video.pictures import to_image
 from llavaction.video.probe import probe
+from llavaction.video.reader import VideoReader
 from llavaction.video.sampling import frame_indices
 
 DAMAGED = "corrupted.mp4"

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from llavaction.actions.segments import Clip
+from llavaction.base.errors import InputError
+from llavaction.base.text import same_when_read
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -39,3 +41,20 @@ class Asked:
 def lettered(options: Sequence[str]) -> list[str]:
     """Options as "A. wash plate", "B. ..."."""
     return [f"{LETTERS[i]}. {text}" for i, text in enumerate(options)]
+
+
+def checked_options(options: Sequence[str]) -> tuple[str, ...]:
+    """Options as a person gave them, without blanks around them.
+
+    Raises:
+        InputError: there is only one, too many, an empty one, or one twice.
+    """
+    texts = tuple(text.strip() for text in options)
+    if texts and (
+        len(texts) == 1 or "" in texts or len(set(map(same_when_read, texts))) < len(texts) or len(texts) > len(LETTERS)
+    ):
+        raise InputError(
+            f"--options are {list(texts)}; needed are 2 to {len(LETTERS)} different texts",
+            hint="--options 'take plate' --options 'put plate', or --options 'take plate, put plate'",
+        )
+    return texts

@@ -25,6 +25,7 @@ from llavaction.specialists.rankings import (
     SpecialistPrediction,
     pair_scores,
 )
+from llavaction.specialists.tensors import as_array, listed
 
 MOST_COLUMNS = 100_000
 OFFICIAL_VERBS, OFFICIAL_NOUNS = 97, 300
@@ -274,34 +275,13 @@ def _read_pt(path: Path, found: Collected, segment_ids: Sequence[str], actions: 
         raise InputError(f"cannot be read with weights_only=True ({first_line})", file=path, hint=_NO_PICKLE) from None
     try:
         if isinstance(value, list):
-            value = {key: _listed([_array(entry[key]) for entry in value]) for key in ARRAYS}
+            value = {key: listed([as_array(entry[key]) for entry in value]) for key in ARRAYS}
         if not isinstance(value, dict):
             raise InputError(f"holds a {type(value).__name__}, expected a list or a dict", file=path)
-        arrays = {key: np.asarray(_array(value[key])) for key in ARRAYS if key in value}
+        arrays = {key: np.asarray(as_array(value[key])) for key in ARRAYS if key in value}
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, MemoryError) as error:
         raise InputError(f"an entry is not as it should be ({error!r:.200})", file=path) from None
     return _from_arrays(arrays, path, found, actions)
-
-
-def _listed(parts: list[Any]) -> list[Any]:
-    """Arrays of a list, unless together they have more items than are read (ValueError)."""
-    items = sum(np.size(part) for part in parts)
-    if items > MOST_ARRAY_ITEMS:
-        raise ValueError(f"its entries have {items:,} items together, more than {MOST_ARRAY_ITEMS:,}")
-    return parts
-
-
-def _array(value: Any) -> Any:
-    """A tensor as an array of numpy; bfloat16, which numpy lacks, as float32.
-
-    Raises:
-        ValueError: it stands for more items than are read; a few stored ones may be repeated without end.
-    """
-    if not hasattr(value, "numpy"):
-        return value
-    if value.numel() > MOST_ARRAY_ITEMS:
-        raise ValueError(f"a tensor {list(value.shape)} has more than {MOST_ARRAY_ITEMS:,} items")
-    return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
 
 
 def _from_arrays(arrays: Mapping[str, Any], path: Path, found: Collected, actions: Sequence[Action]) -> Predictions:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from llavaction.video.decode import VideoReader
 from llavaction.video.errors import MissingVideoError, ShortVideoError, VideoError
 from llavaction.video.frames import FrameBuffer, Frames, Side, Size
 from llavaction.video.images import read_image
 from llavaction.video.layouts import Source, chunk_length
 from llavaction.video.plan import OVERHANG, check_span, plan_clip, rows_outside
 from llavaction.video.rates import Rate, exact_rate
+from llavaction.video.reader import VideoReader
 from llavaction.video.sampling import Draws, Timeline, chunk_reads, last_chunk
 from llavaction.video.sequences import ImageSequence, image_sequence
 

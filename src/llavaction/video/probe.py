@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from llavaction.video.decode import VideoReader
 from llavaction.video.pictures import orientation
+from llavaction.video.reader import VideoReader
 
 
 @dataclass(frozen=True)
