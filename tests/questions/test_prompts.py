@@ -10,10 +10,9 @@ import pytest
 
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
+from llavaction.questions.asked import Asked
 from llavaction.questions.prompts import (
     PriorAction,
-    format_conversation,
-    format_llava_prompt,
     format_task_related_prompt,
     format_time_instruction,
     multiple_choice_prompt,
@@ -70,26 +69,32 @@ def test_every_golden_time_instruction(golden: dict[str, Any]) -> None:
 
 def test_every_golden_llava_prompt(golden: dict[str, Any]) -> None:
     for case in golden["format_llava_prompt"]:
-        args = case["args"]
-        ours = format_llava_prompt(
-            args["image_token"],
+        args, timing = case["args"], ""
+        if args["include_time_instruction"]:
+            timing = format_time_instruction(
+                args["video_duration"], args["n_frames"], include_frame_time=args["include_frame_time"]
+            )
+        task = format_task_related_prompt(
             args["question"],
             args["question_type"],
-            video_duration=args["video_duration"],
-            n_frames=args["n_frames"],
-            include_time_instruction=args["include_time_instruction"],
-            include_frame_time=args["include_frame_time"],
             perspective=args["perspective"],
             prior_actions=_prior(args),
             draw=case["random_random_returns"],
         )
-        assert ours == case["output"], args
+        assert f"{args['image_token']}\n{timing}{task}" == case["output"], args
     assert len(golden["format_llava_prompt"]) == 192
 
 
-def test_every_golden_conversation(golden: dict[str, Any]) -> None:
-    for case in golden["conversation_qwen_1_5"]:
-        assert format_conversation(*case["messages"]) == case["output"]
+def test_the_published_sentence_on_the_clip_begins_the_prompt() -> None:
+    asked = Asked("q", Clip(video_id="v", start=0, stop=2), "What?", ("wash plate", "put down knife"))
+    plain = multiple_choice_prompt(asked, "published")
+    timed = multiple_choice_prompt(asked, "published_timed", seen=(2.0, 4))
+    assert timed == format_time_instruction(2.0, 4) + plain
+    frames = multiple_choice_prompt(asked, "published_frame_times", seen=(2.0, 4))
+    assert frames == format_time_instruction(2.0, 4, include_frame_time=True) + plain
+    assert "lasts for 2.000 seconds, and 4 frames" in timed and "0.00s, 0.50s, 1.00s, 1.50s" in frames
+    with pytest.raises(InputError, match="tells a clip's length, and none is shown"):
+        multiple_choice_prompt(asked, "published_timed")
 
 
 def test_blanks_of_the_published_openings() -> None:
@@ -111,11 +116,6 @@ def test_draw_decides_on_prior_actions() -> None:
 
 def test_frame_times_are_starts_of_equal_parts() -> None:
     assert "located at 0.00s, 0.50s. The video" in format_time_instruction(1.0, 2, include_frame_time=True)
-
-
-def test_conversation_is_left_open_without_an_answer() -> None:
-    assert format_conversation("hi").endswith("<|im_end|>\n<|im_start|>assistant\n")
-    assert format_conversation("hi", "A").endswith("assistant\nA<|im_end|>\n")
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,9 @@ def query(
     Raises:
         InputError: the prompt cannot be written.
     """
-    return Query(asked.query_id, multiple_choice_prompt(asked, style, perspective=perspective), asked.options, clip)
+    seen = None if clip is None else (clip.duration, len(clip.frames))
+    prompt = multiple_choice_prompt(asked, style, perspective=perspective, seen=seen)
+    return Query(asked.query_id, prompt, asked.options, clip)
 
 
 @dataclass(frozen=True)

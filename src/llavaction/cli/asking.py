@@ -27,7 +27,8 @@ _OPTIONS = (
         default="letters",
         show_default=True,
         help="How the question is put. letters: options listed, a letter is the answer; published: the paper's "
-        "wording; open and published_open: options not listed, for --set rule=texts or written answers.",
+        "wording, published_timed and published_frame_times with its sentence on the clip's length; open and "
+        "published_open: options not listed, for --set rule=texts or written answers.",
     ),
     click.option(
         "--perspective",

@@ -19,10 +19,14 @@ from llavaction.questions.schema import Question
 QUESTION = "Which action does the video show?"
 """The question every benchmark of ours asks; prompts wrap it."""
 
-PromptStyle = Literal["letters", "published", "open", "published_open"]
-"""``letters``: ours, asks for the letter alone. ``published``: the paper's prompt, asks for "A. move knife".
+PromptStyle = Literal["letters", "published", "published_timed", "published_frame_times", "open", "published_open"]
+"""``letters``: ours, asks for the letter alone. ``published``: the paper's prompt, asks for "A. move knife";
+``published_timed`` begins with its sentence on the clip's length, ``published_frame_times`` names the frames' times.
 ``open`` and ``published_open`` do not list the options: the answer is to be the text of one. The latter is the paper's
 prompt for direct narration, which asks for "move knife"."""
+
+WITH_TIMES = {"published_timed": False, "published_frame_times": True}
+"""Published prompts with the sentence on the clip's length, and whether the frames' times are in it."""
 
 OPEN_PROMPTS: tuple[PromptStyle, ...] = ("open", "published_open")
 """Those that do not list the options."""
@@ -89,7 +93,6 @@ _KNOWN_TYPES = (
     "dpo",
     *_AS_ASKED,
 )
-_SYSTEM = "You are a helpful assistant."
 
 
 @dataclass(frozen=True)
@@ -106,23 +109,33 @@ class PriorAction:
 
 
 def multiple_choice_prompt(
-    question: Question | Asked, style: PromptStyle = "letters", *, perspective: Perspective = "first_person"
+    question: Question | Asked,
+    style: PromptStyle = "letters",
+    *,
+    perspective: Perspective = "first_person",
+    seen: tuple[float, int] | None = None,
 ) -> str:
     """The whole user text of a question: what is asked, the options, how to answer. It holds no video placeholder.
 
     Args:
         question: the question.
         style: ``letters`` (question, one option a line, "Answer with the option's letter."), ``open`` (question,
-            "Answer in a few words."), or ``published`` and ``published_open``, with their own wording of the question.
+            "Answer in a few words."), or one of the published ones, with their own wording of the question.
         perspective: for the published styles only.
+        seen: seconds of the clip and how many frames of it are shown, for the styles with times.
 
     Raises:
-        InputError: the style or the perspective is unknown.
+        InputError: the style or the perspective is unknown, or a style with times has no clip.
     """
     if style == "letters":
         return "\n".join([question.question, *question.lettered_options, "Answer with the option's letter."])
-    if style == "published":
-        return format_task_related_prompt(question.lettered_options, "mc_", perspective=perspective)
+    if style == "published" or style in WITH_TIMES:
+        timing = ""
+        if style in WITH_TIMES:
+            if seen is None:
+                raise InputError(f"prompt '{style}' tells a clip's length, and none is shown")
+            timing = format_time_instruction(*seen, include_frame_time=WITH_TIMES[style])
+        return timing + format_task_related_prompt(question.lettered_options, "mc_", perspective=perspective)
     if style == "open":
         return open_prompt(question.question)
     if style == "published_open":
@@ -205,47 +218,6 @@ def format_time_instruction(video_duration: float, n_frames: int, *, include_fra
         times = ", ".join(f"{index * (video_duration / n_frames):.2f}s" for index in range(n_frames))
         text += f"These frames are located at {times}. The video duration is {video_duration:.3f} seconds. "
     return text
-
-
-def format_llava_prompt(
-    image_token: str,
-    question: str | Sequence[str],
-    question_type: str,
-    *,
-    video_duration: float,
-    n_frames: int,
-    include_time_instruction: bool = False,
-    include_frame_time: bool = False,
-    perspective: Perspective = "first_person",
-    prior_actions: Sequence[PriorAction] = (),
-    draw: float = 0.0,
-) -> str:
-    """The published user text: image token, time instruction (frame times only together with it), task prompt.
-
-    See :func:`format_time_instruction` and :func:`format_task_related_prompt` for the arguments.
-
-    Raises:
-        InputError: see :func:`format_task_related_prompt`.
-    """
-    task = format_task_related_prompt(
-        question, question_type, perspective=perspective, prior_actions=prior_actions, draw=draw
-    )
-    timing = ""
-    if include_time_instruction:
-        timing = format_time_instruction(video_duration, n_frames, include_frame_time=include_frame_time)
-    return f"{image_token}\n{timing}{task}"
-
-
-def format_conversation(user: str, assistant: str | None = None, *, system: str = _SYSTEM) -> str:
-    """The published ChatML text (its template ``qwen_1_5``) of one exchange.
-
-    Args:
-        user: the user's turn.
-        assistant: the answer; None or an empty one leaves the assistant's turn open, ready for generation.
-        system: the system's turn.
-    """
-    text = f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n"
-    return f"{text}{assistant}<|im_end|>\n" if assistant else text
 
 
 def _joined(options: str | Sequence[str], question_type: str) -> str:

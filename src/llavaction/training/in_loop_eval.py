@@ -82,7 +82,7 @@ class InLoopEvaluation:
         if not len(frames.images):
             return None
         times = np.maximum(np.asarray(frames.times, dtype=np.float64) - asked.clip.start, 0.0)
-        text = multiple_choice_prompt(asked, self._prompt)
+        text = multiple_choice_prompt(asked, self._prompt, seen=(asked.clip.duration, len(frames.images)))
         clip = DecodedClip(frames.images, times, asked.clip.duration)
         return self._family.inputs(question(text, with_clip=True), clip).followed_by(self._letters.lead)
 
