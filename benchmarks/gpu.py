@@ -275,7 +275,8 @@ class Session:
         while True:
             stage = StageConfig(
                 records=(RecordsConfig(path=Path("-")),), precision=precision, global_batch=micro, micro_batch=micro,
-                group=size.steps, gradient_checkpointing=False, lora=LoraConfig() if size.adapters else None,
+                length_group_batches=size.steps, gradient_checkpointing=False,
+                lora=LoraConfig() if size.adapters else None,
             )  # fmt: skip
             try:
                 with contextlib.redirect_stdout(io.StringIO()):  # the library's own loop prints its summary

@@ -246,7 +246,7 @@ def main(
         precision=precision,  # type: ignore[arg-type]
         global_batch=micro_batch,
         micro_batch=micro_batch,
-        group=steps,
+        length_group_batches=steps,
         gradient_checkpointing=False,
         lora=LoraConfig() if shape == "7b" else None,
     )
