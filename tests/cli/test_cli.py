@@ -88,7 +88,7 @@ def test_settings_are_listed_without_torch(command: str) -> None:
 
 def test_settings_of_plugins_are_not_ours() -> None:
     keys = [line.split(" ")[0].rstrip(":") for line in llavaction("train", "--keys").stdout.splitlines()]
-    assert {"kind", "extra", "start", "records.path", "learning_rates.tower"} <= set(keys)
+    assert {"kind", "extra", "start", "records.path", "learning_rates.vision_tower"} <= set(keys)
     assert not [key for key in keys if key.partition(".")[0] in ("mini", "boxes", "seeing", "new_layers", "name_heads")]
 
 

@@ -35,14 +35,14 @@ def test_a_recipe_and_what_replaces_it(recipe: Path) -> None:
     assert report["final_loss"] > 1 and report["accuracy"] is None
     assert (Path(report["model"]) / "model.safetensors").is_file()
     stored = yaml.safe_load((recipe.parent / "run" / "config.yaml").read_text())
-    assert stored["steps"] == 2 and stored["learning_rates"]["tower"] is None
+    assert stored["steps"] == 2 and stored["learning_rates"]["vision_tower"] is None
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
         ("lerning_rates.tower=1", "unknown key 'lerning_rates'; did you mean 'learning_rates'"),
-        ("learning_rates.towre=1", "unknown key 'towre'; did you mean 'tower'"),
+        ("learning_rates.visoin_tower=1", "unknown key 'visoin_tower'; did you mean 'vision_tower'"),
         ("model=nowhere", "nowhere: no such folder"),
         ("model=tiny:lava_video", "unknown tiny model family 'lava_video'\n.*did you mean 'llava_video'"),
         ("videos=nowhere", "nowhere: no such folder of videos"),
