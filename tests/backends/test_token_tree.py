@@ -5,7 +5,7 @@ import pytest
 
 from llavaction.backends.token_tree import TokenTree, token_tree
 from llavaction.base.seeding import hashed_rng
-from llavaction.models.families.base import shared_length
+from llavaction.models.tokenisation import shared_length
 
 Sequences = tuple[tuple[int, ...], ...]
 

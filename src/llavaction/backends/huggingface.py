@@ -23,8 +23,9 @@ from llavaction.backends.passes import bounded_passes, same_clips
 from llavaction.backends.prefix import PrefixScorer
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
-from llavaction.models.families.base import ModelInputs, family_of, question, shared_length
+from llavaction.models.families.base import ModelInputs, family_of, question
 from llavaction.models.families.chat import Chat
+from llavaction.models.tokenisation import shared_length
 from llavaction.video.decoded import DecodedClip
 
 PAPER_FRAMES = 16

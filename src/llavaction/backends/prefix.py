@@ -17,7 +17,8 @@ from transformers.cache_utils import Cache, DynamicLayer
 from llavaction.backends.huggingface_config import Branching
 from llavaction.backends.token_tree import TokenTree, token_tree
 from llavaction.base.errors import InputError, LlavactionError
-from llavaction.models.families.base import ModelInputs, shared_length
+from llavaction.models.families.base import ModelInputs
+from llavaction.models.tokenisation import shared_length
 
 _MASKING = ("eager", "sdpa")
 """Attention implementations that take a mask of any form."""

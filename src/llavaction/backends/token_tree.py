@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from llavaction.models.families.base import shared_length
+from llavaction.models.tokenisation import shared_length
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,14 @@ def padded(values: Sequence[int], fill: int, length: int, side: str) -> list[int
     return [*filling, *values] if side == "left" else [*values, *filling]
 
 
+def shared_length(*sequences: Sequence[int]) -> int:
+    """How many tokens all sequences begin with in common."""
+    for length, items in enumerate(zip(*sequences, strict=False)):
+        if len(set(items)) > 1:
+            return length
+    return min(map(len, sequences))
+
+
 class ConversationTokeniser:
     """Turns conversations into training examples (published implementation, training tokenisation).
 

@@ -123,6 +123,15 @@ class Family(ABC):
         self.tokenisation = tokenisation or TokenisationConfig()
         pad = checkpoint.tokenizer.pad_token_id
         self._pad = 0 if pad is None else int(pad)
+        self._set_up()
+
+    @abstractmethod
+    def _set_up(self) -> None:
+        """Read what the family needs off its checkpoint.
+
+        Raises:
+            InputError: the checkpoint lacks it.
+        """
 
     @property
     def record(self) -> dict[str, Any]:
@@ -167,7 +176,11 @@ class Family(ABC):
         """One question; the clip goes before the user's text."""
 
     def _example(self, messages: Sequence[Message], clip: DecodedClip | None, words: str | None) -> ModelInputs:
-        raise InputError(
+        """An answered conversation, with labels; families that see no videos have none."""
+        raise self._cannot_be_trained()
+
+    def _cannot_be_trained(self) -> InputError:
+        return InputError(
             f"models of type '{self.checkpoint.config.model_type}' have no adapter that sees videos: they cannot be "
             "trained",
             file=self.checkpoint.folder,
@@ -179,7 +192,7 @@ class Family(ABC):
         Raises:
             InputError: the family cannot be trained, or its chat template writes no ChatML turns.
         """
-        self._example([], None, None)
+        raise self._cannot_be_trained()
 
     def length(self, messages: Sequence[Message], frames: int, words: str | None = None) -> int:
         """Tokens of an example before its clip is decoded; an estimate where they depend on the size of its pictures.
@@ -192,7 +205,7 @@ class Family(ABC):
         Raises:
             InputError: the messages cannot be written.
         """
-        raise NotImplementedError
+        raise self._cannot_be_trained()
 
     def batch(self, rows: Sequence[ModelInputs], *, padding_side: str = "left") -> dict[str, torch.Tensor]:
         """Rows as one batch of model inputs.
@@ -382,11 +395,3 @@ class VideoFamily(Family):
 def plain_positions(mask: torch.Tensor) -> torch.Tensor:
     """Positions that count from the first token that is not padding, int64 [questions, length]."""
     return (mask.cumsum(-1) - 1).clamp_min(0)
-
-
-def shared_length(*sequences: Sequence[int]) -> int:
-    """How many tokens all sequences begin with in common."""
-    for length, items in enumerate(zip(*sequences, strict=False)):
-        if len(set(items)) > 1:
-            return length
-    return min(map(len, sequences))

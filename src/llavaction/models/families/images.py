@@ -10,11 +10,9 @@ from PIL import Image
 from transformers import AutoProcessor
 
 from llavaction.base.errors import InputError
-from llavaction.models.checkpoint import Checkpoint
-from llavaction.models.families.base import DecodedClip, Family, ModelInputs, shared_length
-from llavaction.models.families.chat import Chat, Rendered
-from llavaction.models.families.table import PixelRule
-from llavaction.models.tokenisation import TokenisationConfig
+from llavaction.models.families.base import DecodedClip, Family, ModelInputs
+from llavaction.models.families.chat import Rendered
+from llavaction.models.tokenisation import shared_length
 
 _OF_THE_TEXT = ("input_ids", "attention_mask")
 _PLAIN = "what is asked"
@@ -25,15 +23,8 @@ class ImagesFamily(Family):
 
     kind = "images"
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        chat: Chat,
-        accepted: frozenset[str],
-        rule: PixelRule = "official",
-        tokenisation: TokenisationConfig | None = None,
-    ) -> None:
-        super().__init__(checkpoint, chat, accepted, rule, tokenisation)
+    def _set_up(self) -> None:
+        checkpoint = self.checkpoint
         try:
             self._processor = AutoProcessor.from_pretrained(checkpoint.folder, local_files_only=True)
         except Exception as error:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.families.base import DecodedClip, VideoFamily, VisualInputs, plain_positions
-from llavaction.models.families.chat import Chat
 from llavaction.models.families.pixels import PixelSettings, normalise, resize
-from llavaction.models.families.table import PixelRule
-from llavaction.models.tokenisation import TokenisationConfig
 
 
 class InternVLFamily(VideoFamily):
@@ -21,15 +17,8 @@ class InternVLFamily(VideoFamily):
 
     placeholder = "<video>"
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        chat: Chat,
-        accepted: frozenset[str],
-        rule: PixelRule = "official",
-        tokenisation: TokenisationConfig | None = None,
-    ) -> None:
-        super().__init__(checkpoint, chat, accepted, rule, tokenisation)
+    def _set_up(self) -> None:
+        checkpoint = self.checkpoint
         config = checkpoint.config
         self._token = checkpoint.token("image_token_id")
         self.visual_tokens = (self._token, self.placeholder)

@@ -10,12 +10,8 @@ from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGener
 
 from llavaction.base.errors import InputError
 from llavaction.models.action_model import ActionTokenMixin, register_action_model
-from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.families.base import DecodedClip, VideoFamily, VisualInputs, plain_positions
-from llavaction.models.families.chat import Chat
 from llavaction.models.families.pixels import PixelSettings, normalise, resize
-from llavaction.models.families.table import PixelRule
-from llavaction.models.tokenisation import TokenisationConfig
 
 
 @strict
@@ -41,15 +37,8 @@ class LlavaOnevisionFamily(VideoFamily):
 
     action_model = LlavaOnevisionActionForConditionalGeneration
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        chat: Chat,
-        accepted: frozenset[str],
-        rule: PixelRule = "official",
-        tokenisation: TokenisationConfig | None = None,
-    ) -> None:
-        super().__init__(checkpoint, chat, accepted, rule, tokenisation)
+    def _set_up(self) -> None:
+        checkpoint = self.checkpoint
         config = checkpoint.config
         self.placeholder = checkpoint.token("video_token_id")
         self.visual_tokens = (self.placeholder, checkpoint.token("image_token_id"))

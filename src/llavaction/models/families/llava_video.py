@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from llavaction.base.errors import InputError
-from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.families.base import (
     DecodedClip,
     Message,
@@ -16,10 +15,8 @@ from llavaction.models.families.base import (
     VisualInputs,
     plain_positions,
 )
-from llavaction.models.families.chat import Chat
-from llavaction.models.families.table import PixelRule
 from llavaction.models.llava_video import LlavaVideoForConditionalGeneration, LlavaVideoProcessor, Row
-from llavaction.models.tokenisation import TokenisationConfig, padded
+from llavaction.models.tokenisation import padded
 from llavaction.models.user_text import Part
 
 
@@ -29,15 +26,8 @@ class LlavaVideoFamily(VideoFamily):
     mixes_lengths = True
     action_model = LlavaVideoForConditionalGeneration
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        chat: Chat,
-        accepted: frozenset[str],
-        rule: PixelRule = "official",
-        tokenisation: TokenisationConfig | None = None,
-    ) -> None:
-        super().__init__(checkpoint, chat, accepted, rule, tokenisation)
+    def _set_up(self) -> None:
+        checkpoint = self.checkpoint
         try:
             self._processor = LlavaVideoProcessor.for_config(
                 checkpoint.config, checkpoint.tokenizer, image_settings=checkpoint.image_settings

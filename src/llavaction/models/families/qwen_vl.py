@@ -16,12 +16,8 @@ from transformers import (
 )
 
 from llavaction.models.action_model import ActionTokenMixin, register_action_model
-from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.families.base import DecodedClip, VideoFamily, VisualInputs
-from llavaction.models.families.chat import Chat
 from llavaction.models.families.pixels import PixelSettings, fitting_size, flatten_patches, normalise, resize
-from llavaction.models.families.table import PixelRule
-from llavaction.models.tokenisation import TokenisationConfig
 
 UTILS_TOKENS, UTILS_TOTAL = (128, 768), 115_200
 """Least and most tokens of two frames (one patch in time), and the most of all frames, in qwen-vl-utils.
@@ -68,15 +64,8 @@ class Qwen2VLFamily(VideoFamily):
     """What the checkpoint's limits count."""
     mean_and_std: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        chat: Chat,
-        accepted: frozenset[str],
-        rule: PixelRule = "official",
-        tokenisation: TokenisationConfig | None = None,
-    ) -> None:
-        super().__init__(checkpoint, chat, accepted, rule, tokenisation)
+    def _set_up(self) -> None:
+        checkpoint = self.checkpoint
         config, stored = checkpoint.config, checkpoint.video_settings
         self.token = checkpoint.token("video_token_id")
         start, end = checkpoint.token("vision_start_token_id"), checkpoint.token("vision_end_token_id")
