@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,13 @@ def test_predictions_that_are_not_enough(mini: Path, tmp_path: Path) -> None:
     write_records(tmp_path / "empty.jsonl", [])
     done = call(*arguments, MIXTURES["kitchen-mini-random"], "--json")
     assert json.loads(done.stdout)["counts"]["hard_action_recognition"] > 30
+
+
+@pytest.mark.parametrize("command", ["curate", "import", "export"])
+def test_help_is_quick_for_it_opens_no_video(command: str) -> None:
+    code = (
+        f"import sys, llavaction.cli.main as m\ntry: m.cli(['data', '{command}', '--help'])\n"
+        "except SystemExit: print(sorted({'av', 'numpy', 'torch'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,18 +14,13 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
 from llavaction.cli.asking import allow_missing, end_by_failures
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, frame_rates, say_notes, table
-from llavaction.curation.clips import FPS, SHORT_SIDE
-from llavaction.curation.exports import CLIPS, EXPORTS, export
-from llavaction.curation.llava import read_llava
-from llavaction.curation.mixture import RECORDS
-from llavaction.curation.mixture import curate as curate_mixture
+from llavaction.curation.messages import CLIPS, EXPORTS, FPS, SHORT_SIDE
 from llavaction.curation.records import TrainingRecord
-from llavaction.datasets.registry import open_annotations
 from llavaction.recipes import mixture_file
 from llavaction.video.errors import VideoError
-from llavaction.video.library import VideoLibrary
-from llavaction.video.probe import probe
-from llavaction.video.rates import Rates
+
+if TYPE_CHECKING:
+    from llavaction.video.rates import Rates
 
 MOST_SAID = 5
 """Records that are left out and clips that cannot be cut, or only in part, are named up to here."""
@@ -59,6 +55,9 @@ def curate(
     annotations: Path, mixture: Path, split: str | None, predictions: tuple[Path, ...], output: Path, json_out: bool
 ) -> None:
     """Make training records of the segments of a split."""
+    from llavaction.curation.mixture import curate as curate_mixture
+    from llavaction.datasets.registry import open_annotations
+
     dataset = open_annotations(annotations)
     card = curate_mixture(dataset, mixture_file(mixture), output, split=split, predictions=predictions)
     say_notes(*dataset.remarks, *card.notes)
@@ -86,6 +85,11 @@ def curate(
 @as_json
 def import_records(file: Path, output: Path, videos: Path | None, allow_missing: bool, json_out: bool) -> None:
     """Turn LLaVA's conversation JSON (or JSON Lines) into training records."""
+    from llavaction.curation.llava import read_llava
+    from llavaction.curation.mixture import RECORDS
+    from llavaction.video.library import VideoLibrary
+    from llavaction.video.probe import probe
+
     library = None if videos is None else VideoLibrary(videos)
 
     @cache
@@ -160,6 +164,9 @@ def export_records(
 
     All but LLaVA need every clip as a file of its own: --videos cuts them.
     """
+    from llavaction.curation.exports import export
+    from llavaction.video.library import VideoLibrary
+
     library = None if videos is None else VideoLibrary(videos, fps=fps)
     found = export(records, output, style, video=video, library=library, fps=clip_fps, short_side=clip_side)
     text = f"{found.records} records written to {output}"

@@ -15,6 +15,7 @@ from llavaction.base.byte_budget import ByteBudget
 from llavaction.base.errors import InputError
 from llavaction.base.progress import progress
 from llavaction.base.records import Record, read_json, write_json
+from llavaction.curation.messages import FPS, SHORT_SIDE
 from llavaction.runs.folder import RunFolder
 from llavaction.video.errors import ShortVideoError
 from llavaction.video.frames import Frames
@@ -22,7 +23,7 @@ from llavaction.video.library import VideoLibrary
 from llavaction.video.rates import exact_rate
 from llavaction.video.write import write_video
 
-FPS, SHORT_SIDE, MOST_FRAMES = 8.0, 480, 256
+MOST_FRAMES = 256
 SETTINGS, CUTS = "cut.json", "cuts.jsonl"
 """Say how a folder's clips were cut, and what became of each."""
 WORKERS = 8

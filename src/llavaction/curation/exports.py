@@ -15,15 +15,10 @@ from llavaction.base.records import read_records, write_json, write_records
 from llavaction.base.registry import suggestion
 from llavaction.curation.clips import Cut, CutClip, cut_clips
 from llavaction.curation.llava import to_llava
-from llavaction.curation.messages import FORMATS, ClipFile, clip_name, forged_mark, llama_factory_entry
+from llavaction.curation.messages import CLIPS, EXPORTS, FORMATS, ClipFile, clip_name, forged_mark, llama_factory_entry
 from llavaction.curation.records import TrainingRecord
 from llavaction.video.errors import MissingVideoError
 from llavaction.video.library import VideoLibrary
-
-EXPORTS = ("llava", *FORMATS)
-"""Names of the formats: LLaVA's JSON, and those of other trainers."""
-
-CLIPS = "clips"
 
 
 @dataclass(frozen=True)

@@ -96,12 +96,21 @@ def forged_mark(record: TrainingRecord) -> str | None:
     return None
 
 
+FPS, SHORT_SIDE = 8.0, 480
+"""Frames per second of cut clips, and most pixels of their shorter side, where nothing else is said."""
+
+CLIPS = "clips"
+"""The folder of an export's clips."""
+
 FORMATS: dict[str, Callable[[TrainingRecord, str], dict[str, Any]]] = {
     "trl": to_trl,
     "ms-swift": to_swift,
     "llama-factory": to_swift,
 }
 """Formats by name."""
+
+EXPORTS = ("llava", *FORMATS)
+"""Names of all formats: LLaVA's JSON, and those of other trainers."""
 
 
 def _paths(record: TrainingRecord, folder: str) -> list[str]:
