@@ -1,7 +1,7 @@
-"""LLaVAction from Python: the whole way in a few functions; the command line wires these and nothing else.
+"""LLaVAction from Python: the whole way in a few functions, which the commands of these names wire.
 
-Every function takes what the command of its name takes. Folders may be given as texts or paths. What was understood of
-files that could have been meant otherwise is handed to ``say``, which prints it to standard error by default.
+Folders may be given as texts or paths. What was understood of files that could have been meant otherwise is handed to
+``say``, which prints it to standard error by default.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How golden rows become model inputs: by the project's own processor and collator, whatever the case is like."""
+"""How golden rows become model inputs: by the project's own processor, whatever the case is like."""
 
 from __future__ import annotations
 
