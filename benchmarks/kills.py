@@ -105,7 +105,7 @@ def llavaction(*arguments: str | Path) -> None:
 
 def commands(home: Path) -> list[Command]:
     """All commands that write, on data small enough to be killed a hundred times."""
-    from llavaction.models.tiny import write_tiny
+    from llavaction.testing.tiny import write_tiny
 
     kitchen, benchmark, model, records = (home / name for name in ("kitchen", "benchmark", "model", "records"))
     small = {"width": 64, "height": 48, "fps": 6, "train_videos": 8, "validation_videos": 4, "test_videos": 0}

@@ -94,7 +94,7 @@ def pictures(case: Case) -> NDArray[np.uint8]:
 def write_folder(folder: Path, family: str) -> Path:
     """A tiny checkpoint with the published pixel settings of its family."""
     from llavaction.base.records import write_json
-    from llavaction.models.tiny import write_tiny
+    from llavaction.testing.tiny import write_tiny
 
     write_tiny(folder, family, context=65536)
     settings = PUBLISHED.get(family)

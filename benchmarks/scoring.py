@@ -42,13 +42,13 @@ from llavaction.backends.asking import query
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
-from llavaction.backends.token_tree import token_tree
+from llavaction.backends.scoring.token_tree import token_tree
 from llavaction.base.records import read_json, write_json
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.checkpoint import quiet
 from llavaction.models.registry import register
-from llavaction.models.tiny import write_tiny
 from llavaction.questions.asked import Asked
+from llavaction.testing.tiny import write_tiny
 from llavaction.video.decoded import DecodedClip
 
 WRITTEN, SEVERAL, ORDERS = 10, 4, 5

@@ -38,7 +38,7 @@ from llavaction.base.seeding import hashed_rng
 from llavaction.curation.records import TrainingRecord
 from llavaction.models.families.base import DecodedClip
 from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoForConditionalGeneration
-from llavaction.models.tiny import write_tiny
+from llavaction.testing.tiny import write_tiny
 from llavaction.training.config import LoraConfig, RecordsConfig, StageConfig
 from llavaction.training.flops import FlopCounter, peak
 from llavaction.training.inputs import PARTIAL, RECORDS, SKIPPED, BatchMaker, TrainingItem, training_family

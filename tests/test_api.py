@@ -14,8 +14,8 @@ import pytest
 import llavaction
 from llavaction import api
 from llavaction.base.errors import InputError
-from llavaction.models.tiny import write_tiny
 from llavaction.questions.schema import Benchmark
+from llavaction.testing.tiny import write_tiny
 from llavaction.video.write import write_video
 
 LABELS = ("groom", "rear", "dig", "walk")

@@ -37,7 +37,6 @@ from llavaction.datasets.registry import open_annotations
 from llavaction.evaluation.predictions import Prediction, read_predictions
 from llavaction.models.checkpoint import open_checkpoint
 from llavaction.models.shards import open_weights, read_header
-from llavaction.models.tiny import write_tiny
 from llavaction.questions.builder import BuildConfig, build_benchmark
 from llavaction.questions.schema import Benchmark
 from llavaction.recipes import mixture_file, recipe_file
@@ -55,6 +54,7 @@ from llavaction.specialists.predictions import (
     load_predictions,
     write_predictions,
 )
+from llavaction.testing.tiny import write_tiny
 from llavaction.training.checkpoints import hold_to_data
 from llavaction.training.config import load_config
 from llavaction.training.meter import read_metrics

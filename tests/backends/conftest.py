@@ -11,7 +11,7 @@ from asking import make_frames, make_query
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
-from llavaction.models.tiny import FAMILIES, write_tiny
+from llavaction.testing.tiny import FAMILIES, write_tiny
 
 
 @pytest.fixture(scope="session")

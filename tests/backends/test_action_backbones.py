@@ -16,7 +16,7 @@ from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.models.action_token import ActionTokenConfig
 from llavaction.models.add_action_token import add_action_token
-from llavaction.models.tiny import write_tiny
+from llavaction.testing.tiny import write_tiny
 
 
 @pytest.fixture(scope="module", params=["llava_onevision", "qwen2_5_vl", "qwen3_vl"])

@@ -27,7 +27,7 @@ from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.models.families.base import question
-from llavaction.models.tiny import FAMILIES, write_tiny
+from llavaction.testing.tiny import FAMILIES, write_tiny
 from llavaction.video.decoded import DecodedClip, Frames
 
 Make = Callable[..., HuggingFaceBackend]

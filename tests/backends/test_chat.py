@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-from llavaction.backends.label_texts import LabelTexts
+from llavaction.backends.scoring.label_texts import LabelTexts
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import Checkpoint, open_checkpoint
 from llavaction.models.families.chat import Chat

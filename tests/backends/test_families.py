@@ -17,7 +17,7 @@ from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
 from llavaction.models.families.base import ModelInputs, question
 from llavaction.models.families.table import FAMILIES as TABLE
-from llavaction.models.tiny import FAMILIES
+from llavaction.testing.tiny import FAMILIES
 from llavaction.video.decoded import DecodedClip
 
 Make = Callable[..., HuggingFaceBackend]

@@ -20,7 +20,7 @@ from llavaction.backends.base import Backend, Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
-from llavaction.models.tiny import FAMILIES, write_tiny
+from llavaction.testing.tiny import FAMILIES, write_tiny
 from llavaction.video.decoded import DecodedClip
 
 Make = Callable[..., HuggingFaceBackend]

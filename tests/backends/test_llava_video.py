@@ -19,7 +19,7 @@ from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
 from llavaction.models.llava_video import LlavaVideoProcessor
-from llavaction.models.tiny import write_tiny
+from llavaction.testing.tiny import write_tiny
 
 Make = Callable[..., HuggingFaceBackend]
 ACTION = {"supervision": "one_token", "token_ids": [514], "verbs": 14, "nouns": 22, "actions": 150}

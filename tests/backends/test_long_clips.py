@@ -12,7 +12,7 @@ from asking import in_orders, make_frames, make_query, scores_of
 
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
-from llavaction.models.tiny import FAMILIES
+from llavaction.testing.tiny import FAMILIES
 from llavaction.video.decoded import DecodedClip
 
 Make = Callable[..., HuggingFaceBackend]

@@ -18,9 +18,9 @@ from llavaction.backends.registry import make_backend
 from llavaction.base.errors import InputError
 from llavaction.cli.ask import parted
 from llavaction.cli.main import cli
-from llavaction.models.tiny import write_tiny
 from llavaction.questions.asked import Asked
 from llavaction.questions.prompts import multiple_choice_prompt
+from llavaction.testing.tiny import write_tiny
 from llavaction.video.decode import read_clip
 from llavaction.video.decoded import decoded
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from llavaction.cli import main as main_module
 from llavaction.cli.main import COMMANDS, cli
-from llavaction.models.tiny import write_tiny
 from llavaction.questions.schema import Benchmark
+from llavaction.testing.tiny import write_tiny
 from llavaction.video.write import write_video
 
 

@@ -12,8 +12,8 @@ from kitchen_mini.renderer import KitchenMiniConfig, generate
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, read_records
 from llavaction.cli.main import cli
-from llavaction.models.tiny import write_tiny
 from llavaction.recognition.records import Recognition
+from llavaction.testing.tiny import write_tiny
 
 SPECIALIST = ("epochs=1", "channels=8", "frames=4", "height=24", "width=32")
 SMALL = KitchenMiniConfig(

@@ -13,8 +13,8 @@ import pytest
 
 from llavaction.actions.segments import Clip
 from llavaction.evaluation.predictions import read_predictions
-from llavaction.models.tiny import write_tiny_llava_onevision
 from llavaction.questions.schema import Benchmark, BenchmarkCard, Option, Provenance, Question
+from llavaction.testing.tiny import write_tiny_llava_onevision
 
 TEXTS = ("wash pan", "cut courgette", "stir food", "open fridge", "take plate")
 

@@ -14,10 +14,10 @@ from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.runner import RunConfig, run
-from llavaction.models.tiny import write_tiny
 from llavaction.questions.asked import LETTERS
 from llavaction.questions.option_orders import mean_over_orders, order_turns
 from llavaction.questions.schema import Benchmark, Question
+from llavaction.testing.tiny import write_tiny
 
 
 class BiasedBackend(FakeBackend):

@@ -17,12 +17,12 @@ from llavaction.backends.choice import choose
 from llavaction.base.errors import InputError
 from llavaction.evaluation.failures import excess, film_strip, worst
 from llavaction.evaluation.figures import write_figures
+from llavaction.evaluation.finished import FinishedRun
 from llavaction.evaluation.metrics import match
 from llavaction.evaluation.names import OptionNames
 from llavaction.evaluation.predictions import Prediction, failed, scored
 from llavaction.evaluation.report import clock, environment_of, heat_map, percent, plain, points, write_report
 from llavaction.evaluation.runner import run
-from llavaction.evaluation.runs import FinishedRun
 from llavaction.questions.schema import Benchmark, Option
 
 AUDIT = {

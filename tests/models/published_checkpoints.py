@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from llavaction.models.tiny import build_tokenizer
+from llavaction.testing.tiny import build_tokenizer
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from llavaction.base.errors import InputError
 from llavaction.models.action_model import initialise_action_parts
 from llavaction.models.action_token import TRAINED_WHOLE, ActionPositions, ActionTokenConfig, TokenEmbedding
 from llavaction.models.add_action_token import add_action_token
-from llavaction.models.tiny import write_tiny
+from llavaction.testing.tiny import write_tiny
 from llavaction.training.losses import count
 
 BACKBONES = ("llava_onevision", "qwen2_5_vl", "qwen3_vl")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
-from llavaction.models.tiny import write_tiny
+from llavaction.testing.tiny import write_tiny
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,8 @@ from llavaction.base.errors import InputError
 from llavaction.models import verification
 from llavaction.models.convert import convert
 from llavaction.models.shards import read_header
-from llavaction.models.tiny import build_tokenizer
 from llavaction.models.towers import TowerConfig
+from llavaction.testing.tiny import build_tokenizer
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},

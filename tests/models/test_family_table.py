@@ -20,7 +20,7 @@ from llavaction.models.checkpoint import open_checkpoint
 from llavaction.models.families.table import FAMILIES, remark_on_images, table
 from llavaction.models.registry import FAMILIES as ADAPTERS
 from llavaction.models.registry import register
-from llavaction.models.tiny import write_tiny
+from llavaction.testing.tiny import write_tiny
 
 DOCS = Path(__file__).parents[2] / "docs" / "families.md"
 

@@ -10,7 +10,7 @@ import torch
 from golden_cases import GoldenCase
 
 from llavaction.models.llava_video import LlavaVideoConfig
-from llavaction.models.tiny_families import FAMILIES
+from llavaction.testing.tiny_families import FAMILIES
 
 VISUAL, IGNORED = -200, -100
 IDS = {"<image>": 50, "<video>": 51, "<|action|>": 52}

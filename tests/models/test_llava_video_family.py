@@ -17,8 +17,8 @@ from llavaction.models.checkpoint import Checkpoint, load_model, open_checkpoint
 from llavaction.models.families.base import DecodedClip, Family, ModelInputs, family_of
 from llavaction.models.families.chat import Chat
 from llavaction.models.llava_video import LlavaVideoProcessor
-from llavaction.models.tiny import write_tiny
 from llavaction.models.tokenisation import IGNORED, TokenisationConfig
+from llavaction.testing.tiny import write_tiny
 
 
 def clip(frames: int, seed: int) -> DecodedClip:

@@ -17,8 +17,8 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.llava_video import LlavaVideoConfig, LlavaVideoProcessor, add_visual_tokens
-from llavaction.models.tiny import build_tokenizer, write_tiny
-from llavaction.models.tiny_families import FAMILIES
+from llavaction.testing.tiny import build_tokenizer, write_tiny
+from llavaction.testing.tiny_families import FAMILIES
 
 THREE = ("<|verb|>", "<|noun|>", "<|action|>")
 

@@ -12,7 +12,6 @@ from transformers import AutoTokenizer
 
 from llavaction.base.errors import InputError
 from llavaction.models.llava_video import add_visual_tokens
-from llavaction.models.tiny import build_tokenizer
 from llavaction.models.tokenisation import (
     CHAT_TEMPLATE,
     IGNORED,
@@ -24,6 +23,7 @@ from llavaction.models.tokenisation import (
     read_turns,
     text_ids,
 )
+from llavaction.testing.tiny import build_tokenizer
 
 ASKED = {"role": "user", "content": "<video>\nWhich action?\nA. wash plate"}
 ANSWERED = {"role": "assistant", "content": "A. wash\nplate"}

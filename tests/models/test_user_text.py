@@ -11,8 +11,8 @@ from tokenizers.models import BPE, Unigram
 from transformers import PreTrainedTokenizerFast
 
 from llavaction.base.errors import InputError
-from llavaction.models.tiny import build_tokenizer
 from llavaction.models.user_text import Part, TextEncoder
+from llavaction.testing.tiny import build_tokenizer
 
 ORDINARY = ("take plate", " a\n\nb ", "x < y > z | w", "日本語 é", "", "pipette tips", "1 2  3")
 

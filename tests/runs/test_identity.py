@@ -20,9 +20,9 @@ from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import PART, PARTS, FileFacts, file_facts, same_content
 from llavaction.evaluation.runner import RunConfig, RunResult, run
 from llavaction.models.checkpoint import fingerprint
-from llavaction.models.tiny import write_tiny
 from llavaction.questions.schema import Benchmark
 from llavaction.runs.identity import settle_videos
+from llavaction.testing.tiny import write_tiny
 from llavaction.video.library import VideoLibrary
 from llavaction.video.rates import Rates
 from llavaction.video.write import write_video

@@ -9,7 +9,7 @@ import pytest
 from annotation_files import segment_row, write_annotations
 
 from llavaction.specialists.config import SpecialistConfig
-from llavaction.specialists.runs import Source
+from llavaction.specialists.workflows import Source
 from llavaction.video.write import write_video
 
 COLOURS = ((210, 40, 40), (40, 190, 40), (60, 80, 220))

@@ -14,7 +14,7 @@ from llavaction.specialists.classifier import CONFIG, WEIGHTS, Specialist, finge
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.specialists.labels import SpecialistLabels
 from llavaction.specialists.networks import MEAN, STD, FrameDifferenceCnn, Pixels
-from llavaction.specialists.runs import Source, predict_split, train_split
+from llavaction.specialists.workflows import Source, predict_split, train_split
 
 
 def frames(config: SpecialistConfig, clips: int = 2) -> torch.Tensor:

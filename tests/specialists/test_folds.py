@@ -10,8 +10,8 @@ from llavaction.base.errors import InputError
 from llavaction.specialists.classifier import Specialist
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.specialists.folds import FoldPlan, predict_folds
-from llavaction.specialists.runs import Source
 from llavaction.specialists.scores import score_segments
+from llavaction.specialists.workflows import Source
 
 
 def table(sizes: list[int]) -> list[Segment]:
@@ -47,10 +47,10 @@ def test_each_segment_is_predicted_by_the_specialist_that_did_not_see_it(
     toy: Source, brief: SpecialistConfig, tmp_path: Path
 ):
     config = brief.model_copy(update={"epochs": 1})
-    footage, labels = toy.footage(config), toy.labels
+    cache, labels = toy.cache(config), toy.labels
     plan = FoldPlan.draw(toy.segments, 2)
     lines: list[str] = []
-    scores, predictions = predict_folds(footage, labels, plan, tmp_path, top_k=4, log=lines.append)
+    scores, predictions = predict_folds(cache, labels, plan, tmp_path, top_k=4, log=lines.append)
     assert [p.segment_id for p in predictions] == [s.segment_id for s in toy.segments]
     assert [p.fold for p in predictions] == [plan.of_video[s.video_id] for s in toy.segments]
     assert all(len(p.actions) == 4 for p in predictions)
@@ -60,9 +60,9 @@ def test_each_segment_is_predicted_by_the_specialist_that_did_not_see_it(
         specialist = Specialist.load(tmp_path / f"fold-{fold}")
         assert specialist.facts["segments"] == 24
         _, held_out = plan.places(toy.segments, fold)
-        for ranking in score_segments(specialist, footage, held_out).rankings(labels.actions, 4, fold):
+        for ranking in score_segments(specialist, cache, held_out).rankings(labels.actions, 4, fold):
             assert by_id[ranking.segment_id] == ranking
     before = len([line for line in lines if line.startswith("epoch")])
-    again = predict_folds(footage, labels, plan, tmp_path, top_k=4, log=lines.append)[1]
+    again = predict_folds(cache, labels, plan, tmp_path, top_k=4, log=lines.append)[1]
     assert again == predictions
     assert len([line for line in lines if line.startswith("epoch")]) == before == 2

@@ -19,8 +19,8 @@ from llavaction.base.errors import InputError
 from llavaction.specialists import scores as scores_module
 from llavaction.specialists.classifier import Specialist
 from llavaction.specialists.config import SpecialistConfig
-from llavaction.specialists.runs import Source, predict_split
 from llavaction.specialists.score_parts import ScoreParts
+from llavaction.specialists.workflows import Source, predict_split
 
 Predict = Callable[..., dict[str, Any]]
 
@@ -37,7 +37,7 @@ def folder(toy: Source, tiny: SpecialistConfig, tmp_path_factory: pytest.TempPat
 def predict(folder: Path, toy: Source, monkeypatch: pytest.MonkeyPatch) -> Predict:
     """Predicts 48 segments in batches of 5."""
     whole = scores_module.score_segments
-    monkeypatch.setattr("llavaction.specialists.runs.score_segments", lambda *a, **o: whole(*a, batch_size=5, **o))
+    monkeypatch.setattr("llavaction.specialists.workflows.score_segments", lambda *a, **o: whole(*a, batch_size=5, **o))
 
     def made(output: Path, source: Source = toy, specialist: Path = folder, **options: Any) -> dict[str, Any]:
         return predict_split(specialist, source, output, log=print, **options)

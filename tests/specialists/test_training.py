@@ -15,18 +15,18 @@ from llavaction.base.errors import InputError
 from llavaction.specialists.accuracy import measure
 from llavaction.specialists.classifier import Specialist, fingerprint
 from llavaction.specialists.config import SpecialistConfig
-from llavaction.specialists.runs import Source
 from llavaction.specialists.scores import score_segments
 from llavaction.specialists.training import STATE, augmented, rate_at, train_specialist
+from llavaction.specialists.workflows import Source
 
 
 def trained(source: Source, config: SpecialistConfig, output: Path, **options: Any) -> Specialist:
-    return train_specialist(source.footage(config), source.labels, output, **options)
+    return train_specialist(source.cache(config), source.labels, output, **options)
 
 
 def accuracy(specialist: Specialist, source: Source) -> dict[str, float]:
     held_out = replace(source, split="validation")
-    scores = score_segments(specialist, held_out.footage(specialist.config))
+    scores = score_segments(specialist, held_out.cache(specialist.config))
     predictions = list(scores.rankings(specialist.labels.actions, 5))
     overall = measure(scores, predictions, held_out.segments, {})["overall"]
     return {part: values["top-1"] for part, values in overall.items()}
@@ -101,15 +101,15 @@ def test_bad_videos_are_left_out_and_counted(toy: Source, brief: SpecialistConfi
     (videos / "P02_01.mp4").unlink()
     source = replace(toy, videos=videos)
     config = brief.model_copy(update={"epochs": 1})
-    footage = source.footage(config)
-    specialist = train_specialist(footage, source.labels, tmp_path / "out")
-    assert len(footage.faults.skipped) == 12
+    cache = source.cache(config)
+    specialist = train_specialist(cache, source.labels, tmp_path / "out")
+    assert len(cache.faults.skipped) == 12
     assert set(specialist.facts["left_out"]) == {f"{video}_{i}" for video in ("P01_03", "P02_01") for i in range(6)}
-    assert footage.faults.summary(48).startswith("12 of 48 segments left out (first: ")
-    scores = score_segments(specialist, footage)
+    assert cache.faults.summary(48).startswith("12 of 48 segments left out (first: ")
+    scores = score_segments(specialist, cache)
     assert len(scores.segment_ids) == 36
     with pytest.raises(InputError, match="has none of the 8 videos"):
-        replace(source, videos=_emptied(videos)).footage(config)
+        replace(source, videos=_emptied(videos)).cache(config)
 
 
 def _emptied(videos: Path) -> Path:
@@ -198,11 +198,11 @@ _LIMITED = """
 import resource, sys
 from pathlib import Path
 from llavaction.specialists.config import SpecialistConfig
-from llavaction.specialists.runs import Source
+from llavaction.specialists.workflows import Source
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))  # as "ulimit -f 8": no picture fits into shared memory
-footage = Source(Path(sys.argv[1]), Path(sys.argv[2]), "train", workers=2).footage(SpecialistConfig())
-print(sum(len(found) for found, _ in footage.batches([list(range(6)), list(range(6, 12))])))
+cache = Source(Path(sys.argv[1]), Path(sys.argv[2]), "train", workers=2).cache(SpecialistConfig())
+print(sum(len(found) for found, _ in cache.batches([list(range(6)), list(range(6, 12))])))
 """
 
 

@@ -27,8 +27,8 @@ from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import write_records
 from llavaction.models.checkpoint import load_model, open_checkpoint
 from llavaction.models.param_groups import PARAM_GROUPS
-from llavaction.models.tiny import write_tiny
 from llavaction.runs.locks import RunLockedError, folder_lock
+from llavaction.testing.tiny import write_tiny
 from llavaction.training import base_trainer
 from llavaction.training import run as run_module
 from llavaction.training import trainable_model as model_module

@@ -56,7 +56,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     from llavaction.evaluation.runner import RunConfig, run
     from llavaction.recognition.two_stage import RecognitionConfig, recognise
     from llavaction.specialists.predictions import Expected, load_predictions
-    from llavaction.specialists.runs import Source, predict_split
+    from llavaction.specialists.workflows import Source, predict_split
     from llavaction.video.library import VideoLibrary
 
     file = output / "specialist.jsonl"

@@ -1,1 +1,1 @@
-"""Ways of asking a model: generate, score options, encode."""
+"""Ways of asking a model: score options, generate."""

@@ -18,9 +18,9 @@ from transformers import GenerationConfig
 
 from llavaction.backends.base import CAPABILITIES, LETTERS_RULE, OptionScores, Query, QuestionError
 from llavaction.backends.huggingface_config import HuggingFaceConfig
-from llavaction.backends.label_texts import RULES, LabelTexts, TextScorer
-from llavaction.backends.passes import bounded_passes, same_clips
-from llavaction.backends.prefix import PrefixScorer
+from llavaction.backends.scoring.batching import bounded_batches, same_clips
+from llavaction.backends.scoring.label_texts import RULES, LabelTexts, TextScorer
+from llavaction.backends.scoring.prefix import PrefixScorer
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
 from llavaction.models.families.base import ModelInputs, family_of, question
@@ -308,7 +308,7 @@ class HuggingFaceBackend:
             return [[index] for index in indices]
         items = [prepared[index] for index in indices]
         groups = [(item.group, bool(item.tensors)) for item in items]
-        found = bounded_passes([len(item.ids) for item in items], groups, self.config.pass_tokens)
+        found = bounded_batches([len(item.ids) for item in items], groups, self.config.pass_tokens)
         return [[indices[place] for place in members] for members in found]
 
     def _inputs(self, items: Sequence[ModelInputs]) -> dict[str, torch.Tensor]:

@@ -30,9 +30,9 @@ def report(
     output: Path,
 ) -> None:
     """Write report.html for one or several RUNS: of eval on the same benchmark, or of recognise."""
+    from llavaction.evaluation.finished import FinishedRun
     from llavaction.evaluation.recognition_report import write_recognition_report
     from llavaction.evaluation.report import write_report
-    from llavaction.evaluation.runs import FinishedRun
     from llavaction.questions.schema import Benchmark
     from llavaction.video.library import VideoLibrary
 

@@ -62,7 +62,7 @@ def train(output: Path, allow_missing: bool, settings: tuple[str, ...], json_out
     architecture=videomae --set checkpoint=FOLDER; --set epochs=20 and the like.
     """
     from llavaction.specialists.config import SpecialistConfig
-    from llavaction.specialists.runs import Source, train_split
+    from llavaction.specialists.workflows import Source, train_split
 
     config = SpecialistConfig.from_mapping(mapping(settings))
     result = train_split(Source(**source), config, output, log=_log)
@@ -100,7 +100,7 @@ def predict(
     the submission's supervision levels: pretraining, labels, data.
     """
     from llavaction.specialists.challenge import SupervisionLevels
-    from llavaction.specialists.runs import Source, predict_split
+    from llavaction.specialists.workflows import Source, predict_split
 
     levels = SupervisionLevels.from_mapping(mapping(settings))
     if not folder.exists():
@@ -139,7 +139,7 @@ def folds(
 ) -> None:
     """Predict each part of a split by a specialist trained on the other parts; --set as for train."""
     from llavaction.specialists.config import SpecialistConfig
-    from llavaction.specialists.runs import Source, train_folds
+    from llavaction.specialists.workflows import Source, train_folds
 
     config = SpecialistConfig.from_mapping(mapping(settings))
     result = train_folds(Source(**source), config, output, folds=folds, top_k=top_k, log=_log)

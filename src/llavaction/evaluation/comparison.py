@@ -8,7 +8,7 @@ from typing import Any
 
 from llavaction.base.errors import InputError
 from llavaction.base.statistics import ClusteredBootstrap, paired_comparison
-from llavaction.evaluation.runs import FinishedRun, labels
+from llavaction.evaluation.finished import FinishedRun, labels
 
 FEWEST_VIDEOS = 6
 """From fewer videos no difference can have p < 0.05: of all patterns of signs two are as extreme as the observed."""

@@ -12,8 +12,8 @@ from typing import Any
 from llavaction.base.files import whole
 from llavaction.base.records import write_text
 from llavaction.base.text import shown
+from llavaction.evaluation.finished import FinishedRun, labels
 from llavaction.evaluation.report import HeatMap, heat_map
-from llavaction.evaluation.runs import FinishedRun, labels
 
 Cell = str | int | float | None
 

@@ -11,8 +11,8 @@ from typing import Any
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_text
 from llavaction.base.version import __version__
+from llavaction.evaluation.finished import FinishedRun, labels
 from llavaction.evaluation.report import environment_of, template
-from llavaction.evaluation.runs import FinishedRun, labels
 from llavaction.recognition.accuracy import PARTS
 from llavaction.recognition.records import Recognition
 

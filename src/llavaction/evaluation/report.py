@@ -18,10 +18,10 @@ from llavaction.base.text import shown
 from llavaction.base.version import __version__
 from llavaction.evaluation.comparison import p_value
 from llavaction.evaluation.failures import Example, Strip, film_strip, surest, view, worst
+from llavaction.evaluation.finished import FinishedRun, labels
 from llavaction.evaluation.metrics import Pairs, confusion, match, names_for
 from llavaction.evaluation.names import ActionNames
 from llavaction.evaluation.predictions import Prediction
-from llavaction.evaluation.runs import FinishedRun, labels
 from llavaction.questions.schema import Benchmark, Question
 from llavaction.video.decoded import Library
 

@@ -1,1 +1,1 @@
-"""Models: what is trained, what is converted, and the tiny random ones that tests and the demo run on."""
+"""Models: families, the action model, checkpoints and their conversion."""

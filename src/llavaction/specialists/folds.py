@@ -11,7 +11,7 @@ from typing import Any
 from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_seed
-from llavaction.specialists.footage import Footage
+from llavaction.specialists.clip_cache import ClipCache
 from llavaction.specialists.labels import SpecialistLabels
 from llavaction.specialists.predictions import SpecialistPrediction
 from llavaction.specialists.scores import SpecialistScores, score_segments
@@ -60,7 +60,7 @@ class FoldPlan:
 
 
 def predict_folds(
-    footage: Footage,
+    cache: ClipCache,
     labels: SpecialistLabels,
     plan: FoldPlan,
     output: str | Path,
@@ -74,7 +74,7 @@ def predict_folds(
     A stopped call is continued by the next; finished folds are not trained again.
 
     Args:
-        footage: frames of the training segments, and the settings of every fold's specialist.
+        cache: frames of the training segments, and the settings of every fold's specialist.
         labels: of the whole training split, so that all folds rank the same classes.
         plan: the folds.
         output: the folder.
@@ -83,7 +83,7 @@ def predict_folds(
         log: is given a line now and then.
 
     Returns:
-        Scores of all segments, fold after fold; and predictions in the order of the footage's segments, each with its
+        Scores of all segments, fold after fold; and predictions in the order of the clip cache's segments, each with its
         fold. Segments whose video cannot be decoded have none.
 
     Raises:
@@ -92,12 +92,12 @@ def predict_folds(
     parts: list[SpecialistScores] = []
     predictions: dict[str, SpecialistPrediction] = {}
     for fold in range(plan.count):
-        train, held_out = plan.places(footage.segments, fold)
+        train, held_out = plan.places(cache.segments, fold)
         log(f"fold {fold}: {len(train)} segments to train on, {len(held_out)} held out")
         own = (facts or {}) | {"fold": fold, "folds": plan.count}
-        specialist = train_specialist(footage, labels, Path(output) / f"fold-{fold}", places=train, facts=own, log=log)
-        parts.append(score_segments(specialist, footage, held_out))
+        specialist = train_specialist(cache, labels, Path(output) / f"fold-{fold}", places=train, facts=own, log=log)
+        parts.append(score_segments(specialist, cache, held_out))
         for prediction in parts[-1].rankings(labels.actions, top_k, fold):
             predictions[prediction.segment_id] = prediction
-    names = [segment.segment_id for segment in footage.segments]
+    names = [segment.segment_id for segment in cache.segments]
     return SpecialistScores.joined(parts), [predictions[name] for name in names if name in predictions]

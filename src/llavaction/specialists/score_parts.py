@@ -17,7 +17,7 @@ from llavaction.base.files import clear_away
 from llavaction.runs.folder import RunFolder
 from llavaction.runs.locks import PATIENCE
 from llavaction.specialists.classifier import read_notes, read_tensors, write_tensors
-from llavaction.specialists.footage import Footage
+from llavaction.specialists.clip_cache import ClipCache
 
 RUN, PARTS = ".run", "scores"
 """What is put behind the name of the output for the folder beside it, and that folder's folder of parts."""
@@ -36,8 +36,8 @@ class ScoreParts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def load(self, batch: int, footage: Footage) -> tuple[list[str], list[NDArray[np.float32]]] | None:
-        """Ids and scores [segments, classes] per head of a batch, faults added to the footage's.
+    def load(self, batch: int, cache: ClipCache) -> tuple[list[str], list[NDArray[np.float32]]] | None:
+        """Ids and scores [segments, classes] per head of a batch, faults added to the clip cache's.
 
         Returns:
             None for a batch that is to be made: it is not there, or one of its segments could not be decoded, whose
@@ -53,23 +53,23 @@ class ScoreParts:
         names, incomplete = notes.get("segments"), notes.get("incomplete")
         if not isinstance(names, list) or not isinstance(incomplete, dict):
             raise InputError("is no part of a prediction", file=path, hint="delete it: it is made again")
-        footage.faults.incomplete.update(incomplete)
+        cache.faults.incomplete.update(incomplete)
         return names, [tensors[head].numpy() for head in HEADS if head in tensors]
 
-    def save(self, batch: int, names: Sequence[str], columns: Sequence[NDArray[np.float32]], footage: Footage) -> None:
+    def save(self, batch: int, names: Sequence[str], columns: Sequence[NDArray[np.float32]], cache: ClipCache) -> None:
         """Keep a batch of whose segments every one could be decoded.
 
         Args:
             batch: its number.
             names: ids of its segments.
             columns: their scores [segments, classes] per head.
-            footage: has their faults.
+            cache: has their faults.
 
         Raises:
             InputError: the disk does not take it.
         """
         tensors = dict(zip(HEADS, map(torch.from_numpy, columns), strict=False))
-        faults = footage.faults.incomplete
+        faults = cache.faults.incomplete
         incomplete = {name: faults[name] for name in names if name in faults}
         write_tensors(self._path(batch), tensors, {"segments": list(names), "incomplete": incomplete})
 
@@ -78,14 +78,14 @@ class ScoreParts:
 
 
 @contextmanager
-def score_parts(output: Path, footage: Footage, config: Mapping[str, Any]) -> Iterator[ScoreParts]:
+def score_parts(output: Path, cache: ClipCache, config: Mapping[str, Any]) -> Iterator[ScoreParts]:
     """The parts of the prediction that ``output`` is to hold, for the block that makes it; gone once it is made.
 
     Beside the output stays a folder that says how it was made: ``config.yaml``, ``videos.json``, ``environment.json``.
 
     Args:
         output: the file of predictions.
-        footage: the segments and their videos.
+        cache: the segments and their videos.
         config: everything else that decides what is predicted; see :meth:`RunFolder.settle`.
 
     Raises:
@@ -100,11 +100,11 @@ def score_parts(output: Path, footage: Footage, config: Mapping[str, Any]) -> It
             file=output,
             hint="delete it, or give another --output",
         )
-    lines = "".join(segment.model_dump_json(include=_USED) + "\n" for segment in footage.segments)
+    lines = "".join(segment.model_dump_json(include=_USED) + "\n" for segment in cache.segments)
     own = {**config, "segments_sha256": hashlib.sha256(lines.encode()).hexdigest()}
     with RunFolder(folder, PATIENCE) as home:
         started = output.exists() or parts.is_dir()
-        videos = footage.facts(range(len(footage.segments)))
+        videos = cache.facts(range(len(cache.segments)))
         home.settle({"schema_version": 1, **own}, started=started, videos=videos)
         yield ScoreParts(parts)
         clear_away(parts)

@@ -17,7 +17,7 @@ from llavaction.base.archives import MOST_ARRAY_BYTES
 from llavaction.base.errors import InputError
 from llavaction.base.files import whole
 from llavaction.specialists.classifier import Specialist
-from llavaction.specialists.footage import Footage
+from llavaction.specialists.clip_cache import ClipCache
 from llavaction.specialists.labels import SpecialistLabels
 from llavaction.specialists.predictions import CLIPS, SpecialistPrediction
 from llavaction.specialists.score_parts import ScoreParts
@@ -150,16 +150,16 @@ class SpecialistScores:
 
 def score_segments(
     specialist: Specialist,
-    footage: Footage,
+    cache: ClipCache,
     places: Sequence[int] | None = None,
     batch_size: int = 32,
     parts: ScoreParts | None = None,
 ) -> SpecialistScores:
-    """Run a specialist on segments; those that cannot be decoded are left out (``footage.faults`` names them).
+    """Run a specialist on segments; those that cannot be decoded are left out (``cache.faults`` names them).
 
     Args:
         specialist: trained.
-        footage: the segments' frames, of the specialist's own frames and size.
+        cache: the segments' frames, of the specialist's own frames and size.
         places: which segments; all by default.
         batch_size: segments at once; changes memory and speed, and scores in their last digits only.
         parts: where every batch is kept; those that are there are not made again. The batches are the same as without
@@ -168,23 +168,23 @@ def score_segments(
     Raises:
         InputError: nothing could be decoded, or scores are NaN or infinite.
     """
-    places = list(range(len(footage.segments))) if places is None else list(places)
+    places = list(range(len(cache.segments))) if places is None else list(places)
     plan = [places[i : i + batch_size] for i in range(0, len(places), batch_size)]
-    there = {n: part for n in range(len(plan)) if parts is not None and (part := parts.load(n, footage)) is not None}
+    there = {n: part for n in range(len(plan)) if parts is not None and (part := parts.load(n, cache)) is not None}
     todo = [n for n in range(len(plan)) if n not in there]
     specialist.eval().to(device())
     with torch.inference_mode():
-        for n, (found, frames) in zip(todo, footage.batches([plan[n] for n in todo], "specialist"), strict=True):
+        for n, (found, frames) in zip(todo, cache.batches([plan[n] for n in todo], "specialist"), strict=True):
             heads = specialist(frames.to(device())) if found else ()
             scores = [head.log_softmax(-1).cpu().numpy() for head in heads]
-            there[n] = [footage.segments[place].segment_id for place in found], scores
+            there[n] = [cache.segments[place].segment_id for place in found], scores
             if parts is not None and len(found) == len(plan[n]):
-                parts.save(n, *there[n], footage)
+                parts.save(n, *there[n], cache)
     names = [name for n in range(len(plan)) for name in there[n][0]]
-    clip_of = {segment.segment_id: segment.clip for segment in footage.segments}
+    clip_of = {segment.segment_id: segment.clip for segment in cache.segments}
     columns = [there[n][1] for n in range(len(plan)) if there[n][0]]
     if not names:
-        raise InputError("no segment could be decoded", hint=footage.faults.summary(len(places)))
+        raise InputError("no segment could be decoded", hint=cache.faults.summary(len(places)))
     verbs, nouns, *actions = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in (verbs, nouns, *actions)])
     if not finite.all():

@@ -19,8 +19,8 @@ from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.seeding import hashed_rng, hashed_seed
 from llavaction.runs.locks import PATIENCE, folder_lock
 from llavaction.specialists.classifier import CONFIG, Specialist, read_config, read_notes, read_tensors, write_tensors
+from llavaction.specialists.clip_cache import ClipCache
 from llavaction.specialists.config import SpecialistConfig
-from llavaction.specialists.footage import Footage
 from llavaction.specialists.labels import SpecialistLabels
 
 STATE = "training.safetensors"
@@ -29,7 +29,7 @@ LARGEST_GRADIENT = 1.0
 
 
 def train_specialist(
-    footage: Footage,
+    cache: ClipCache,
     labels: SpecialistLabels,
     output: str | Path,
     *,
@@ -41,13 +41,13 @@ def train_specialist(
 
     The same data and settings give the same weights on the same machine, whether the training was stopped in between
     or not: what is drawn in an epoch (order, augmentation, dropout) depends on the seed and the epoch's number alone.
-    Segments whose video cannot be decoded are left out (:attr:`Footage.faults` names them).
+    Segments whose video cannot be decoded are left out (:attr:`ClipCache.faults` names them).
 
     Args:
-        footage: the segments' frames, and the settings.
+        cache: the segments' frames, and the settings.
         labels: what is to be told apart.
         output: folder to write. A stopped training in it is continued, a finished one is loaded.
-        places: segments of the footage to train on; all by default.
+        places: segments of the clip cache to train on; all by default.
         facts: kept in the folder's configuration, beside the history of losses.
         log: is given a line after each epoch.
 
@@ -56,12 +56,12 @@ def train_specialist(
         InputError: the folder holds a training on other data or with other settings; a segment's class is not among the
             labels; nothing could be decoded; the loss is not finite; the folder cannot be written.
     """
-    output, config = Path(output), footage.config
-    places = list(range(len(footage.segments))) if places is None else list(places)
+    output, config = Path(output), cache.config
+    places = list(range(len(cache.segments))) if places is None else list(places)
     if not places:
         raise InputError("there are no segments to train a specialist on")
-    targets = torch.from_numpy(labels.targets(footage.segments))
-    identity = _identity(footage, labels, places)
+    targets = torch.from_numpy(labels.targets(cache.segments))
+    identity = _identity(cache, labels, places)
     if (output / CONFIG).is_file():
         if (read_config(output).get("facts") or {}).get("identity") != identity:
             raise InputError(
@@ -79,12 +79,12 @@ def train_specialist(
             run.resume(output / STATE, identity)
             log(f"continued after epoch {len(run.history)} of {config.epochs}")
         for epoch in range(len(run.history), config.epochs):
-            run.epoch(epoch, footage, targets, places)
+            run.epoch(epoch, cache, targets, places)
             if epoch + 1 < config.epochs:
                 run.store(output / STATE, identity)
             log(f"epoch {epoch + 1} of {config.epochs}: loss {run.history[-1][0]:.3f}, {run.history[-1][1]:.1f} s")
         specialist = run.specialist.eval().cpu()
-        done = {"identity": identity, "segments": len(places), "left_out": sorted(footage.faults.skipped)}
+        done = {"identity": identity, "segments": len(places), "left_out": sorted(cache.faults.skipped)}
         done |= {
             "loss": [round(loss, 6) for loss, _ in run.history],
             "seconds": round(sum(t for _, t in run.history), 1),
@@ -117,7 +117,7 @@ class _Run:
             lr=self.config.learning_rate,
         )
 
-    def epoch(self, number: int, footage: Footage, targets: Tensor, places: Sequence[int]) -> None:
+    def epoch(self, number: int, cache: ClipCache, targets: Tensor, places: Sequence[int]) -> None:
         """One pass over the segments."""
         begun, config, total, seen = time.perf_counter(), self.config, 0.0, 0
         draws = hashed_rng("specialist epoch", config.seed, number)
@@ -126,7 +126,7 @@ class _Run:
         self.specialist.train()
         with torch.random.fork_rng():
             torch.manual_seed(hashed_seed("specialist dropout", config.seed, number) % 2**63)
-            for step, (found, frames) in enumerate(footage.batches(plan, f"epoch {number + 1}")):
+            for step, (found, frames) in enumerate(cache.batches(plan, f"epoch {number + 1}")):
                 if not found:
                     continue
                 changed = augmented(frames, config, draws).to(device())
@@ -139,7 +139,7 @@ class _Run:
                 self._step(loss, number * self.steps_per_epoch + step)
                 total, seen = total + float(loss.detach()) * len(found), seen + len(found)
         if not seen:
-            raise InputError("no segment could be decoded", hint=footage.faults.summary(len(places)))
+            raise InputError("no segment could be decoded", hint=cache.faults.summary(len(places)))
         self.history.append((total / seen, time.perf_counter() - begun))
 
     def _loss(self, logits: Sequence[Tensor], targets: Tensor) -> Tensor:
@@ -219,13 +219,13 @@ def augmented(frames: Tensor, config: SpecialistConfig, draws: np.random.Generat
     return (moved * torch.from_numpy(scales).float()).clamp(0, 255)
 
 
-def _identity(footage: Footage, labels: SpecialistLabels, places: Sequence[int]) -> str:
+def _identity(cache: ClipCache, labels: SpecialistLabels, places: Sequence[int]) -> str:
     """A digest of what a training is on and with; names of folders and where frames are kept do not change it."""
-    segments = [footage.segments[place].model_dump_json(include=_USED) for place in places]
-    settings = footage.config.model_dump_json(exclude={"cache_gb", "checkpoint"})
-    start = footage.config.checkpoint
+    segments = [cache.segments[place].model_dump_json(include=_USED) for place in places]
+    settings = cache.config.model_dump_json(exclude={"cache_gb", "checkpoint"})
+    start = cache.config.checkpoint
     contents = [] if start is None else [digest_of_files((start / "config.json", *start.glob("*.safetensors")))]
-    contents += [facts["sha256_of_parts"] for facts in footage.facts(places).values()]
+    contents += [facts["sha256_of_parts"] for facts in cache.facts(places).values()]
     return f"{hashed_seed(settings, labels.model_dump_json(), *segments, *contents):032x}"
 
 

@@ -22,7 +22,7 @@ from llavaction.models.add_action_token import add_action_token
 from llavaction.models.checkpoint import TRAINED_FRAMES, Checkpoint, load_model, open_checkpoint, quiet
 from llavaction.models.llava_video import LlavaVideoProcessor
 from llavaction.models.param_groups import PARAM_GROUPS, param_group_of
-from llavaction.models.tiny import write_tiny
+from llavaction.testing.tiny import write_tiny
 from llavaction.training.additions import Addition
 from llavaction.training.config import LoraConfig, StageConfig, TrainConfig
 from llavaction.training.kinds import model_start

@@ -15,7 +15,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import read_json
 from llavaction.cli.main import cli
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.models.tiny import write_tiny
+from llavaction.testing.tiny import write_tiny
 
 SPECIALIST = ("epochs=1", "channels=8", "frames=4", "height=24", "width=32")
 SMALL = KitchenMiniConfig(

@@ -28,7 +28,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import read_records, write_records
 from llavaction.models.checkpoint import load_model, open_checkpoint
 from llavaction.models.llava_video import LlavaVideoProcessor
-from llavaction.models.tiny import write_tiny
+from llavaction.testing.tiny import write_tiny
 from llavaction.training.checkpoints import checkpoints
 from llavaction.training.config import TrainConfig
 from llavaction.training.run import train

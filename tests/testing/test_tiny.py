@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from llavaction.base.errors import InputError
-from llavaction.models.tiny import FAMILIES, build_tokenizer, write_tiny, write_tiny_llava_onevision
+from llavaction.testing.tiny import FAMILIES, build_tokenizer, write_tiny, write_tiny_llava_onevision
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -49,7 +49,7 @@ def test_same_arguments_same_bytes(tmp_path: Path) -> None:
 
 def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
     here = _digests(write_tiny_llava_onevision(tmp_path / "a"))
-    code = "import sys; from llavaction.models.tiny import write_tiny; write_tiny(sys.argv[1])"
+    code = "import sys; from llavaction.testing.tiny import write_tiny; write_tiny(sys.argv[1])"
     there = {**os.environ, "PYTHONHASHSEED": "12345", "RAYON_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "b")], check=True, env=there)
     assert _digests(tmp_path / "b") == here
@@ -101,6 +101,6 @@ def test_unknown_family_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", ["llava_video", "qwen3_vl"])
 def test_a_process_that_has_imported_nothing_else_writes_them(tmp_path: Path, family: str) -> None:
-    code = f"from llavaction.models.tiny import write_tiny; write_tiny({str(tmp_path)!r}, {family!r})"
+    code = f"from llavaction.testing.tiny import write_tiny; write_tiny({str(tmp_path)!r}, {family!r})"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert (tmp_path / "model.safetensors").is_file()

@@ -19,7 +19,7 @@ from llavaction.base.registry import suggestion
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.checkpoint import quiet
 from llavaction.models.registry import register
-from llavaction.models.tiny_families import FAMILIES
+from llavaction.testing.tiny_families import FAMILIES
 
 VOCABULARY = 512
 """Entries learnt by the tokenizer (256 bytes and the merges); the special tokens come on top."""

@@ -16,9 +16,9 @@ from llavaction.datasets.registry import open_annotations
 from llavaction.specialists.accuracy import KS, measure
 from llavaction.specialists.challenge import SupervisionLevels, write_challenge
 from llavaction.specialists.classifier import Specialist, fingerprint
+from llavaction.specialists.clip_cache import ClipCache
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.specialists.folds import FoldPlan, predict_folds
-from llavaction.specialists.footage import Footage
 from llavaction.specialists.labels import SpecialistLabels
 from llavaction.specialists.networks import with_checkpoint
 from llavaction.specialists.predictions import write_predictions
@@ -109,9 +109,9 @@ class Source:
         sources = self.dataset.sources(self.split)
         return {"dataset": self.dataset.name, "licence": self.dataset.licence, "split": self.split, "sources": sources}
 
-    def footage(self, config: SpecialistConfig) -> Footage:
+    def cache(self, config: SpecialistConfig) -> ClipCache:
         """The frames of the segments."""
-        return Footage(self.segments, self.videos, config, self.workers, self.fps)
+        return ClipCache(self.segments, self.videos, config, self.workers, self.fps)
 
 
 def train_split(source: Source, config: SpecialistConfig, output: Path, *, log: Log) -> dict[str, Any]:
@@ -122,8 +122,8 @@ def train_split(source: Source, config: SpecialistConfig, output: Path, *, log: 
         of segments without frames), "faults", "fingerprint".
     """
     source.report(log)
-    footage = source.footage(with_checkpoint(config))
-    specialist = train_specialist(footage, source.labels, output, facts=source.facts, log=log)
+    cache = source.cache(with_checkpoint(config))
+    specialist = train_specialist(cache, source.labels, output, facts=source.facts, log=log)
     facts = specialist.facts
     return {
         "output": str(output),
@@ -131,7 +131,7 @@ def train_split(source: Source, config: SpecialistConfig, output: Path, *, log: 
         "seconds": facts["seconds"],
         "loss": facts["loss"],
         "left_out": facts["left_out"],
-        "faults": footage.faults.summary(len(footage.segments)),
+        "faults": cache.faults.summary(len(cache.segments)),
         "fingerprint": fingerprint(output),
     }
 
@@ -168,11 +168,11 @@ def predict_split(
     specialist = Specialist.load(folder)
     refused = source.report(log)
     specialist.labels.check(source.dataset.vocabulary, str(source.annotations))
-    footage = source.footage(specialist.config.model_copy(update={"cache_gb": 0.0}))  # every clip is seen once
+    cache = source.cache(specialist.config.model_copy(update={"cache_gb": 0.0}))  # every clip is seen once
     made_by: dict[str, Any] = {"fingerprint": {"specialist": fingerprint(folder)}, "split": source.split}
     made_by |= {"top_k": top_k, "all_pairs": all_pairs, "fps": source.fps}
-    with score_parts(output, footage, made_by) as parts:
-        found = score_segments(specialist, footage, parts=parts)
+    with score_parts(output, cache, made_by) as parts:
+        found = score_segments(specialist, cache, parts=parts)
         candidates = specialist.labels.pairs if all_pairs else specialist.labels.actions
         predictions = list(found.rankings(candidates, top_k))
         write_predictions(output, predictions, specialist.labels.classes)
@@ -190,7 +190,7 @@ def predict_split(
         "specialist": fingerprint(folder),
         "predicted": len(predictions),
         **source.coverage(len(source.segments) - len(predictions)),
-        "faults": footage.faults.summary(len(source.segments)),
+        "faults": cache.faults.summary(len(source.segments)),
         "accuracy": measure(found, measured, source.segments, source.dataset.groups(source.split)),
     }
 
@@ -209,9 +209,9 @@ def train_folds(
         log: is given a line now and then.
     """
     source.report(log)
-    footage = source.footage(with_checkpoint(config))
+    cache = source.cache(with_checkpoint(config))
     plan = FoldPlan.draw(source.segments, folds, config.seed)
-    found, predictions = predict_folds(footage, source.labels, plan, output, top_k=top_k, facts=source.facts, log=log)
+    found, predictions = predict_folds(cache, source.labels, plan, output, top_k=top_k, facts=source.facts, log=log)
     write_json(output / FOLDS, dict(sorted(plan.of_video.items())))
     write_predictions(output / PREDICTIONS, predictions, source.labels.classes)
     measured = predictions if top_k >= max(KS) else list(found.rankings(source.labels.actions, max(KS)))
@@ -220,6 +220,6 @@ def train_folds(
         "folds": folds,
         "predicted": len(predictions),
         **source.coverage(len(source.segments) - len(predictions)),
-        "faults": footage.faults.summary(len(source.segments)),
+        "faults": cache.faults.summary(len(source.segments)),
         "accuracy": measure(found, measured, source.segments, source.dataset.groups(source.split)),
     }

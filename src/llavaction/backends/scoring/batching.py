@@ -1,4 +1,4 @@
-"""Passes: which questions go through a model together."""
+"""Batches: which questions go through a model together."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import numpy as np
 from llavaction.backends.base import Query
 
 
-def bounded_passes(lengths: Sequence[int], groups: Sequence[Hashable], most: int) -> list[list[int]]:
+def bounded_batches(lengths: Sequence[int], groups: Sequence[Hashable], most: int) -> list[list[int]]:
     """Put prompts of a group and of similar length together.
 
     Args:
         lengths: tokens of each prompt.
-        groups: only prompts of equal groups can share a pass.
-        most: tokens a pass may hold, padding counted; more only where a single prompt is longer.
+        groups: only prompts of equal groups can share a batch.
+        most: tokens a batch may hold, padding counted; more only where a single prompt is longer.
 
     Returns:
-        Indices of each pass, the longest prompts first (if memory does not suffice, it shows at once).
+        Indices of each batch, the longest prompts first (if memory does not suffice, it shows at once).
     """
     members: dict[Hashable, list[int]] = {}
     for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
         members.setdefault(groups[index], []).append(index)
-    passes = []
+    batches = []
     for indices in members.values():
         start = 0
         while start < len(indices):
             stop = start + max(1, most // lengths[indices[start]])
-            passes.append(indices[start:stop])
+            batches.append(indices[start:stop])
             start = stop
-    return passes
+    return batches
 
 
 def same_clips(queries: Sequence[Query], *, across_questions: bool) -> list[list[int]]:

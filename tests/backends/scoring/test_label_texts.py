@@ -16,7 +16,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
-from llavaction.backends.label_texts import LabelTexts
+from llavaction.backends.scoring.label_texts import LabelTexts
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_json
 from llavaction.models.action_token import ActionTokenConfig
@@ -24,7 +24,7 @@ from llavaction.models.add_action_token import add_action_token
 from llavaction.models.checkpoint import open_checkpoint
 from llavaction.models.families.base import question
 from llavaction.models.families.chat import Chat
-from llavaction.models.tiny import FAMILIES, write_tiny
+from llavaction.testing.tiny import FAMILIES, write_tiny
 
 Make = Callable[..., HuggingFaceBackend]
 TEXTS = ("take plate", "put", "put down", "put down plate", "turn-on tap", "scoop rice, then stir it", "put")

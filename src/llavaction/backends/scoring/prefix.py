@@ -15,7 +15,7 @@ from torch.nn import functional
 from transformers.cache_utils import Cache, DynamicLayer
 
 from llavaction.backends.huggingface_config import Branching
-from llavaction.backends.token_tree import TokenTree, token_tree
+from llavaction.backends.scoring.token_tree import TokenTree, token_tree
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.models.families.base import ModelInputs
 from llavaction.models.tokenisation import shared_length

@@ -12,14 +12,14 @@ import torch
 from asking import make_frames, make_query
 from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
 
-from llavaction.backends import prefix as prefix_module
 from llavaction.backends.huggingface import HuggingFaceBackend
-from llavaction.backends.prefix import PrefixScorer, beginning
-from llavaction.backends.token_tree import token_tree
+from llavaction.backends.scoring import prefix as prefix_module
+from llavaction.backends.scoring.prefix import PrefixScorer, beginning
+from llavaction.backends.scoring.token_tree import token_tree
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.families.base import ModelInputs
-from llavaction.models.tiny import FAMILIES
+from llavaction.testing.tiny import FAMILIES
 
 Make = Callable[..., HuggingFaceBackend]
 Ids = tuple[int, ...]

@@ -5,22 +5,22 @@ from dataclasses import replace
 import numpy as np
 from asking import make_frames, make_query
 
-from llavaction.backends.passes import bounded_passes, same_clips
+from llavaction.backends.scoring.batching import bounded_batches, same_clips
 from llavaction.video.decoded import DecodedClip
 
 
 def test_passes_hold_prompts_of_similar_length() -> None:
     lengths = [10, 90, 30, 31, 89, 11, 12]
-    assert bounded_passes(lengths, [0] * 7, 200) == [[1, 4], [3, 2, 6, 5, 0]]
-    assert bounded_passes(lengths, [0] * 7, 90) == [[1], [4], [3, 2], [6, 5, 0]]
-    assert bounded_passes(lengths, [0] * 7, 1) == [[1], [4], [3], [2], [6], [5], [0]]
-    assert bounded_passes([], [], 10) == []
+    assert bounded_batches(lengths, [0] * 7, 200) == [[1, 4], [3, 2, 6, 5, 0]]
+    assert bounded_batches(lengths, [0] * 7, 90) == [[1], [4], [3, 2], [6, 5, 0]]
+    assert bounded_batches(lengths, [0] * 7, 1) == [[1], [4], [3], [2], [6], [5], [0]]
+    assert bounded_batches([], [], 10) == []
 
 
 def test_passes_hold_one_group_and_no_more_than_allowed() -> None:
     rng = np.random.default_rng(0)
     lengths, groups = rng.integers(1, 100, 200).tolist(), rng.integers(0, 3, 200).tolist()
-    passes = bounded_passes(lengths, groups, 300)
+    passes = bounded_batches(lengths, groups, 300)
     assert sorted(index for members in passes for index in members) == list(range(200))
     for members in passes:
         assert len({groups[index] for index in members}) == 1

@@ -46,7 +46,7 @@ class Faults:
         return "; ".join(parts)
 
 
-class Footage:
+class ClipCache:
     """Frames of segments as bytes [frames, height, width, 3], by their place in the table.
 
     Args:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llavaction.backends.token_tree import TokenTree, token_tree
+from llavaction.backends.scoring.token_tree import TokenTree, token_tree
 from llavaction.base.seeding import hashed_rng
 from llavaction.models.tokenisation import shared_length
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from llavaction.backends.base import Query, QuestionError
 from llavaction.backends.huggingface_config import Normalisation
-from llavaction.backends.prefix import PrefixScorer
+from llavaction.backends.scoring.prefix import PrefixScorer
 from llavaction.base.errors import InputError
 from llavaction.models.families.base import ModelInputs
 from llavaction.models.families.chat import Chat

@@ -1,0 +1,1 @@
+"""How options are scored: letters and label texts behind a prefix that is computed once."""
