@@ -83,7 +83,7 @@ def predict_folds(
         log: is given a line now and then.
 
     Returns:
-        Scores of all segments, fold after fold; and predictions in the order of the clip cache's segments, each with its
+        Scores of all segments, fold after fold; and predictions in the order of the segments, each with its
         fold. Segments whose video cannot be decoded have none.
 
     Raises:
