@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from annotation_files import random_rows, write_annotations
+
+from helpers.annotation_files import random_rows, write_annotations
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models, several test processes: threads only get in the way
 

@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from annotation_files import random_rows, write_annotations
-from mutations import damaged_text
 
+from helpers.annotation_files import random_rows, write_annotations
+from helpers.mutations import damaged_text
 from kitchen_mini.boxes import FrameBoxes, ObjectBox
 from llavaction.actions.segments import Clip
 from llavaction.actions.vocabulary import ActionVocabulary

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from annotation_files import random_rows, write_annotations
 
+from helpers.annotation_files import random_rows, write_annotations
 from llavaction.actions.synonyms import Synonyms
 from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
 from llavaction.base.errors import InputError

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from asking import in_orders, make_frames, make_query, scores_of
-from test_long_clips import BOUND, alone, long_query
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
+from helpers.asking import in_orders, make_frames, make_query, scores_of
+from helpers.long_clips import BOUND, alone, long_query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.models.action_token import ActionTokenConfig

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asking import make_frames, make_question
 
+from helpers.asking import make_frames, make_question
 from llavaction.actions.segments import Clip
 from llavaction.backends.asking import (
     check_capability,

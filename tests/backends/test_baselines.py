@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asking import as_query, make_query, make_question, scores_of
 from scipy.stats import chisquare
 
+from helpers.asking import as_query, make_query, make_question, scores_of
 from llavaction.backends.base import Backend, Query
 from llavaction.backends.baselines import Baseline, ChanceBackend, OracleBackend, PriorBackend, SpecialistBackend
 from llavaction.base.errors import InputError

@@ -13,9 +13,9 @@ import av
 import numpy as np
 import pytest
 import torch
-from asking import make_frames, make_query, scores_of
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
+from helpers.asking import make_frames, make_query, scores_of
 from llavaction.backends.base import Backend, Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig

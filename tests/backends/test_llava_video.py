@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from asking import make_frames, make_query, scores_of
 from transformers import AutoModelForImageTextToText
 
+from helpers.asking import make_frames, make_query, scores_of
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig

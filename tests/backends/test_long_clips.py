@@ -8,31 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from asking import in_orders, make_frames, make_query, scores_of
 
-from llavaction.backends.base import Query
+from helpers.asking import in_orders, scores_of
+from helpers.long_clips import BOUND, alone, long_query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.testing.tiny import FAMILIES
-from llavaction.video.decoded import DecodedClip
 
 Make = Callable[..., HuggingFaceBackend]
 CLIPS = [(0.5, 4), (8.5, 16), (20.0, 8), (33.3, 7), (60.0, 32), (120.0, 4), (120.0, 64)]
 """Seconds and frames."""
-BOUND = 1e-5
-
-
-def long_query(seconds: float, frames: int, number: int = 0, words: str = "What happens?") -> Query:
-    clip = DecodedClip.evenly(make_frames(7, frames, 60, 106), seconds)
-    return replace(make_query(number, 5, words=words), clip=clip)
-
-
-def alone(backend: HuggingFaceBackend, query: Query, answer: tuple[int, ...]) -> float:
-    """Log-probability of an answer by one plain forward pass over prompt and answer."""
-    prompt = backend.inputs(query)
-    with torch.no_grad():
-        logits = backend.model(**backend._inputs([prompt.followed_by(answer)]), use_cache=False).logits[0].double()
-    values = logits.log_softmax(-1)[len(prompt.ids) - 1 : -1]
-    return float(sum(values[step, token] for step, token in enumerate(answer)))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

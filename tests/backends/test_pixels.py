@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from asking import make_frames
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 
+from helpers.asking import make_frames
 from llavaction.base.errors import InputError
 from llavaction.models.families.pixels import CLIP_STD, PixelSettings, fitting_size, flatten_patches, normalise, resize
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from asking import make_query, make_question, scores_of
 
+from helpers.asking import make_query, make_question, scores_of
 from llavaction.backends.registry import BACKENDS, make_backend, parse_spec
 from llavaction.base.errors import InputError
 from llavaction.base.records import to_line, write_records

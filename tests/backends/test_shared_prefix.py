@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from asking import in_orders, make_frames, make_query, scores_of
 
+from helpers.asking import in_orders, make_frames, make_query, scores_of
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.testing.tiny import FAMILIES

@@ -10,8 +10,8 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from filming import film
 
+from helpers.filming import film
 from llavaction.actions.segments import Clip
 from llavaction.backends.base import Query
 from llavaction.backends.registry import make_backend

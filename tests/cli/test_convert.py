@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from published_checkpoints import HEADS, assert_same_tensors, load_folder, write_published
 
+from helpers.published_checkpoints import HEADS, assert_same_tensors, load_folder, write_published
 from llavaction.base.errors import InputError
 from llavaction.cli.convert import size_in_bytes
 from llavaction.cli.main import cli, main

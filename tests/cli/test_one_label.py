@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
-from annotation_files import random_rows, write_annotations
 from click.testing import CliRunner
 
+from helpers.annotation_files import random_rows, write_annotations
 from kitchen_mini.renderer import KitchenMiniConfig, generate
 from llavaction.actions.synonyms import Synonyms
 from llavaction.base.errors import InputError

@@ -9,8 +9,8 @@ import click
 import pytest
 import yaml
 from click.testing import CliRunner
-from kitchenette import film_colours, settings, write_mixture
 
+from helpers.kitchenette import film_colours, settings, write_mixture
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json
 from llavaction.cli import main

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from kitchen_days import day
 
+from helpers.kitchen_days import day
 from llavaction.datasets.epic_kitchens import EpicKitchens
 
 

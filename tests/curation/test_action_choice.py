@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from kitchen_days import material, predictions
 
+from helpers.kitchen_days import material, predictions
 from llavaction.base.errors import InputError
 from llavaction.curation.action_choice import (
     ActionChoice,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kitchen_days import predictions
 
+from helpers.kitchen_days import predictions
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_records, write_records
 from llavaction.curation.exports import EXPORTS, Exported, export

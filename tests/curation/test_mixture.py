@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kitchen_days import day, material, predictions
 
+from helpers.kitchen_days import day, material, predictions
 from llavaction.base.errors import InputError
 from llavaction.base.records import file_sha256, read_records, write_records
 from llavaction.curation.mixture import curate, load_mixture, take_share

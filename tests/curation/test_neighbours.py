@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kitchen_days import material
 
+from helpers.kitchen_days import material
 from llavaction.actions.segments import Segment, SegmentTable
 from llavaction.base.errors import InputError
 from llavaction.curation.neighbours import offset, preceding_pairs, prior_actions, successors

@@ -8,8 +8,8 @@ import random
 from pathlib import Path
 
 import pytest
-from kitchen_days import material
 
+from helpers.kitchen_days import material
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.curation.temporal_detection import (

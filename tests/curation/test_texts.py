@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kitchen_days import material
 
+from helpers.kitchen_days import material
 from llavaction.actions.segments import Clip
 from llavaction.base.registry import resolve
 from llavaction.curation.caption import DOUBLE, REQUESTS, SINGLE, Caption, CaptionSettings

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from annotation_files import HEADER, segment_row, write_annotations
 
+from helpers.annotation_files import HEADER, segment_row, write_annotations
 from llavaction.base.errors import InputError
 from llavaction.datasets.epic_kitchens import EpicKitchens, seconds
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from annotation_files import HEADER, random_rows, segment_row, write_annotations
 
+from helpers.annotation_files import HEADER, random_rows, segment_row, write_annotations
 from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
 from llavaction.datasets.cells import CellReader, seconds

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from evaluation_fakes import make_benchmark
 
+from helpers.evaluation_fakes import make_benchmark
 from llavaction.questions.schema import Benchmark
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evaluation_fakes import CONFIG, FakeBackend, make_benchmark
 
+from helpers.evaluation_fakes import CONFIG, FakeBackend, make_benchmark
 from llavaction.base.errors import InputError
 from llavaction.evaluation.comparison import compare, comparison_text, p_value
 from llavaction.evaluation.runner import run

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_fakes import CONFIG, FakeBackend
 
+from helpers.evaluation_fakes import CONFIG, FakeBackend
 from llavaction.backends.asking import option_scores
 from llavaction.backends.base import OptionScores, Query
 from llavaction.backends.letter_mass import letter_mass_summary, letter_mass_warning

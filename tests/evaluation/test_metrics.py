@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from evaluation_fakes import card, make_question
 
+from helpers.evaluation_fakes import card, make_question
 from llavaction.backends.choice import choose
 from llavaction.base.errors import InputError
 from llavaction.base.statistics import wilson

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from evaluation_fakes import CONFIG, FakeBackend, FakeLibrary, make_benchmark
 
+from helpers.evaluation_fakes import CONFIG, FakeBackend, FakeLibrary, make_benchmark
 from llavaction.backends.base import OptionScores, Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig

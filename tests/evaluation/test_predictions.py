@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_fakes import make_benchmark
 from pydantic import ValidationError
 
+from helpers.evaluation_fakes import make_benchmark
 from llavaction.backends.choice import choose
 from llavaction.base.errors import InputError
 from llavaction.evaluation.predictions import (

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_fakes import CONFIG, FakeBackend, FakeLibrary, card, make_benchmark, make_question
 from PIL import Image
 
+from helpers.evaluation_fakes import CONFIG, FakeBackend, FakeLibrary, card, make_benchmark, make_question
 from llavaction.backends.baselines import ChanceBackend
 from llavaction.backends.choice import choose
 from llavaction.base.errors import InputError

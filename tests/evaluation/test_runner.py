@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from evaluation_fakes import CONFIG, LIBRARY, FakeBackend, FakeFrames, FakeLibrary, make_benchmark
 from numpy.typing import NDArray
 
+from helpers.evaluation_fakes import CONFIG, LIBRARY, FakeBackend, FakeFrames, FakeLibrary, make_benchmark
 from llavaction.actions.segments import Clip
 from llavaction.backends.base import Capability, OptionScores, Query, QuestionError
 from llavaction.base.errors import InputError, LlavactionError
@@ -26,7 +26,7 @@ from llavaction.questions.schema import Benchmark
 from llavaction.runs.locks import RunLockedError
 from llavaction.runs.loop import HOPELESS
 
-SCRIPT = Path(__file__).with_name("evaluation_fakes.py")
+SCRIPT = Path(__file__).parents[1] / "helpers" / "evaluation_fakes.py"
 RESULTS = ("predictions.jsonl", "metrics.json", "config.yaml")
 
 

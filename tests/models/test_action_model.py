@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from small_models import SIZES, VIDEO, action_values, batch_of, row_of, small_model, small_video
 from torch.nn import functional
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
+from helpers.small_models import SIZES, VIDEO, action_values, batch_of, row_of, small_model, small_video
 from llavaction.base.errors import InputError
 from llavaction.models.action_model import initialise_action_parts
 from llavaction.models.action_token import TRAINED_WHOLE, ActionPositions, ActionTokenConfig, TokenEmbedding

@@ -13,8 +13,18 @@ from typing import Any
 
 import pytest
 import torch
-from golden_cases import golden_cases
-from published_checkpoints import (
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    SiglipConfig,
+    SiglipModel,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
+
+from helpers.golden_cases import golden_cases
+from helpers.published_checkpoints import (
     HEADS,
     TINY,
     TOWER,
@@ -28,16 +38,6 @@ from published_checkpoints import (
     tower_settings,
     write_published,
 )
-from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    SiglipConfig,
-    SiglipModel,
-    SiglipVisionConfig,
-    SiglipVisionModel,
-)
-
 from llavaction.base.errors import InputError
 from llavaction.models import verification
 from llavaction.models.convert import convert

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from published_checkpoints import HALF_B, SEVEN_B, Sizes, published_settings, published_shapes
 
+from helpers.published_checkpoints import HALF_B, SEVEN_B, Sizes, published_settings, published_shapes
 from llavaction.models.llava_video import LlavaVideoForConditionalGeneration
 from llavaction.models.published import our_config, published_name, tensor_shapes
 from llavaction.models.towers import TowerConfig

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from golden_cases import GoldenCase, golden_cases
 from safetensors.torch import load_file
 
+from helpers.golden_cases import GoldenCase, golden_cases
 from llavaction.models.convert import convert
 from llavaction.models.llava_video import LlavaVideoForConditionalGeneration
 from llavaction.models.published import published_name

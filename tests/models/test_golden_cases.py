@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from golden_cases import GoldenCase
 
+from helpers.golden_cases import GoldenCase
 from llavaction.models.llava_video import LlavaVideoConfig
 from llavaction.testing.tiny_families import FAMILIES
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_models import VIDEO, action_values, batch_of, row_of, small_config, small_model, small_video
 from transformers import AutoModelForImageTextToText
 
+from helpers.small_models import VIDEO, action_values, batch_of, row_of, small_config, small_model, small_video
 from llavaction.base.errors import InputError
 from llavaction.models.llava_video import LlavaVideoForConditionalGeneration, visual_spans
 

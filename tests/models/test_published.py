@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from golden_cases import golden_cases
-from published_checkpoints import HEADS, TINY, TOWER, published_settings, published_shapes, tower_settings
 
+from helpers.golden_cases import golden_cases
+from helpers.published_checkpoints import HEADS, TINY, TOWER, published_settings, published_shapes, tower_settings
 from llavaction.base.errors import InputError
 from llavaction.models.llava_video import LlavaVideoConfig
 from llavaction.models.published import PublishedConfig, our_config, published_config, published_name, tensor_shapes

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from published_checkpoints import tower_settings
 
+from helpers.published_checkpoints import tower_settings
 from llavaction.base.errors import InputError
 from llavaction.models.towers import TowerConfig, find_tower_config
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden_cases import GoldenCase, golden_cases
-from published_checkpoints import HEADS, tower_settings, write_published
 
+from helpers.golden_cases import GoldenCase, golden_cases
+from helpers.published_checkpoints import HEADS, tower_settings, write_published
 from llavaction.base.errors import InputError
 from llavaction.models.convert import convert
 from llavaction.models.published import PublishedConfig

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from annotation_files import segment_row, write_annotations
 from scipy import stats
 
+from helpers.annotation_files import segment_row, write_annotations
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
 from llavaction.datasets.epic_kitchens import EpicKitchens

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 import pytest
-from kitchenette import clip_record, film_colours, text_record, write_benchmark
 
+from helpers.kitchenette import clip_record, film_colours, text_record, write_benchmark
 from kitchen_mini.renderer import KitchenMiniConfig
 from llavaction.base.records import read_json, write_records
 from llavaction.cli.main import cli

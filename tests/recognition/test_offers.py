@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from test_two_stage import CONFIG, PREDICTIONS, SEGMENTS, VOCABULARY
 
+from helpers.candidates import CONFIG, PREDICTIONS, SEGMENTS, VOCABULARY
 from llavaction.recognition.offers import NOTHING_ELSE, Offers
 
 SINGLE = {

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_fakes import NOUNS, VERBS, FakeLibrary
 
+from helpers.candidates import CONFIG, PREDICTIONS, SEGMENTS, VOCABULARY, ranking
+from helpers.evaluation_fakes import FakeLibrary
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
 from llavaction.backends.base import CAPABILITIES, Capability, OptionScores, Query, QuestionError
@@ -25,42 +26,7 @@ from llavaction.recognition.records import Recognition
 from llavaction.recognition.two_stage import RECOGNITIONS, RecognitionConfig, recognise
 from llavaction.specialists.predictions import SpecialistPrediction
 
-CONFIG = RecognitionConfig(
-    annotations="a", split="test", predictions="p.jsonl", backend="fake", candidates=3, batch_size=3
-)
-SEGMENTS = [
-    Segment(
-        segment_id=f"P0{number // 6 + 1}_01_{number}",
-        video_id=f"P0{number // 6 + 1}_01",
-        participant_id=f"P0{number // 6 + 1}",
-        start=float(number),
-        stop=number + 1.5,
-        narration="",
-        verb_class=number % 5,
-        noun_class=number % 4,
-    )
-    for number in range(24)
-]
-VOCABULARY = ActionVocabulary.from_segments(
-    [LabelClass(id=i, key=key) for i, key in enumerate(VERBS)],
-    [LabelClass(id=i, key=key) for i, key in enumerate(NOUNS)],
-    {"train": SEGMENTS},
-)
-
-
-def ranking(segment: Segment, place: int) -> SpecialistPrediction:
-    """The right action at the given place of four; place 3 is behind the three candidates.
-
-    The wrong ones have, in this order: the right verb, the right noun, neither.
-    """
-    verb, noun = segment.action
-    actions = [(verb, (noun + 1) % 4), ((verb + 1) % 5, noun), ((verb + 1) % 5, (noun + 1) % 4)]
-    actions.insert(place, segment.action)
-    return SpecialistPrediction(segment_id=segment.segment_id, actions=tuple(actions), scores=(0.4, 0.3, 0.2, 0.1))
-
-
 ORACLE = OracleBackend({segment.segment_id: VOCABULARY.action_name(segment.action) for segment in SEGMENTS})
-PREDICTIONS = {segment.segment_id: ranking(segment, i % 4) for i, segment in enumerate(SEGMENTS)}
 
 
 @dataclass
@@ -244,8 +210,8 @@ def test_an_interrupted_run_goes_on_and_leaves_the_same_bytes(tmp_path: Path):
 
 
 def test_a_killed_process_loses_nothing(tmp_path: Path):
-    here = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "evaluation")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*here, os.environ.get("PYTHONPATH", "")])}
+    tests = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])}
     process = subprocess.Popen([sys.executable, __file__, str(tmp_path / "run")], env=environment)
     path = tmp_path / "run" / RECOGNITIONS
     deadline = time.monotonic() + 60

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_fakes import CONFIG, FakeBackend, make_benchmark
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from helpers.evaluation_fakes import CONFIG, FakeBackend, make_benchmark
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import PART, PARTS, FileFacts, file_facts, same_content

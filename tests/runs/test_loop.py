@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from asking import make_question
 
+from helpers.asking import make_question
 from llavaction.actions.segments import Clip
 from llavaction.questions.asked import Asked
 from llavaction.runs.loop import clips_ahead

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from annotation_files import segment_row, write_annotations
 
+from helpers.annotation_files import segment_row, write_annotations
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.specialists.workflows import Source
 from llavaction.video.write import write_video

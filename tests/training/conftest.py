@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kitchenette import film_colours, write_benchmark, write_mixture
+
+from helpers.kitchenette import film_colours, write_benchmark, write_mixture
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from kitchenette import settings
 
+from helpers.kitchenette import settings
 from llavaction.base import notes
 from llavaction.base.errors import InputError
 from llavaction.models.param_groups import PARAM_GROUPS

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from kitchenette import settings
 from safetensors.torch import load_file
 
+from helpers.kitchenette import settings
 from llavaction.base.errors import InputError
 from llavaction.training.config import TrainConfig
 from llavaction.training.meter import read_metrics

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from kitchenette import settings
-
+from helpers.kitchenette import settings
 from llavaction.questions.schema import Benchmark, Question
 from llavaction.training.config import TrainConfig
 from llavaction.training.in_loop_eval import InLoopEvaluation, Tally, spread

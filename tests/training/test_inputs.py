@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from kitchenette import clip_record, settings, text_record
 
+from helpers.kitchenette import clip_record, settings, text_record
 from llavaction.base.errors import InputError
 from llavaction.models.families.base import Family, family_of, question
 from llavaction.models.families.chat import Chat

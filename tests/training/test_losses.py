@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from kitchenette import settings
-from small_models import WORDS, action_values, batch_of, row_of, small_model, small_video
 from torch.utils.flop_counter import FlopCounterMode
 
+from helpers.kitchenette import settings
+from helpers.small_models import WORDS, action_values, batch_of, row_of, small_model, small_video
 from llavaction.models.param_groups import param_group_of
 from llavaction.models.tokenisation import IGNORED
 from llavaction.training.config import TrainConfig

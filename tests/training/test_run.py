@@ -17,9 +17,9 @@ from unittest.mock import Mock
 import pytest
 import torch
 import yaml
-from kitchenette import clip_record, settings, write_mixture
 from safetensors.torch import load_file
 
+from helpers.kitchenette import clip_record, settings, write_mixture
 from kitchen_mini.weights import model_folder
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kitchenette import clip_record, settings, text_record
 
+from helpers.kitchenette import clip_record, settings, text_record
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
 from llavaction.training.config import StageConfig, TrainConfig

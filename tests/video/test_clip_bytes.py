@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filming import film
 
+from helpers.filming import film
 from llavaction.actions.segments import Clip
 from llavaction.video.decode import read_clip, read_times
 from llavaction.video.errors import VideoError

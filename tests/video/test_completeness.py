@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from filming import film, pictures
 from PIL import Image
 
+from helpers.filming import film, pictures
 from llavaction.actions.segments import Clip
 from llavaction.video.decode import read_clip
 from llavaction.video.errors import ShortVideoError

@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from filming import everything, film, pictures
 
+from helpers.filming import everything, film, pictures
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.video.decode import read_all, read_clip
 from llavaction.video.errors import CorruptVideoError, ShortVideoError, VideoError

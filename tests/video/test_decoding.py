@@ -10,8 +10,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from filming import everything, film, pictures, uneven_times
 
+from helpers.filming import everything, film, pictures, uneven_times
 from llavaction.base.errors import InputError
 from llavaction.video.decode import read_all, read_clip, read_times
 from llavaction.video.errors import CorruptVideoError, EmptyClipError, MissingVideoError, ShortVideoError, VideoError

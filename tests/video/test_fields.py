@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from filming import everything
 
+from helpers.filming import everything
 from llavaction.video.decode import read_clip
 from llavaction.video.fields import Bits, FieldPairs
 from llavaction.video.probe import probe

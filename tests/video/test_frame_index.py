@@ -11,9 +11,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from filming import everything, film, pictures, uneven_times
 from numpy.typing import NDArray
 
+from helpers.filming import everything, film, pictures, uneven_times
 from llavaction.video import index as indexing
 from llavaction.video.decode import read_clip
 from llavaction.video.index import FrameIndex

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from filming import film, pictures
 from PIL import Image
 
+from helpers.filming import film, pictures
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
 from llavaction.video.decode import read_all, read_clip
@@ -111,7 +111,7 @@ def test_mutated_videos_give_clear_errors_in_little_memory(tmp_path: Path) -> No
     paths = ":".join(entry for entry in sys.path if entry)
     done = subprocess.run(
         [sys.executable, str(here), str(tmp_path), str(ROUNDS)],
-        env={"PYTHONPATH": f"{here.parent}:{paths}", "OMP_NUM_THREADS": "1", "PATH": ""},
+        env={"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "PATH": ""},
         capture_output=True,
         text=True,
         timeout=600,

@@ -9,9 +9,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from filming import everything, film, uneven_times
 from numpy.typing import NDArray
 
+from helpers.filming import everything, film, uneven_times
 from llavaction.video.decode import read_clip
 from llavaction.video.probe import probe
 from llavaction.video.reader import VideoReader

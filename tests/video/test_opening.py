@@ -12,9 +12,9 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
-from filming import everything, film, pictures
 from PIL import Image
 
+from helpers.filming import everything, film, pictures
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
 from llavaction.video.decode import read_all, read_clip, read_times

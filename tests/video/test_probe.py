@@ -7,8 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from filming import film, uneven_times
 
+from helpers.filming import film, uneven_times
 from llavaction.video.errors import MissingVideoError, VideoError
 from llavaction.video.probe import probe
 

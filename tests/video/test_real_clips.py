@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import VideoReformatter
-from filming import everything
 from numpy.typing import NDArray
 
+from helpers.filming import everything
 from llavaction.actions.segments import Clip
 from llavaction.video.decode import read_all, read_clip, read_times
 from llavaction.video.errors import CorruptVideoError, ShortVideoError

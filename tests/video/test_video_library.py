@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filming import everything, film, pictures
 from numpy.typing import NDArray
 from PIL import Image
 
+from helpers.filming import everything, film, pictures
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
 from llavaction.video.decode import read_clip

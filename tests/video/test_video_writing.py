@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from filming import everything, film, pictures, uneven_times
 
+from helpers.filming import everything, film, pictures, uneven_times
 from llavaction.base.errors import InputError
 from llavaction.video.write import VideoWriter, write_video
 

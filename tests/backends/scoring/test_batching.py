@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from asking import make_frames, make_query
 
+from helpers.asking import make_frames, make_query
 from llavaction.backends.scoring.batching import bounded_batches, same_clips
 from llavaction.video.decoded import DecodedClip
 

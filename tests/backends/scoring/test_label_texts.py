@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from asking import NOUNS, VERBS, as_query, make_frames, make_question, scores_of
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
+from helpers.asking import NOUNS, VERBS, as_query, make_frames, make_question, scores_of
 from llavaction.backends.base import Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from asking import make_frames, make_query
 from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
 
+from helpers.asking import make_frames, make_query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.scoring import prefix as prefix_module
 from llavaction.backends.scoring.prefix import PrefixScorer, beginning

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kitchen_days import day
-from kitchenette import film_colours, write_benchmark, write_mixture
 
+from helpers.kitchen_days import day
+from helpers.kitchenette import film_colours, write_benchmark, write_mixture
 from llavaction.datasets.epic_kitchens import EpicKitchens
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from kitchen_days import material
 
+from helpers.kitchen_days import material
 from kitchen_mini.lessons.part_choice import QUESTIONS, PartChoice, PartChoiceSettings
 from llavaction.base.errors import InputError
 from llavaction.curation.tasks import task_class

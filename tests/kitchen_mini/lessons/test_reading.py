@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_models import MINI, MINI_TEXTS, mini_model
 
+from helpers.small_models import MINI, MINI_TEXTS, mini_model
 from kitchen_mini.lessons.reading import Reading
 from kitchen_mini.model.depth import add_layers_below, first_layers
 from kitchen_mini.model.mini import write_mini

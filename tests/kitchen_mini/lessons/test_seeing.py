@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from kitchenette import settings
 from safetensors.torch import load_file
-from small_models import MINI
 
+from helpers.kitchenette import settings
+from helpers.small_models import MINI
 from kitchen_mini.lessons import lesson
 from kitchen_mini.lessons.config import LessonConfig
 from kitchen_mini.lessons.lesson import Seeing

@@ -7,8 +7,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from kitchen_days import material
 
+from helpers.kitchen_days import material
 from kitchen_mini.lessons.stand_in import StandIn, StandInSettings
 from llavaction.base.errors import InputError
 from llavaction.curation.material import Material

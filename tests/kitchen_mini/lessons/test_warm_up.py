@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from kitchenette import settings
 from safetensors.torch import load_file
 
+from helpers.kitchenette import settings
 from kitchen_mini.boxes import HAND, FrameBoxes, ObjectBox
 from kitchen_mini.lessons.config import BoxesConfig
 from kitchen_mini.lessons.patches import (

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from small_models import MINI, MINI_TEXTS, mini_model
 
+from helpers.small_models import MINI, MINI_TEXTS, mini_model
 from kitchen_mini.model.depth import add_layers_below, first_layers
 from kitchen_mini.model.mini import write_mini
 

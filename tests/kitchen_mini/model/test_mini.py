@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_models import MINI, MINI_TEXTS, mini_model
 
+from helpers.small_models import MINI, MINI_TEXTS, mini_model
 from kitchen_mini.model.config import MiniConfig
 from kitchen_mini.model.mini import learn_tokenizer, write_mini
 from llavaction.base.errors import InputError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_models import action_values, small_model
 
+from helpers.small_models import action_values, small_model
 from kitchen_mini.model.names import name_heads
 from llavaction.base.errors import InputError
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kitchen_mini_scenes import small
 from PIL import Image
 
+from helpers.kitchen_mini_scenes import small
 from kitchen_mini.renderer import KitchenMiniConfig, contact_sheet, generate, generation
 from kitchen_mini.renderer.render import Renderer
 from kitchen_mini.renderer.script import scripts

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 import pytest
-from kitchen_mini_scenes import small
 
+from helpers.kitchen_mini_scenes import small
 from kitchen_mini.renderer.annotations import (
     COLUMNS,
     frame_number,

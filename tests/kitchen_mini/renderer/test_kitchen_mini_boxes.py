@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kitchen_mini_scenes import SECONDS, film, kitchen_state, small, staged
 from pydantic import ValidationError
 
+from helpers.kitchen_mini_scenes import SECONDS, film, kitchen_state, small, staged
 from kitchen_mini.boxes import HAND, FrameBoxes, ObjectBox
 from kitchen_mini.renderer import KitchenMiniConfig, generate
 from kitchen_mini.renderer.boxes import BoxTracer

@@ -6,11 +6,11 @@ import itertools
 
 import numpy as np
 import pytest
-from kitchen_mini_scenes import film, kitchen_state, on_board, over_pan, there_and_back
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
+from helpers.kitchen_mini_scenes import film, kitchen_state, on_board, over_pan, there_and_back
 from kitchen_mini.renderer.config import KitchenMiniConfig
 from kitchen_mini.renderer.looks import kitchen, participant
 from kitchen_mini.renderer.motion import layers

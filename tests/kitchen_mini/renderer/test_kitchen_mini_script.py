@@ -6,8 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from kitchen_mini_scenes import small
 
+from helpers.kitchen_mini_scenes import small
 from kitchen_mini.renderer.goals import plan
 from kitchen_mini.renderer.script import scripts, unseen_participants
 from kitchen_mini.renderer.state import AWAY, HAND, ON_BOARD, SPOTS_INSIDE, State, Step

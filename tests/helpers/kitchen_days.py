@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from annotation_files import random_rows, segment_row, write_annotations
-
+from helpers.annotation_files import random_rows, segment_row, write_annotations
 from llavaction.curation.material import Material
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.specialists.predictions import SpecialistPrediction
