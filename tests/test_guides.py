@@ -34,6 +34,15 @@ def entries(block: str, module: Any) -> dict[str, Any]:
     return dict(eval(f"{{{block}}}", vars(module)))
 
 
+def test_the_models_page_loads_a_model_and_gives_another_an_action_token(tmp_path: Path) -> None:
+    load, add = code_of("model.md")
+    known: dict[str, Any] = {}
+    exec(load.replace("MODEL", str(write_tiny(tmp_path / "model", "llava_video"))), known)
+    assert known["processor"].tokenizer is not None
+    exec(add.replace("BACKBONE", str(write_tiny(tmp_path / "backbone", "qwen3_vl"))), known)
+    assert known["model"].action.sizes == (97, 300, 3806) and known["model"].verb_head.out_features == 97
+
+
 @pytest.fixture
 def new_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The model type that add-a-model.md adds, added as the guide says."""

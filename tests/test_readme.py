@@ -1,9 +1,10 @@
-"""README's commands: the first steps run as they stand, on a smaller kitchen; others name what there is."""
+"""The documents' commands: README's first steps and api.md run on a smaller kitchen, others name what there is."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import click
@@ -19,9 +20,13 @@ SMALL = ("--set", "width=64", "--set", "height=48")
 
 
 def commands(document: Path) -> list[list[str]]:
-    """The command lines of a document that are llavaction's."""
-    lines = re.findall(r"^(?: {4}|)llavaction (.*?)(?:\s{2,}#.*)?$", document.read_text(encoding="utf-8"), re.MULTILINE)
-    return [shlex.split(line, comments=True) for line in lines]
+    """The command lines of a document that are llavaction's, and those within its sentences."""
+    text = document.read_text(encoding="utf-8")
+    lines = re.findall(
+        r"^ *(?:torchrun .* -m llavaction\.cli\.main|llavaction) (.*?)(?:\s{2,}#.*)?$", text, re.MULTILINE
+    )
+    within = re.findall(r"`llavaction ([^`]*)`", text)
+    return [shlex.split(line, comments=True) for line in (*lines, *within)]
 
 
 def call(arguments: list[str]) -> str:
@@ -58,3 +63,10 @@ def test_the_first_steps_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         said = call(["24" if word == "100" else word for word in line])
         assert said.strip()
     assert Path("runs/report.html").is_file()
+    (snippet,) = re.findall(r"The same from Python .*?:\n\n((?: {4}.*\n)+)", text)
+    guide = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for code in (textwrap.dedent(snippet), *re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)):
+        exec(
+            code.replace("runs/demo/kitchen_mini/videos/P07/P07_01.MP4", str(filmed)).replace("limit=100", "limit=8"),
+            {},
+        )
