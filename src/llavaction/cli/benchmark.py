@@ -11,8 +11,7 @@ import click
 from llavaction import api
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes, table
-from llavaction.questions.miners import MINERS
-from llavaction.questions.texts import TEXTS
+from llavaction.questions.config import MINERS, TEXTS
 
 
 @click.group()
