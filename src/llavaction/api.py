@@ -6,6 +6,7 @@ Folders may be given as texts or paths. What was understood of files that could 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from llavaction.evaluation.runner import RunResult
     from llavaction.questions.schema import Benchmark
     from llavaction.recognition.two_stage import RecognitionResult
+    from llavaction.training.preparation import RunCommand
     from llavaction.training.run import TrainResult
     from llavaction.video.rates import Rates
 
@@ -203,22 +205,28 @@ def recognise(
     return recognise_split(config, output, fps=fps, retry_failed=retry_failed, say=say)
 
 
-def train(config: str | Path, **changes: Any) -> TrainResult:
+def train(config: str | Path, run_command: RunCommand | None = None, /, **changes: Any) -> TrainResult:
     """Train by a recipe, or go on with a training that was interrupted.
 
     Args:
-        config: the recipe, a YAML file.
+        config: the recipe, a YAML file or the name of one that comes along.
+        run_command: runs a llavaction command of the recipe's ``prepare``, given its arguments; by default each is a
+            process of its own.
         changes: take the place of what it says; blocks as mappings, ``learning_rates={"vision_tower": None}``.
 
     Raises:
-        InputError: the recipe or what it names cannot be used.
+        InputError: the recipe or what it names cannot be used, or a command of its ``prepare`` fails.
     """
+    from llavaction.recipes import recipe_file
     from llavaction.training.config import load_config
+    from llavaction.training.preparation import PREPARED, as_process, prepare
     from llavaction.training.run import check_output
     from llavaction.training.run import train as run
 
-    recipe = load_config(Path(config), list(changes.items()))
-    check_output(recipe)
+    recipe = load_config(recipe_file(config), list(changes.items()))
+    if os.environ.get("RANK", "0") == "0":  # the other processes wait for the first when the training begins
+        check_output(recipe)
+        prepare(recipe.prepare, recipe.output / PREPARED, run_command or as_process)
     return run(recipe)
 
 
