@@ -31,7 +31,8 @@ from llavaction.base.statistics import ClusteredBootstrap
 from llavaction.curation.mixture import RECORDS, curate
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.models.checkpoint import load_model, open_checkpoint
-from llavaction.questions.builder import BuildConfig, build_benchmark
+from llavaction.questions.builder import build_benchmark
+from llavaction.questions.config import BuildConfig
 from llavaction.questions.schema import Benchmark, Question
 from llavaction.recipes import recipe_file
 from llavaction.training.config import TrainConfig

@@ -21,8 +21,10 @@ from kitchen_mini.weights import model_folder
 from llavaction.backends.registry import make_backend
 from llavaction.base.statistics import ClusteredBootstrap
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.evaluation.runner import RunConfig, run
-from llavaction.questions.builder import BuildConfig, build_benchmark
+from llavaction.evaluation.config import RunConfig
+from llavaction.evaluation.runner import run
+from llavaction.questions.builder import build_benchmark
+from llavaction.questions.config import BuildConfig
 from llavaction.questions.schema import Benchmark
 from llavaction.video.frames import Frames
 from llavaction.video.library import VideoLibrary

@@ -37,7 +37,8 @@ from llavaction.datasets.registry import open_annotations
 from llavaction.evaluation.predictions import Prediction, read_predictions
 from llavaction.models.checkpoint import open_checkpoint
 from llavaction.models.shards import open_weights, read_header
-from llavaction.questions.builder import BuildConfig, build_benchmark
+from llavaction.questions.builder import build_benchmark
+from llavaction.questions.config import BuildConfig
 from llavaction.questions.schema import Benchmark
 from llavaction.recipes import mixture_file, recipe_file
 from llavaction.recognition.records import Recognition

@@ -6,25 +6,24 @@ Folders may be given as texts or paths. What was understood of files that could 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llavaction.base.errors import InputError
+from llavaction.backends.one_question import Answer, ask
 from llavaction.base.notes import note
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from llavaction.actions.segments import Clip
     from llavaction.backends.base import Backend
     from llavaction.evaluation.runner import RunResult
     from llavaction.questions.schema import Benchmark
     from llavaction.recognition.two_stage import RecognitionResult
+    from llavaction.training.preparation import RunCommand
     from llavaction.training.run import TrainResult
     from llavaction.video.rates import Rates
+
+__all__ = ["Answer", "ask", "audit", "build_benchmark", "evaluate", "load_model", "recognise", "train"]
 
 Say = Callable[[str], None]
 
@@ -46,7 +45,7 @@ def build_benchmark(
         output: the benchmark folder to write; None keeps it in memory.
         workers: processes; the result does not depend on them.
         say: takes notes.
-        settings: fields of :class:`llavaction.questions.builder.BuildConfig`: ``miner``, ``options``, ``text``,
+        settings: fields of :class:`llavaction.questions.config.BuildConfig`: ``miner``, ``options``, ``text``,
             ``seed``, ``predictions``, and the miner's own ``settings``.
 
     Raises:
@@ -58,8 +57,8 @@ def build_benchmark(
         {4}
     """
     from llavaction.datasets.registry import open_annotations
-    from llavaction.questions.builder import BuildConfig
     from llavaction.questions.builder import build_benchmark as build
+    from llavaction.questions.config import BuildConfig
 
     dataset = open_annotations(annotations)
     benchmark = build(dataset, BuildConfig.from_mapping({"split": split, **settings}), workers)
@@ -136,7 +135,7 @@ def evaluate(
         model_options: see :func:`load_model`.
         retry_failed: ask those again whose video could not be read last time.
         say: takes notes.
-        settings: fields of :class:`llavaction.evaluation.runner.RunConfig`: ``frames``, ``decision``
+        settings: fields of :class:`llavaction.evaluation.config.RunConfig`: ``frames``, ``decision``
             and others.
 
     Raises:
@@ -147,20 +146,18 @@ def evaluate(
         >>> run.metrics["accuracy"]["value"]
         1.0
     """
-    from llavaction.backends.registry import make_backend
-    from llavaction.evaluation.known import known_to_baselines
-    from llavaction.evaluation.runner import RunConfig, run
+    from llavaction.backends.known import informed_backend, known_of_benchmark
+    from llavaction.evaluation.config import RunConfig
+    from llavaction.evaluation.runner import run
     from llavaction.video.library import VideoLibrary
 
-    loaded, options = _benchmark(benchmark), dict(model_options or {})
+    loaded = _benchmark(benchmark)
     config = RunConfig.from_mapping({
         "benchmark": str(benchmark if isinstance(benchmark, str | Path) else loaded.folder or loaded.card.name),
-        "backend": str(model), "backend_options": options, "videos": _text(videos), **settings,
+        "backend": str(model), "backend_options": model_options or {}, "videos": _text(videos), **settings,
     })  # fmt: skip
-    known = known_to_baselines(config.backend, loaded, annotations, say)
-    if taken := sorted(options.keys() & known.keys()):
-        raise InputError(f"'{taken[0]}' comes from the benchmark and cannot be set")
-    backend = make_backend(config.backend, **options, **known)
+    known = known_of_benchmark(loaded, annotations, say)
+    backend = informed_backend(config.backend, config.backend_options, known, "benchmark")
     library = VideoLibrary(videos, fps=fps) if videos and backend.needs_frames else None
     return run(config, loaded, backend, library, output, retry_failed=retry_failed)
 
@@ -192,177 +189,44 @@ def recognise(
         model_options: see :func:`load_model`.
         retry_failed: ask those again whose video could not be read last time.
         say: takes notes.
-        settings: fields of :class:`llavaction.recognition.two_stage.RecognitionConfig`: ``candidates``,
+        settings: fields of :class:`llavaction.recognition.config.RecognitionConfig`: ``candidates``,
             ``specialist_weight``, ``limit`` and others.
 
     Raises:
         InputError: the run was begun with something else, or predictions are of other segments or classes.
     """
-    from llavaction.backends.registry import make_backend, parse_spec
-    from llavaction.datasets.registry import open_annotations
-    from llavaction.recognition.two_stage import RecognitionConfig
-    from llavaction.recognition.two_stage import recognise as recognise_segments
-    from llavaction.specialists.predictions import Expected, load_predictions
-    from llavaction.video.library import VideoLibrary
+    from llavaction.recognition.config import RecognitionConfig
+    from llavaction.recognition.split import recognise_split
 
-    options = dict(model_options or {})
     config = RecognitionConfig.from_mapping({
         "annotations": str(annotations), "split": split, "predictions": str(predictions), "backend": str(model),
-        "videos": _text(videos), "backend_options": options, **settings,
+        "videos": _text(videos), "backend_options": model_options or {}, **settings,
     })  # fmt: skip
-    dataset = open_annotations(config.annotations)
-    segments = list(dataset.segments(config.split, unlabelled=True))
-    vocabulary = dataset.vocabulary
-    for remark in (*dataset.remarks, *dataset.notes):
-        say(str(remark))
-    ids = [segment.segment_id for segment in segments]
-    expected = Expected.of(segments, vocabulary)
-    proposed = load_predictions(config.predictions, ids, vocabulary.actions, expected=expected)
-    known: dict[str, Any] = {}
-    kind, _ = parse_spec(config.backend)
-    if kind in ("oracle", "prior", "specialist"):  # they are told what no query tells
-        offers = config.offers(segments, proposed, vocabulary)
-        known = {"answers": offers.answers} if kind == "oracle" else {"classes": offers.classes}
-    if kind == "prior":
-        known["counts"] = {action: vocabulary.count(action, "train") for action in vocabulary.actions}
-    elif kind == "specialist":
-        known |= {"segment_ids": ids, "actions": vocabulary.actions, "expected": expected}
-    if taken := sorted(options.keys() & known.keys()):
-        raise InputError(f"'{taken[0]}' comes from the annotations and cannot be set")
-    backend = make_backend(config.backend, **options, **known)
-    library = VideoLibrary(config.videos, fps=fps) if config.videos and backend.needs_frames else None
-    groups = dataset.groups(config.split)
-    return recognise_segments(
-        config, segments, proposed, vocabulary, backend, library, output, groups=groups, retry_failed=retry_failed
-    )
+    return recognise_split(config, output, fps=fps, retry_failed=retry_failed, say=say)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a model says of a clip.
-
-    Attributes:
-        text: the likeliest option, or the answer in its own words.
-        clip: what was looked at.
-        question: what was asked.
-        options: what it could choose from.
-        probabilities: float64 [options], adding up to 1; empty for an answer in words.
-        letter_mass: probability that the answer begins with an option's letter at all; None where that is not known.
-        decision_rule: how options were scored; empty for an answer in words.
-        note: what kept the clip from being complete; None where nothing did.
-        stand_ins: places of the frames that stood in for missing ones.
-    """
-
-    text: str
-    clip: Clip
-    question: str
-    options: tuple[str, ...]
-    probabilities: NDArray[np.float64]
-    letter_mass: float | None = None
-    decision_rule: str = ""
-    note: str | None = None
-    stand_ins: tuple[int, ...] = ()
-
-
-def ask(
-    video: str | Path,
-    question: str | None = None,
-    *,
-    model: str | Path | Backend,
-    options: Sequence[str] = (),
-    start: float = 0.0,
-    stop: float | None = None,
-    frames: int | None = None,
-    model_options: Mapping[str, Any] | None = None,
-) -> Answer:
-    """Ask a model about a video: in its own words, or which of the options is likeliest.
-
-    Args:
-        video: the file.
-        question: None asks which action the video shows.
-        model: see :func:`load_model`; one that was loaded before is not loaded again.
-        options: possible answers, 2 to 26 different ones; none for an answer in the model's own words.
-        start: when the clip begins, in seconds from the video's beginning.
-        stop: when it ends; None for the video's end.
-        frames: how many to look at; None as many as the model was trained with, or 16.
-        model_options: see :func:`load_model`.
-
-    Raises:
-        InputError: the clip is not within the video, the options are no options, or the model does not look.
-        VideoError: no frame can be decoded.
-
-    Examples:
-        >>> answer = ask(video, model="bundled", options=["open drawer", "close drawer"])
-        >>> round(float(answer.probabilities.sum()), 6)
-        1.0
-    """
-    import numpy as np
-
-    from llavaction.backends.asking import check_capability, check_frames, option_answers
-    from llavaction.backends.base import Query
-    from llavaction.backends.choice import choose
-    from llavaction.backends.registry import make_backend
-    from llavaction.questions.asked import Asked, checked_options
-    from llavaction.questions.prompts import QUESTION, multiple_choice_prompt
-    from llavaction.video.decode import read_clip
-    from llavaction.video.decoded import decoded
-
-    words, texts = QUESTION if question is None else question, checked_options(options)
-    if not words.strip():
-        raise InputError("the question is empty", hint="leave it out to ask which action the video shows")
-    path = Path(video)
-    clip = _clip(path, start, stop, frames or 1)
-    named = isinstance(model, str | Path)
-    settings = {**(model_options or {}), **({} if frames is None else {"frames": frames})}
-    if not named and settings:
-        raise InputError("a model that is loaded already takes no options", hint="give them to load_model")
-    backend = make_backend(str(model), **settings) if isinstance(model, str | Path) else model
-    if not backend.needs_frames:
-        raise InputError(
-            f"'{backend.name}' would answer without looking at the video", hint="it needs at least one frame"
-        )
-    check_frames(backend, backend.needs_frames)
-    check_capability(backend, "score" if texts else "generate")
-    asked = Asked(path.name, clip, words, texts)
-    seen = read_clip(path, clip.start, clip.stop, backend.needs_frames)
-    if not len(seen):
-        raise seen.error or InputError("no frame can be decoded", file=path)
-    shown = decoded(seen, clip)
-    query = Query(asked.query_id, multiple_choice_prompt(asked) if texts else words, texts, shown)
-    if not texts:
-        words_of_model = backend.generate([query])[0]
-        return Answer(words_of_model, clip, words, (), np.empty(0), note=shown.note, stand_ins=shown.stand_ins)
-    scores = option_answers(backend, [query])[0]
-    choice = choose(scores.log_probabilities)
-    return Answer(
-        texts[choice.place],
-        clip,
-        words,
-        texts,
-        choice.shares,
-        letter_mass=scores.letter_mass,
-        decision_rule=backend.decision_rule,
-        note=shown.note,
-        stand_ins=shown.stand_ins,
-    )
-
-
-def train(config: str | Path, **changes: Any) -> TrainResult:
+def train(config: str | Path, run_command: RunCommand | None = None, /, **changes: Any) -> TrainResult:
     """Train by a recipe, or go on with a training that was interrupted.
 
     Args:
-        config: the recipe, a YAML file.
+        config: the recipe, a YAML file or the name of one that comes along.
+        run_command: runs a llavaction command of the recipe's ``prepare``, given its arguments; by default each is a
+            process of its own.
         changes: take the place of what it says; blocks as mappings, ``learning_rates={"vision_tower": None}``.
 
     Raises:
-        InputError: the recipe or what it names cannot be used.
+        InputError: the recipe or what it names cannot be used, or a command of its ``prepare`` fails.
     """
+    from llavaction.recipes import recipe_file
     from llavaction.training.config import load_config
+    from llavaction.training.preparation import PREPARED, as_process, prepare
     from llavaction.training.run import check_output
     from llavaction.training.run import train as run
 
-    recipe = load_config(Path(config), list(changes.items()))
-    check_output(recipe)
+    recipe = load_config(recipe_file(config), list(changes.items()))
+    if os.environ.get("RANK", "0") == "0":  # the other processes wait for the first when the training begins
+        check_output(recipe)
+        prepare(recipe.prepare, recipe.output / PREPARED, run_command or as_process)
     return run(recipe)
 
 
@@ -374,27 +238,3 @@ def _benchmark(benchmark: Benchmark | str | Path) -> Benchmark:
 
 def _text(path: str | Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-def _clip(video: Path, start: float, stop: float | None, frames: int) -> Clip:
-    """The span to look at.
-
-    Raises:
-        InputError: it is empty, not within the video, or has fewer frames than were asked for.
-    """
-    from llavaction.actions.segments import Clip
-    from llavaction.video.probe import probe
-
-    info = probe(video)
-    end = info.duration if stop is None else stop
-    if end <= start:
-        raise InputError(f"the clip would end at {end:g} s, which is not after its start at {start:g} s", file=video)
-    if start < 0 or end > info.duration + 1e-6:
-        raise InputError(
-            f"asked for {start:g} to {end:g} s of a video that lasts {info.duration:.2f} s",
-            file=video,
-            hint="--start and --stop count from its beginning: seconds, MM:SS or HH:MM:SS",
-        )
-    if frames > (there := max(round((end - start) * info.rate), 1)):
-        raise InputError(f"asked for {frames} frames of a clip that has {there}", file=video, hint="lower --frames")
-    return Clip(video_id=video.stem, start=start, stop=end)

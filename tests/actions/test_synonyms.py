@@ -10,7 +10,8 @@ from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
 from llavaction.base.errors import InputError
 from llavaction.base.text import same_when_read
 from llavaction.datasets.epic_kitchens import EpicKitchens
-from llavaction.questions.builder import BuildConfig, build_benchmark
+from llavaction.questions.builder import build_benchmark
+from llavaction.questions.config import BuildConfig
 from llavaction.questions.schema import Option, Question
 
 

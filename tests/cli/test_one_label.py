@@ -20,7 +20,8 @@ from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.datasets.label_table import LabelTable
 from llavaction.datasets.registry import open_annotations
 from llavaction.questions.audit import audit_folder
-from llavaction.questions.builder import BuildConfig, build_benchmark
+from llavaction.questions.builder import build_benchmark
+from llavaction.questions.config import BuildConfig
 from llavaction.questions.schema import Benchmark
 
 TINY = ("epochs=1", "channels=8", "frames=4", "height=24", "width=32")

@@ -15,7 +15,9 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import read_json
 from llavaction.cli import main
 from llavaction.cli.main import cli
-from llavaction.cli.train import PREPARED, prepare
+from llavaction.cli.train import run_command
+from llavaction.training import preparation
+from llavaction.training.preparation import PREPARED
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,10 @@ def test_a_training_that_was_refused_leaves_its_folder_to_another(recipe: Path, 
             CliRunner().invoke(cli, [*arguments, wrong], catch_exceptions=False)
         assert not (tmp_path / "run" / "config.yaml").exists()
     assert CliRunner().invoke(cli, arguments, catch_exceptions=False).exit_code == 0
+
+
+def prepare(commands: list[str], done_file: Path) -> None:
+    preparation.prepare(commands, done_file, run_command)
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from llavaction.backends.base import OptionScores, Query
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
+from llavaction.evaluation.config import RunConfig
 from llavaction.evaluation.predictions import read_predictions
-from llavaction.evaluation.runner import RunConfig, run
+from llavaction.evaluation.runner import run
 from llavaction.questions.asked import LETTERS
 from llavaction.questions.option_orders import mean_over_orders, order_turns
 from llavaction.questions.schema import Benchmark, Question

@@ -20,8 +20,9 @@ from helpers.evaluation_fakes import CONFIG, LIBRARY, FakeBackend, FakeFrames, F
 from llavaction.actions.segments import Clip
 from llavaction.backends.base import Capability, OptionScores, Query, QuestionError
 from llavaction.base.errors import InputError, LlavactionError
+from llavaction.evaluation.config import RunConfig
 from llavaction.evaluation.predictions import read_predictions
-from llavaction.evaluation.runner import RunConfig, asked_questions, run
+from llavaction.evaluation.runner import asked_questions, run
 from llavaction.questions.schema import Benchmark
 from llavaction.runs.locks import RunLockedError
 from llavaction.runs.loop import HOPELESS

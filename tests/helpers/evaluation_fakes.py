@@ -15,7 +15,8 @@ from llavaction.actions.segments import Clip
 from llavaction.backends.base import CAPABILITIES, Capability, OptionScores, Query
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
-from llavaction.evaluation.runner import RunConfig, run
+from llavaction.evaluation.config import RunConfig
+from llavaction.evaluation.runner import run
 from llavaction.questions.asked import LETTERS
 from llavaction.questions.schema import Benchmark, BenchmarkCard, Option, Provenance, Question
 

@@ -16,7 +16,8 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.questions.audit import audit, audit_folder, smallest_leak, verdict
-from llavaction.questions.builder import BuildConfig, build_benchmark
+from llavaction.questions.builder import build_benchmark
+from llavaction.questions.config import BuildConfig
 from llavaction.questions.filters import TruthFilter
 from llavaction.questions.schema import Benchmark
 from llavaction.specialists.simulated import NoiseModel, simulate_predictions

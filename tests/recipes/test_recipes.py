@@ -14,12 +14,13 @@ from kitchen_mini.renderer import KitchenMiniConfig
 from llavaction.base.records import read_json, write_records
 from llavaction.cli.main import cli
 from llavaction.cli.options import mapping
-from llavaction.cli.train import prepare
+from llavaction.cli.train import run_command
 from llavaction.curation.mixture import load_mixture
 from llavaction.curation.records import ActionLabels
 from llavaction.recipes import collected, mixture_file, recipe_file
 from llavaction.specialists.config import SpecialistConfig
 from llavaction.training.config import TrainConfig, load_config
+from llavaction.training.preparation import prepare
 from llavaction.training.run import train
 
 RECIPES = list(collected().values())
@@ -165,7 +166,7 @@ def prepared(recipe: Path, home: Path, small: str) -> TrainConfig:
     plain = load_config(home / recipe.name)
     first, *others = plain.prepare
     others = [command for command in others if not command.startswith("specialist")]
-    prepare([f"{first} {small} --workers 1", *others], home / f"{recipe.stem}.json")
+    prepare([f"{first} {small} --workers 1", *others], home / f"{recipe.stem}.json", run_command)
     shape = {"side": 24, "tower_width": 32, "tower_layers": 1, "width": 64, "layers": 2, "entries": 400}
     changes: list[tuple[str, Any]] = [(f"start.{key}", value) for key, value in shape.items() if plain.model == "mini"]
     for number, stage in enumerate(plain.resolved()):

@@ -22,8 +22,9 @@ from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import read_json, read_records
 from llavaction.base.statistics import ONE_VIDEO
 from llavaction.recognition.accuracy import summary
+from llavaction.recognition.config import RecognitionConfig
 from llavaction.recognition.records import Recognition
-from llavaction.recognition.two_stage import RECOGNITIONS, RecognitionConfig, recognise
+from llavaction.recognition.two_stage import RECOGNITIONS, recognise
 from llavaction.specialists.predictions import SpecialistPrediction
 
 ORACLE = OracleBackend({segment.segment_id: VOCABULARY.action_name(segment.action) for segment in SEGMENTS})

@@ -18,7 +18,8 @@ from helpers.evaluation_fakes import CONFIG, FakeBackend, make_benchmark
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import PART, PARTS, FileFacts, file_facts, same_content
-from llavaction.evaluation.runner import RunConfig, RunResult, run
+from llavaction.evaluation.config import RunConfig
+from llavaction.evaluation.runner import RunResult, run
 from llavaction.models.checkpoint import fingerprint
 from llavaction.questions.schema import Benchmark
 from llavaction.runs.identity import settle_videos

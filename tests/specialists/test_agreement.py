@@ -15,7 +15,8 @@ from llavaction.base.records import read_json, read_lines, write_records
 from llavaction.cli.main import cli
 from llavaction.curation.out_of_fold import load_out_of_fold
 from llavaction.datasets.registry import open_annotations
-from llavaction.questions.builder import BuildConfig, build_benchmark
+from llavaction.questions.builder import build_benchmark
+from llavaction.questions.config import BuildConfig
 from llavaction.specialists.predictions import (
     Expected,
     PredictedClasses,

@@ -10,7 +10,6 @@ import click
 from kitchen_mini.weights import model_folder, specialist_folder
 from llavaction.base.records import write_json
 from llavaction.cli.options import FOLDER, table, timed_echo
-from llavaction.evaluation.known import known_to_baselines
 
 SPLIT, SEED = "test", 2026
 """The bundled models were trained on videos of seed 0: these people, kitchens and events are new to them."""
@@ -51,7 +50,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     audit = audit_folder(benchmark)
     say(f"audit: {audit['verdict']}")
     # Imported here so that the steps above show their progress before PyTorch is loaded.
-    from llavaction.backends.registry import make_backend
+    from llavaction.backends.known import informed_backend, known_of_benchmark
     from llavaction.evaluation.report import write_report
     from llavaction.evaluation.runner import RunConfig, run
     from llavaction.recognition.two_stage import RecognitionConfig, recognise
@@ -73,7 +72,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     rows, metrics, backends = [], {}, {}
     for name, (label, spec, options) in asked.items():
         config = RunConfig(benchmark=str(output / "benchmark"), backend=spec, videos=str(videos), limit=limit)
-        backends[name] = make_backend(spec, **options, **known_to_baselines(spec, benchmark))
+        backends[name] = informed_backend(spec, options, known_of_benchmark(benchmark), "benchmark")
         result = run(config, benchmark, backends[name], library, output / "runs" / name)
         metrics[name] = dict(result.metrics)
         answered = result.metrics["counts"]["answered"]

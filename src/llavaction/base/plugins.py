@@ -47,6 +47,11 @@ def plugins() -> tuple[ModuleType, ...]:
     return tuple(found)
 
 
+def plugin_name(plugin: ModuleType) -> str:
+    """What a plug-in is called: its package, with hyphens, as packages are called where they are installed from."""
+    return plugin.__name__.partition(".")[0].replace("_", "-")
+
+
 def with_plugins(kind: str, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A registry with what plug-ins add to it under the name ``kind``; of equal names the first stays."""
     found = dict(own or {})

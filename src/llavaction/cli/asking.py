@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import click
 
+from llavaction.cli.generated import config_options
 from llavaction.cli.keys import set_option
-from llavaction.cli.options import frame_rates
-from llavaction.questions.prompts import Perspective, PromptStyle
+from llavaction.cli.options import FOLDER, frame_rates, output_folder
 
 allow_missing = click.option(
     "--allow-missing", is_flag=True, help="End with status 0 also if more than a tenth is left out."
 )
-
-_OPTIONS = (
-    click.option(
-        "--frames", type=int, help="Frames per clip; by default as many as the model was trained with, else 16."
-    ),
-    frame_rates,
-    click.option(
-        "--prompt",
-        type=click.Choice(get_args(PromptStyle)),
-        default="letters",
-        show_default=True,
-        help="How the question is put. letters: options listed, a letter is the answer; published: the paper's "
-        "wording, published_timed and published_frame_times with its sentence on the clip's length; open and "
-        "published_open: options not listed, for --set rule=texts or written answers.",
-    ),
-    click.option(
-        "--perspective",
-        type=click.Choice(get_args(Perspective)),
-        default="first_person",
-        show_default=True,
-        help="How the published prompts speak: 'you are the person', or of 'the person'.",
-    ),
-    click.option("--option-orders", type=int, default=1, show_default=True, help="Orders of the options to ask in."),
-    click.option("--limit", type=int, help="Ask about only this many, the same for every backend."),
-    click.option("--batch-size", type=int, default=4, show_default=True, help="Questions per call of the backend."),
-    click.option("--workers", type=int, default=2, show_default=True, help="Threads that decode ahead."),
-    click.option("--retry-failed", is_flag=True, help="Ask those again whose video could not be read last time."),
-    allow_missing,
-    set_option("llavaction.backends.huggingface_config:HuggingFaceConfig"),
+_retry_failed = click.option(
+    "--retry-failed", is_flag=True, help="Ask those again whose video could not be read last time."
 )
+_SHARED = ("frames", "prompt", "perspective", "option_orders", "limit", "batch_size", "workers", "seed")
 
 MOST_FAILED = 0.1
 """A run of which a larger share could not be asked ends with status 3, unless --allow-missing is given."""
@@ -73,11 +47,30 @@ def end_by_failures(errors: Sequence[str], total: int, what: str, allow_missing:
         sys.exit(INCOMPLETE)
 
 
-def asking_options(command: Any) -> Any:
-    """Add what such commands share: frames, prompt, batches, --retry-failed, --set."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def asking_options(config: str, *names: str, **types: click.ParamType) -> Callable[[Any], Any]:
+    """Options of a command that asks: its own fields of a configuration, then what all such commands share.
+
+    Args:
+        config: where the class is, an :class:`~llavaction.backends.asking_config.AskingConfig`.
+        names: its own fields, as for :func:`config_options`.
+        types: as there.
+    """
+    parts = (
+        config_options(config, *names, videos=FOLDER, **types),
+        output_folder,
+        config_options(config, *_SHARED),
+        frame_rates,
+        _retry_failed,
+        allow_missing,
+        set_option("llavaction.backends.huggingface_config:HuggingFaceConfig"),
+    )
+
+    def add(command: Any) -> Any:
+        for part in reversed(parts):
+            command = part(command)
+        return command
+
+    return add
 
 
 def warn_of_letter_mass(metrics: Mapping[str, Any]) -> None:

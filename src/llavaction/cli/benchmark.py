@@ -9,10 +9,9 @@ from typing import Any
 import click
 
 from llavaction import api
+from llavaction.cli.generated import config_options
 from llavaction.cli.keys import set_option
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes, table
-from llavaction.questions.miners import MINERS
-from llavaction.questions.texts import TEXTS
+from llavaction.cli.options import FILE, FOLDER, annotations_option, as_json, emit, mapping, say_notes, table
 
 
 @click.group()
@@ -21,17 +20,17 @@ def benchmark() -> None:
 
 
 @benchmark.command()
-@click.option(
-    "--annotations",
-    type=FOLDER,
-    required=True,
-    help="Folder with EPIC_100_*.csv files, or one table with a label column.",
+@annotations_option
+@config_options(
+    "llavaction.questions.config:BuildConfig",
+    "split",
+    "miner",
+    "options",
+    "text",
+    "seed",
+    "predictions",
+    predictions=FILE,
 )
-@click.option("--split", required=True, help="Which split to make questions of, e.g. validation.")
-@click.option("--miner", default="exchangeable", show_default=True, help=f"One of {', '.join(MINERS)}.")
-@click.option("--options", default=5, show_default=True, help="Options per question.")
-@click.option("--text", default="clean", show_default=True, help=f"Text protocol, one of {', '.join(TEXTS)}.")
-@click.option("--seed", default=0, show_default=True, help="Of every random choice.")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -39,7 +38,6 @@ def benchmark() -> None:
     show_default=True,
     help="Processes; the result does not depend on it.",
 )
-@click.option("--predictions", type=FILE, help="Specialist predictions (.jsonl, .json, .zip, .npz, .pt).")
 @click.option("--output", type=FOLDER, required=True, help="The benchmark folder to write.")
 @set_option("llavaction.questions.exchangeable:ExchangeableConfig")
 @as_json

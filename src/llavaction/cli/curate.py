@@ -13,7 +13,7 @@ import click
 from llavaction.base.errors import InputError
 from llavaction.base.records import write_records
 from llavaction.cli.asking import allow_missing, end_by_failures
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, frame_rates, say_notes, table
+from llavaction.cli.options import FILE, FOLDER, annotations_option, as_json, emit, frame_rates, say_notes, table
 from llavaction.curation.messages import CLIPS, EXPORTS, FPS, SHORT_SIDE
 from llavaction.curation.records import TrainingRecord
 from llavaction.recipes import mixture_file
@@ -30,12 +30,7 @@ AGAIN = "run the same command again"
 
 
 @click.command("curate")
-@click.option(
-    "--annotations",
-    type=FOLDER,
-    required=True,
-    help="Folder with EPIC_100_*.csv files, or one table with a label column.",
-)
+@annotations_option
 @click.option(
     "--mixture",
     type=FILE,

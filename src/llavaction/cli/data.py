@@ -8,7 +8,7 @@ import click
 
 from llavaction.cli.keys import set_option
 from llavaction.cli.lazy import LazyGroup
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes
+from llavaction.cli.options import FILE, annotations_option, as_json, emit, mapping, say_notes
 
 COMMANDS = {
     "curate": ("llavaction.cli.curate:curate", "Make training records of the segments of a split."),
@@ -34,12 +34,7 @@ def data() -> None:
 
 
 @click.command("simulate-specialist")
-@click.option(
-    "--annotations",
-    type=FOLDER,
-    required=True,
-    help="Folder with EPIC_100_*.csv files, or one table with a label column.",
-)
+@annotations_option
 @click.option("--split", required=True, help="Split to predict.")
 @click.option("--output", type=FILE, required=True, help="The .jsonl file to write.")
 @set_option("llavaction.specialists.simulated:NoiseModel")

@@ -11,36 +11,16 @@ import click
 from llavaction import api
 from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
 from llavaction.cli.options import FOLDER, as_json, emit, mapping, say_notes
-from llavaction.video.rates import Rates
 
 if TYPE_CHECKING:
     from llavaction.evaluation.runner import RunResult
+    from llavaction.video.rates import Rates
 
 
 @click.command("eval")
 @click.argument("benchmark", type=FOLDER)
-@click.option(
-    "--backend", required=True, help="chance, prior, oracle, specialist:FILE, bundled, or a checkpoint folder."
-)
-@click.option("--videos", type=FOLDER, help="Folder of the videos, for backends that look.")
-@click.option("--output", type=FOLDER, required=True, help="The run folder; an interrupted run goes on where it was.")
 @click.option("--annotations", type=FOLDER, help="For specialist files that refer to rows and action ids.")
-@click.option(
-    "--decision",
-    type=click.Choice(["likelihood", "generation"]),
-    default="likelihood",
-    show_default=True,
-    help="The likeliest option, or the one that the answer it writes is about.",
-)
-@click.option(
-    "--parsing",
-    type=click.Choice(["robust", "published"]),
-    default="robust",
-    show_default=True,
-    help="How written answers are read: ours, or the paper's evaluation code.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap intervals.")
-@asking_options
+@asking_options("llavaction.evaluation.config:RunConfig", "backend", "videos", "decision", "parsing")
 @as_json
 def evaluate(
     benchmark: Path,

@@ -9,26 +9,47 @@ from typing import Any, get_args
 import click
 from pydantic import BaseModel
 
-from llavaction.base.registry import resolve
+from llavaction.base.errors import InputError
+from llavaction.base.registry import attribute, suggestion
 
 WIDTH = 110
+_OURS = "ours"
+"""The value of ``--keys`` without a plug-in's name."""
 
 
-def keys_option(config: str) -> Callable[[Any], Any]:
+def keys_option(config: str, of_plugins: str | None = None) -> Callable[[Any], Any]:
     """An option ``--keys`` that lists the fields of a configuration and ends.
 
     Args:
         config: where its class is, "package.module:Class"; imported only when asked.
+        of_plugins: where a function is that gives what plug-ins add, by the plug-in's name: where it stands, and its
+            class. ``--keys NAME`` lists them.
     """
 
-    def show(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
-        if wanted and not context.resilient_parsing:
-            click.echo(described(resolve({config: config}, config, "configuration")))
-            context.exit()
+    def show(context: click.Context, parameter: click.Parameter, wanted: bool | str | None) -> None:
+        if not wanted or context.resilient_parsing:
+            return
+        known = attribute(of_plugins)() if of_plugins else {}
+        if wanted in (True, _OURS):
+            click.echo(described(attribute(config)))
+            if known:
+                click.echo(f"\nPlug-ins add keys of their own; --keys NAME lists them, NAME being: {', '.join(known)}.")
+        elif wanted in known:
+            for place, settings in known[wanted].items():
+                click.echo(f"Under {place}\n{textwrap.indent(described(settings), '  ')}")
+        else:
+            raise InputError(f"no plug-in '{wanted}' adds keys", hint=suggestion(str(wanted), known))
+        context.exit()
 
-    return click.option(
-        "--keys", is_flag=True, is_eager=True, expose_value=False, callback=show, help="List every setting and leave."
-    )
+    own: dict[str, Any] = {"is_flag": True, "help": "List every setting and leave."}
+    if of_plugins:
+        own = {
+            "is_flag": False,
+            "flag_value": _OURS,
+            "metavar": "[PLUG-IN]",
+            "help": "List every setting, or those that a plug-in adds, and leave.",
+        }
+    return click.option("--keys", is_eager=True, expose_value=False, callback=show, **own)
 
 
 def set_option(config: str) -> Callable[[Any], Any]:
@@ -60,7 +81,7 @@ def _lines(config: type[BaseModel], prefix: str) -> Iterator[str]:
         block = _block(field.annotation)
         default = "" if field.is_required() or field.default_factory else f" ({field.default!r})"
         needed = " (needed)" if field.is_required() else default
-        yield f"{prefix}{name}{needed}: {field.description or 'see the documentation'}"
+        yield f"{prefix}{name}{needed}: {field.description}"
         if block is not None:
             yield from _lines(block, f"{prefix}{name}.")
 

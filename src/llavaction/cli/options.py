@@ -69,6 +69,15 @@ class Moment(click.ParamType):
 
 MOMENT = Moment()
 
+annotations_option = click.option(
+    "--annotations",
+    type=FOLDER,
+    required=True,
+    help="Folder with EPIC_100_*.csv files, or one table with a label column.",
+)
+output_folder = click.option(
+    "--output", type=FOLDER, required=True, help="The run folder; an interrupted run goes on where it was."
+)
 as_json = click.option("--json", "json_out", is_flag=True, help="Print the result as JSON, for programs.")
 
 

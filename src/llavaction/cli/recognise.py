@@ -21,21 +21,18 @@ MOST_LISTED = 20
 
 
 @click.command("recognise")
-@click.option(
-    "--annotations",
-    type=FOLDER,
-    required=True,
-    help="Folder with EPIC_100_*.csv files, or one table with a label column.",
+@asking_options(
+    "llavaction.recognition.config:RecognitionConfig",
+    "annotations",
+    "split",
+    "videos",
+    "predictions",
+    "backend",
+    "candidates",
+    "specialist_weight",
+    annotations=FOLDER,
+    predictions=FILE,
 )
-@click.option("--split", required=True, help="Split to recognise.")
-@click.option("--videos", type=FOLDER, help="Folder of the videos, for backends that look.")
-@click.option("--predictions", type=FILE, required=True, help="The specialist's, from: llavaction specialist predict.")
-@click.option("--backend", required=True, help="Who chooses: bundled, a checkpoint folder, or what eval takes.")
-@click.option("--candidates", type=int, default=5, show_default=True, help="The specialist's best that are offered.")
-@click.option("--output", type=FOLDER, required=True, help="The run folder; an interrupted run goes on where it was.")
-@click.option("--specialist-weight", type=float, default=0.0, show_default=True, help="Of its scores in the choice.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the candidates' order and the intervals.")
-@asking_options
 @as_json
 def recognise(
     output: Path,

@@ -10,13 +10,10 @@ from typing import Any
 import click
 
 from llavaction.base.plugins import named_folder
-from llavaction.cli.asking import INCOMPLETE, MOST_FAILED
+from llavaction.cli.asking import INCOMPLETE, MOST_FAILED, allow_missing
 from llavaction.cli.keys import set_option
-from llavaction.cli.options import FILE, FOLDER, as_json, emit, frame_rates, mapping, table
+from llavaction.cli.options import FILE, FOLDER, annotations_option, as_json, emit, frame_rates, mapping, table
 
-ALLOW_MISSING = click.option(
-    "--allow-missing", is_flag=True, help="End with status 0 also if more than a tenth could not be used."
-)
 Command = Callable[..., None]
 
 
@@ -31,12 +28,7 @@ def source_options(default_split: str) -> Callable[[Command], Command]:
             frame_rates,
             click.option("--split", default=default_split, show_default=True, help="Split of the annotations."),
             click.option("--videos", type=FOLDER, required=True, help="Folder of the videos."),
-            click.option(
-                "--annotations",
-                type=FOLDER,
-                required=True,
-                help="Folder with EPIC_100_*.csv files, or a table with a label column.",
-            ),
+            annotations_option,
         ):
             command = option(command)
         return command
@@ -52,7 +44,7 @@ def specialist() -> None:
 @specialist.command()
 @source_options("train")
 @click.option("--output", type=FOLDER, required=True, help="The specialist's folder; a stopped training is continued.")
-@ALLOW_MISSING
+@allow_missing
 @set_option("llavaction.specialists.config:SpecialistConfig")
 @as_json
 def train(output: Path, allow_missing: bool, settings: tuple[str, ...], json_out: bool, **source: Any) -> None:
@@ -79,7 +71,7 @@ def train(output: Path, allow_missing: bool, settings: tuple[str, ...], json_out
 @click.option("--all-pairs", is_flag=True, help="Rank every verb with every noun, not the pairs met in training.")
 @click.option("--scores", type=FILE, help="Also write every class's score (.npz, the challenge's dict format).")
 @click.option("--challenge", type=FILE, help="Also write an EPIC-KITCHENS-100 submission (.zip or .json).")
-@ALLOW_MISSING
+@allow_missing
 @set_option("llavaction.specialists.challenge:SupervisionLevels")
 @as_json
 def predict(
@@ -125,7 +117,7 @@ def predict(
 @click.option("--folds", default=5, show_default=True, type=click.IntRange(min=2), help="Parts, by video.")
 @click.option("--top-k", default=50, show_default=True, type=click.IntRange(min=1), help="Pairs kept per segment.")
 @click.option("--output", type=FOLDER, required=True, help="Folder of predictions.jsonl and the folds' specialists.")
-@ALLOW_MISSING
+@allow_missing
 @set_option("llavaction.specialists.config:SpecialistConfig")
 @as_json
 def folds(

@@ -7,9 +7,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field, model_validator
+from typing import Any
 
 from llavaction.backends.asking import (
     Answers,
@@ -23,14 +21,14 @@ from llavaction.backends.asking import (
 )
 from llavaction.backends.base import Backend
 from llavaction.backends.choice import choose
-from llavaction.base.records import Strict, to_line
+from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_seed
+from llavaction.evaluation.config import RunConfig
 from llavaction.evaluation.metrics import compute_metrics
 from llavaction.evaluation.names import ActionNames
 from llavaction.evaluation.parsing import parse_answer, parse_as_published
 from llavaction.evaluation.predictions import PREDICTIONS, Prediction, failed, generated, scored
 from llavaction.questions.asked import Asked
-from llavaction.questions.prompts import Perspective, PromptStyle
 from llavaction.questions.schema import Benchmark, Question
 from llavaction.runs.folder import RunFolder
 from llavaction.runs.loop import Clips, Pace, go_through
@@ -38,52 +36,6 @@ from llavaction.video.decoded import Library
 
 FREE_KEYS = ("workers", "benchmark", "videos")
 """May change between start and restart: questions and videos are known by their content."""
-
-
-class RunConfig(Strict):
-    """How a run is made."""
-
-    benchmark: str = Field(description="folder of the benchmark")
-    backend: str = Field(description="name of the backend, e.g. 'chance' or 'transformers'")
-    backend_options: Mapping[str, Any] = Field(default_factory=dict, description="what the backend was made with")
-    videos: str | None = Field(
-        default=None, description="folder of the videos; not needed by backends that do not look"
-    )
-    frames: int | None = Field(default=None, ge=1, description="frames per clip; None: as many as the backend asks for")
-    decision: Literal["likelihood", "generation"] = Field(
-        default="likelihood", description="'likelihood': the option with the highest score; 'generation': parsed text"
-    )
-    parsing: Literal["robust", "published"] = Field(
-        default="robust", description="how generated text is read, see evaluation/parsing.py"
-    )
-    prompt: PromptStyle = Field(default="letters", description="style of the prompt, see questions/prompts.py")
-    perspective: Perspective = Field(default="first_person", description="for the published prompt only")
-    option_orders: int = Field(
-        default=1,
-        ge=1,
-        description="cyclic orders of its options a question is asked in, log-probabilities averaged; the first is the "
-        "stored one, and there are at most as many as options",
-    )
-    limit: int | None = Field(default=None, ge=1, description="ask only this many, the same for every backend")
-    batch_size: int = Field(default=4, ge=1, description="questions per call of the backend")
-    workers: int = Field(default=2, ge=1, description="threads that decode ahead; does not change the result")
-    seed: int = Field(default=0, description="of the bootstrap intervals")
-
-    @model_validator(mode="after")
-    def _orders_have_scores(self) -> RunConfig:
-        if self.decision == "generation":
-            if self.option_orders > 1:
-                raise ValueError("option_orders averages scores; decision 'generation' has none")
-            if "rule" in self.backend_options:
-                raise ValueError("the backend's rule is how it scores options; decision 'generation' scores none")
-        return self
-
-    def decision_rule(self, backend: Backend) -> str:
-        """How choices are made, as predictions name it."""
-        if self.decision == "generation":
-            return f"generated text, {self.parsing} parsing"
-        orders = f", mean of {self.option_orders} option orders" if self.option_orders > 1 else ""
-        return backend.decision_rule + orders
 
 
 @dataclass(frozen=True)

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from pydantic import Field
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import Action, ActionVocabulary
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import joined_sources
 from llavaction.base.progress import progress
-from llavaction.base.records import Strict
 from llavaction.base.seeding import hashed_rng
 from llavaction.base.version import __version__
 from llavaction.base.workers import process_pool
 from llavaction.datasets.base import AnnotatedDataset
+from llavaction.questions.config import BuildConfig
 from llavaction.questions.filters import REASONS, TruthFilter
 from llavaction.questions.miners import Mined, Miner, MiningTask, make_miner
 from llavaction.questions.prompts import QUESTION
 from llavaction.questions.schema import (
-    LETTERS,
     Benchmark,
     BenchmarkCard,
     ClassFacts,
@@ -38,18 +34,6 @@ from llavaction.specialists.predictions import Expected, Predictions, check_clas
 
 MOST_NAMED = 20
 """Rows of the annotations that were left out are named in the card up to here; they are counted there, too."""
-
-
-class BuildConfig(Strict):
-    """How a benchmark is made. The result depends on nothing else but the annotation files."""
-
-    split: str = Field(description="split to make questions of, e.g. 'validation'")
-    miner: str = Field("exchangeable", description="where distractors come from; see questions/miners.py")
-    options: int = Field(5, ge=2, le=len(LETTERS), description="options per question, the right one included")
-    text: str = Field("clean", description="text protocol; see questions/texts.py")
-    seed: int = Field(0, description="of every random choice")
-    predictions: Path | None = Field(None, description="specialist predictions, for the miner 'specialist'")
-    settings: Mapping[str, Any] = Field(default_factory=dict, description="the miner's own settings")
 
 
 def build_benchmark(dataset: AnnotatedDataset, config: BuildConfig, workers: int = 1) -> Benchmark:

@@ -17,6 +17,7 @@ from llavaction.actions.vocabulary import Action, published_order
 from llavaction.base.errors import InputError
 from llavaction.base.registry import resolve
 from llavaction.base.seeding import hashed_rng
+from llavaction.questions.config import MINERS
 from llavaction.questions.exchangeable import (
     ExchangeableConfig,
     balance_groups,
@@ -26,13 +27,6 @@ from llavaction.questions.exchangeable import (
 )
 from llavaction.questions.filters import TruthFilter
 from llavaction.specialists.predictions import SpecialistPrediction
-
-MINERS = {
-    "random": "llavaction.questions.miners:RandomMiner",
-    "specialist": "llavaction.questions.miners:SpecialistMiner",
-    "exchangeable": "llavaction.questions.miners:ExchangeableMiner",
-}
-"""Miners by name."""
 
 BLOCK = 512
 """Segments handed to a worker at a time by miners that treat each segment by itself."""

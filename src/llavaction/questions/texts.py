@@ -14,13 +14,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.registry import resolve
 from llavaction.base.seeding import hashed_rng
 from llavaction.base.text import same_when_read
-
-TEXTS = {
-    "clean": "llavaction.questions.texts:ClassLabels",
-    "clean-narrations": "llavaction.questions.texts:TrainNarrations",
-    "paper": "llavaction.questions.texts:PaperNarrations",
-}
-"""Text protocols by name. Both clean ones take every option, the right one included, from the same pool."""
+from llavaction.questions.config import TEXTS
 
 
 class OptionTexts(ABC):

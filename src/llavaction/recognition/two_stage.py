@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.backends.asking import (
@@ -23,12 +21,9 @@ from llavaction.backends.asking import (
 from llavaction.backends.base import Backend, OptionScores
 from llavaction.backends.choice import DECIMALS, choose
 from llavaction.backends.letter_mass import letter_mass_summary
-from llavaction.base.errors import InputError
-from llavaction.base.records import Strict
-from llavaction.questions.asked import LETTERS
-from llavaction.questions.prompts import Perspective, PromptStyle
 from llavaction.recognition.accuracy import PARTS, summary
-from llavaction.recognition.offers import Offer, Offers, make_offers, only_ranked
+from llavaction.recognition.config import RecognitionConfig
+from llavaction.recognition.offers import Offer, Offers
 from llavaction.recognition.records import RECOGNITIONS, Recognition
 from llavaction.runs.folder import RunFolder
 from llavaction.runs.loop import Clips, Pace, go_through
@@ -37,70 +32,6 @@ from llavaction.video.decoded import Library
 
 FREE_KEYS = ("workers", "annotations", "videos", "predictions")
 """May change between start and restart: segments, candidates and videos are known by their content."""
-
-
-class RecognitionConfig(Strict):
-    """How segments are recognised."""
-
-    annotations: str = Field(description="folder of the annotations")
-    split: str = Field(description="split whose segments are recognised")
-    predictions: str = Field(description="file of the specialist's predictions")
-    backend: str = Field(description="name of the backend that chooses, e.g. 'bundled' or a checkpoint folder")
-    backend_options: Mapping[str, Any] = Field(default_factory=dict, description="what the backend was made with")
-    videos: str | None = Field(default=None, description="folder of the videos; for backends that look")
-    candidates: int = Field(
-        default=5,
-        ge=2,
-        le=len(LETTERS),
-        description="the specialist's best actions that are offered, 5 as in the paper",
-    )
-    frames: int | None = Field(default=None, ge=1, description="frames per clip; None: as many as the backend asks for")
-    prompt: PromptStyle = Field(default="letters", description="style of the prompt, see questions/prompts.py")
-    perspective: Perspective = Field(default="first_person", description="for the published prompt only")
-    option_orders: int = Field(
-        default=1, ge=1, description="cyclic orders of the candidates to ask in, log-probabilities averaged"
-    )
-    specialist_weight: float = Field(
-        default=0.0,
-        ge=0,
-        description="times this the specialist's log-probabilities are added to the model's; 0, as in the paper, "
-        "leaves the choice to the model. Choose it on a validation split",
-    )
-    limit: int | None = Field(
-        default=None, ge=1, description="recognise only this many segments, the same for every backend"
-    )
-    batch_size: int = Field(default=4, ge=1, description="segments per call of the backend")
-    workers: int = Field(default=2, ge=1, description="threads that decode ahead; does not change the result")
-    seed: int = Field(default=0, description="of the candidates' order and of the bootstrap intervals")
-
-    def offers(self, segments: Sequence[Segment], predictions: Predictions, vocabulary: ActionVocabulary) -> Offers:
-        """What the specialist offers, see :func:`make_offers`.
-
-        Raises:
-            InputError: as there; or rankings without scores are to be weighed.
-        """
-        made = make_offers(
-            segments,
-            predictions,
-            vocabulary,
-            candidates=self.candidates,
-            seed=self.seed,
-            limit=self.limit,
-            file=self.predictions,
-        )
-        if self.specialist_weight and only_ranked(made, predictions):
-            raise InputError(
-                "holds rankings without scores, which cannot be weighed against a model's",
-                file=self.predictions,
-                hint="leave specialist_weight at 0, or give predictions with scores",
-            )
-        return made
-
-    def decision_rule(self, backend: Backend) -> str:
-        """How choices are made, as recognitions name it."""
-        orders = f", mean of {self.option_orders} option orders" if self.option_orders > 1 else ""
-        weight = f", specialist's scores times {self.specialist_weight:g} added" if self.specialist_weight else ""
-        return backend.decision_rule + orders + weight
 
 
 @dataclass(frozen=True)

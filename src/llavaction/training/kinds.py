@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llavaction.base.errors import InputError
-from llavaction.base.plugins import with_plugins
+from llavaction.base.plugins import plugin_name, plugins, with_plugins
 from llavaction.base.records import Strict
 from llavaction.base.registry import attribute, resolve
 
@@ -76,6 +76,21 @@ def model_start(name: str) -> type[ModelStart] | None:
     """What makes the model of a name; None where the name is of another kind."""
     known = with_plugins("MODEL_STARTS")
     return attribute(known[name]) if name in known else None
+
+
+def plugin_settings() -> dict[str, dict[str, type[Strict]]]:
+    """What plug-ins add to a recipe.
+
+    Returns:
+        By the plug-in's name: where settings stand and with what ("extra, with kind: lesson"), and their class.
+    """
+    found: dict[str, dict[str, type[Strict]]] = {}
+    for plugin in plugins():
+        for registry, place in (("MODEL_STARTS", "start, with model: "), ("STAGE_KINDS", "extra, with kind: ")):
+            for name, where in getattr(plugin, registry, {}).items():
+                if (settings := attribute(where).settings) is not None:
+                    found.setdefault(plugin_name(plugin), {})[place + name] = settings
+    return found
 
 
 def complete(settings: type[Strict] | None, values: Mapping[str, Any], key: str, owner: str) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""The settings of an evaluation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field, model_validator
+
+from llavaction.backends.asking_config import AskingConfig
+
+if TYPE_CHECKING:
+    from llavaction.backends.base import Backend
+
+
+class RunConfig(AskingConfig):
+    """How a run is made."""
+
+    benchmark: str = Field(description="Folder of the benchmark.")
+    decision: Literal["likelihood", "generation"] = Field(
+        default="likelihood",
+        description="Whether the likeliest option is chosen (likelihood), or the one that the answer it writes is "
+        "about (generation).",
+    )
+    parsing: Literal["robust", "published"] = Field(
+        default="robust",
+        description="How written answers are read: by our parser (robust), or as the paper's evaluation code does.",
+    )
+
+    @model_validator(mode="after")
+    def _orders_have_scores(self) -> Self:
+        if self.decision == "generation":
+            if self.option_orders > 1:
+                raise ValueError("option_orders averages scores; decision 'generation' has none")
+            if "rule" in self.backend_options:
+                raise ValueError("the backend's rule is how it scores options; decision 'generation' scores none")
+        return self
+
+    def decision_rule(self, backend: Backend) -> str:
+        """How choices are made, as predictions name it."""
+        if self.decision == "generation":
+            return f"generated text, {self.parsing} parsing"
+        return super().decision_rule(backend)

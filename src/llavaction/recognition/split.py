@@ -1,0 +1,50 @@
+"""Recognition of a whole split, from its files: annotations, the specialist's predictions, videos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from llavaction.backends.known import informed_backend, known_of_segments
+from llavaction.base.notes import note
+from llavaction.datasets.registry import open_annotations
+from llavaction.recognition.config import RecognitionConfig
+from llavaction.recognition.two_stage import RecognitionResult, recognise
+from llavaction.specialists.predictions import Expected, load_predictions
+from llavaction.video.library import VideoLibrary
+from llavaction.video.rates import Rates
+
+
+def recognise_split(
+    config: RecognitionConfig,
+    output: str | Path,
+    *,
+    fps: Rates | None = None,
+    retry_failed: bool = False,
+    say: Callable[[str], None] = note,
+) -> RecognitionResult:
+    """Recognise the segments of a split, see :func:`recognise`.
+
+    Args:
+        config: the settings, which name all files.
+        output: the run folder.
+        fps: rate of folders of images, see :mod:`llavaction.video.rates`.
+        retry_failed: ask those again whose video could not be read last time.
+        say: takes what was understood of the annotations.
+
+    Raises:
+        InputError: a file cannot be read, predictions are of other segments or classes, or as :func:`recognise`.
+    """
+    dataset = open_annotations(config.annotations)
+    segments, vocabulary = list(dataset.segments(config.split, unlabelled=True)), dataset.vocabulary
+    for remark in (*dataset.remarks, *dataset.notes):
+        say(str(remark))
+    ids, expected = [segment.segment_id for segment in segments], Expected.of(segments, vocabulary)
+    proposed = load_predictions(config.predictions, ids, vocabulary.actions, expected=expected)
+    known = known_of_segments(segments, vocabulary, lambda: config.offers(segments, proposed, vocabulary))
+    backend = informed_backend(config.backend, config.backend_options, known, "annotations")
+    library = VideoLibrary(config.videos, fps=fps) if config.videos and backend.needs_frames else None
+    groups = dataset.groups(config.split)
+    return recognise(
+        config, segments, proposed, vocabulary, backend, library, output, groups=groups, retry_failed=retry_failed
+    )
