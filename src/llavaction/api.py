@@ -127,7 +127,7 @@ def evaluate(
     """Ask a model every question of a benchmark and write a run folder; one that was interrupted goes on.
 
     Args:
-        benchmark: its folder, or one in memory.
+        benchmark: its folder, one in memory, or a YAML file, see :mod:`llavaction.evaluation.benchmarks`.
         model: see :func:`load_model`.
         output: the run folder.
         videos: folder of the videos, for models that look.
@@ -152,7 +152,7 @@ def evaluate(
     from llavaction.evaluation.runner import RunConfig, run
     from llavaction.video.library import VideoLibrary
 
-    loaded, options = _benchmark(benchmark), dict(model_options or {})
+    loaded, options = _benchmark(benchmark, videos, say), dict(model_options or {})
     config = RunConfig.from_mapping({
         "benchmark": str(benchmark if isinstance(benchmark, str | Path) else loaded.folder or loaded.card.name),
         "backend": str(model), "backend_options": options, "videos": _text(videos), **settings,
@@ -366,10 +366,10 @@ def train(config: str | Path, **changes: Any) -> TrainResult:
     return run(recipe)
 
 
-def _benchmark(benchmark: Benchmark | str | Path) -> Benchmark:
-    from llavaction.questions.schema import Benchmark
+def _benchmark(benchmark: Benchmark | str | Path, videos: str | Path | None = None, say: Say = note) -> Benchmark:
+    from llavaction.evaluation.benchmarks import open_benchmark
 
-    return benchmark if isinstance(benchmark, Benchmark) else Benchmark.load(benchmark)
+    return open_benchmark(benchmark, videos, say) if isinstance(benchmark, str | Path) else benchmark
 
 
 def _text(path: str | Path | None) -> str | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("eval")
-@click.argument("benchmark", type=FOLDER)
+@click.argument("benchmark", type=click.Path(path_type=Path))
 @click.option(
     "--backend", required=True, help="chance, prior, oracle, specialist:FILE, bundled, or a checkpoint folder."
 )
@@ -54,7 +54,10 @@ def evaluate(
     json_out: bool,
     **values: Any,
 ) -> None:
-    """Ask a model every question of BENCHMARK. --set gives the backend's own options, e.g. --set dtype=bfloat16."""
+    """Ask a model every question of BENCHMARK: its folder, or a YAML file that says how one is read.
+
+    --set gives the backend's own options, e.g. --set dtype=bfloat16.
+    """
     result = api.evaluate(
         benchmark,
         values.pop("backend"),
