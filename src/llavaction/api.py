@@ -126,7 +126,7 @@ def evaluate(
     """Ask a model every question of a benchmark and write a run folder; one that was interrupted goes on.
 
     Args:
-        benchmark: its folder, or one in memory.
+        benchmark: its folder, one in memory, or a YAML file, see :mod:`llavaction.evaluation.benchmarks`.
         model: see :func:`load_model`.
         output: the run folder.
         videos: folder of the videos, for models that look.
@@ -151,7 +151,7 @@ def evaluate(
     from llavaction.evaluation.runner import run
     from llavaction.video.library import VideoLibrary
 
-    loaded = _benchmark(benchmark)
+    loaded = _benchmark(benchmark, videos, say)
     config = RunConfig.from_mapping({
         "benchmark": str(benchmark if isinstance(benchmark, str | Path) else loaded.folder or loaded.card.name),
         "backend": str(model), "backend_options": model_options or {}, "videos": _text(videos), **settings,
@@ -230,10 +230,10 @@ def train(config: str | Path, run_command: RunCommand | None = None, /, **change
     return run(recipe)
 
 
-def _benchmark(benchmark: Benchmark | str | Path) -> Benchmark:
-    from llavaction.questions.schema import Benchmark
+def _benchmark(benchmark: Benchmark | str | Path, videos: str | Path | None = None, say: Say = note) -> Benchmark:
+    from llavaction.evaluation.benchmarks import open_benchmark
 
-    return benchmark if isinstance(benchmark, Benchmark) else Benchmark.load(benchmark)
+    return open_benchmark(benchmark, videos, say) if isinstance(benchmark, str | Path) else benchmark
 
 
 def _text(path: str | Path | None) -> str | None:

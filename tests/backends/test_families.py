@@ -16,7 +16,7 @@ from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError
 from llavaction.models.families.base import ModelInputs, question
-from llavaction.models.families.table import FAMILIES as TABLE
+from llavaction.models.family_table import FAMILIES as TABLE
 from llavaction.testing.tiny import FAMILIES
 from llavaction.video.decoded import DecodedClip
 

@@ -16,12 +16,12 @@ from llavaction.backends.baselines import ChanceBackend
 from llavaction.backends.choice import choose
 from llavaction.base.errors import InputError
 from llavaction.evaluation.failures import excess, film_strip, worst
-from llavaction.evaluation.figures import write_figures
+from llavaction.evaluation.figures import heat_map, write_figures
 from llavaction.evaluation.finished import FinishedRun
 from llavaction.evaluation.metrics import match
 from llavaction.evaluation.names import OptionNames
 from llavaction.evaluation.predictions import Prediction, failed, scored
-from llavaction.evaluation.report import clock, environment_of, heat_map, percent, plain, points, write_report
+from llavaction.evaluation.report import clock, environment_of, percent, plain, points, write_report
 from llavaction.evaluation.runner import run
 from llavaction.questions.schema import Benchmark, Option
 

@@ -17,7 +17,7 @@ from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPI
 
 from llavaction.base.errors import InputError
 from llavaction.models.checkpoint import open_checkpoint
-from llavaction.models.families.table import FAMILIES, remark_on_images, table
+from llavaction.models.family_table import FAMILIES, remark_on_images, table
 from llavaction.models.registry import FAMILIES as ADAPTERS
 from llavaction.models.registry import register
 from llavaction.testing.tiny import write_tiny

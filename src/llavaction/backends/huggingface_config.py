@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from llavaction.base.records import Strict
-from llavaction.models.families.table import PixelRule
+from llavaction.models.family_table import PixelRule
 
 Normalisation = Literal["raw", "length", "prior"]
 """``raw``: log-likelihood; ``length``: divided by the tokens, the closing one counted; ``prior``: minus the same text's

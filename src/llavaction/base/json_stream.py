@@ -27,6 +27,9 @@ class JsonCursor:
         stream: the text.
         file: where it comes from, for messages.
 
+    Attributes:
+        began: 1-based line on which the last value begins.
+
     All methods raise InputError where the text is no JSON, an entry is longer than ``MOST_ENTRY``, or the text longer
     than ``MOST_TEXT``.
     """
@@ -34,6 +37,7 @@ class JsonCursor:
     def __init__(self, stream: IO[str], file: str | Path) -> None:
         self._stream, self._file = stream, file
         self._buffer, self._place, self._read, self._ended = "", 0, 0, False
+        self.began = 1
         self._line, self._counted = 1, 0  # the line of this place in the buffer; line breaks are counted once
 
     @property
@@ -56,6 +60,7 @@ class JsonCursor:
     def value(self) -> Any:
         """The value that begins here."""
         self.peek()
+        self.began = self.line
         while True:
             try:
                 value, end = JSON.raw_decode(self._buffer, self._place)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("eval")
-@click.argument("benchmark", type=FOLDER)
+@click.argument("benchmark", type=click.Path(path_type=Path))
 @click.option("--annotations", type=FOLDER, help="For specialist files that refer to rows and action ids.")
 @asking_options("llavaction.evaluation.config:RunConfig", "backend", "videos", "decision", "parsing")
 @as_json
@@ -34,7 +34,10 @@ def evaluate(
     json_out: bool,
     **values: Any,
 ) -> None:
-    """Ask a model every question of BENCHMARK. --set gives the backend's own options, e.g. --set dtype=bfloat16."""
+    """Ask a model every question of BENCHMARK: its folder, or a YAML file that says how one is read.
+
+    --set gives the backend's own options, e.g. --set dtype=bfloat16.
+    """
     result = api.evaluate(
         benchmark,
         values.pop("backend"),

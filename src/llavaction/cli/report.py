@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("runs", type=FOLDER, nargs=-1, required=True)
-@click.option("--benchmark", type=FOLDER, help="The benchmark folder that evaluations were made on.")
+@click.option("--benchmark", type=click.Path(path_type=Path), help="The benchmark that evaluations were made on.")
 @click.option("--videos", type=FOLDER, help="Folder of the videos, to show frames of failures and successes.")
 @frame_rates
 @click.option("--figures", type=FOLDER, help="Also write figures (SVG, PDF) and tables (CSV, LaTeX) into this folder.")
@@ -30,10 +30,10 @@ def report(
     output: Path,
 ) -> None:
     """Write report.html for one or several RUNS: of eval on the same benchmark, or of recognise."""
+    from llavaction.evaluation.benchmarks import open_benchmark
     from llavaction.evaluation.finished import FinishedRun
     from llavaction.evaluation.recognition_report import write_recognition_report
     from llavaction.evaluation.report import write_report
-    from llavaction.questions.schema import Benchmark
     from llavaction.video.library import VideoLibrary
 
     finished = [FinishedRun.load(run) for run in runs]
@@ -45,5 +45,5 @@ def report(
         if benchmark is None:
             raise InputError("which questions?", hint="give --benchmark, the folder the runs were made on")
         library = VideoLibrary(videos, fps=fps) if videos else None
-        write_report(output, finished, Benchmark.load(benchmark), library=library, figures=figures)
+        write_report(output, finished, open_benchmark(benchmark, videos), library=library, figures=figures)
     click.echo(f"written to {output}" + (f" and {figures}" if figures else ""))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,15 +15,49 @@ from llavaction.base.files import whole
 from llavaction.base.records import write_text
 from llavaction.base.text import shown
 from llavaction.evaluation.finished import FinishedRun, labels
-from llavaction.evaluation.report import HeatMap, heat_map
+from llavaction.evaluation.metrics import Pairs, confusion
+from llavaction.evaluation.names import ActionNames
 
 Cell = str | int | float | None
+
+HEAT_MAP_CLASSES = 12
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
 }  # fmt: skip
 _STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "llavaction", "pdf.fonttype": 42}
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Which verbs are taken for which.
+
+    Attributes:
+        names: the most frequent verbs, rows and columns alike.
+        rows: per verb its name, how many of its questions were answered, and a cell (count, share of the row) for each
+            column and one for all other verbs.
+    """
+
+    names: Sequence[str]
+    rows: Sequence[tuple[str, int, Sequence[tuple[int, float]]]]
+
+
+def heat_map(pairs: Pairs, names: ActionNames) -> HeatMap | None:
+    """Shares of chosen verbs for the most frequent right ones; None where the options have no classes."""
+    counts = confusion(pairs, 0)
+    totals: Counter[int] = Counter()
+    for (true, _), n in counts.items():
+        totals[true] += n
+    if not totals:
+        return None
+    frequent = sorted(totals, key=lambda verb: (-totals[verb], verb))[:HEAT_MAP_CLASSES]
+    rows = []
+    for true in frequent:
+        cells = [counts[true, chosen] for chosen in frequent]
+        cells.append(totals[true] - sum(cells))
+        rows.append((names.verb_name(true), totals[true], [(n, n / totals[true]) for n in cells]))
+    return HeatMap([names.verb_name(verb) for verb in frequent], rows)
 
 
 def write_figures(folder: str | Path, runs: Sequence[FinishedRun], pairs: Sequence[Any], names: Any) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -18,31 +17,17 @@ from llavaction.base.text import shown
 from llavaction.base.version import __version__
 from llavaction.evaluation.comparison import p_value
 from llavaction.evaluation.failures import Example, Strip, film_strip, surest, view, worst
+from llavaction.evaluation.figures import HeatMap, heat_map, write_figures
 from llavaction.evaluation.finished import FinishedRun, labels
-from llavaction.evaluation.metrics import Pairs, confusion, match, names_for
+from llavaction.evaluation.metrics import Pairs, match, names_for
 from llavaction.evaluation.names import ActionNames
 from llavaction.evaluation.predictions import Prediction
 from llavaction.questions.schema import Benchmark, Question
 from llavaction.video.decoded import Library
 
-HEAT_MAP_CLASSES = 12
 TABLE_ROWS = 400
 LISTED = 100
 """Questions named one by one where they could not be asked or read; the others are counted."""
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """Which verbs are taken for which.
-
-    Attributes:
-        names: the most frequent verbs, rows and columns alike.
-        rows: per verb its name, how many of its questions were answered, and a cell (count, share of the row) for each
-            column and one for all other verbs.
-    """
-
-    names: Sequence[str]
-    rows: Sequence[tuple[str, int, Sequence[tuple[int, float]]]]
 
 
 @dataclass(frozen=True)
@@ -150,8 +135,6 @@ def write_report(
     )
     write_text(path, text)
     if figures is not None:
-        from llavaction.evaluation.figures import write_figures
-
         write_figures(figures, finished, pairs, names)
     return Path(path)
 
@@ -173,23 +156,6 @@ def environment_of(folder: Path) -> Any:
     if not isinstance(listed, list) or not listed or not isinstance(listed[-1], dict):
         raise InputError("expected the environments a run was made in", file=path)
     return listed[-1]
-
-
-def heat_map(pairs: Pairs, names: ActionNames) -> HeatMap | None:
-    """Shares of chosen verbs for the most frequent right ones; None where the options have no classes."""
-    counts = confusion(pairs, 0)
-    totals: Counter[int] = Counter()
-    for (true, _), n in counts.items():
-        totals[true] += n
-    if not totals:
-        return None
-    shown = sorted(totals, key=lambda verb: (-totals[verb], verb))[:HEAT_MAP_CLASSES]
-    rows = []
-    for true in shown:
-        cells = [counts[true, chosen] for chosen in shown]
-        cells.append(totals[true] - sum(cells))
-        rows.append((names.verb_name(true), totals[true], [(n, n / totals[true]) for n in cells]))
-    return HeatMap([names.verb_name(verb) for verb in shown], rows)
 
 
 def differences(labels: Sequence[str], pairs: Sequence[Pairs]) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from llavaction.base.bounded import read_text
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.records import read_json
-from llavaction.models.families.table import FAMILIES
+from llavaction.models.family_table import FAMILIES
 from llavaction.models.registry import register
 
 _PARTS = {

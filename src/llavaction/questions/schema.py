@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
@@ -16,6 +16,9 @@ from llavaction.base.records import Record, Strict, read_json, read_records, wri
 from llavaction.base.text import same_when_read
 from llavaction.questions.asked import LETTERS, Asked
 from llavaction.runs.identity import hold_to_card
+
+UNKNOWN = "unknown"
+"""Miner, text protocol or licence of questions whose source does not tell."""
 
 
 class Option(Strict):
@@ -44,7 +47,7 @@ class Question(Record):
     question: str
     options: tuple[Option, ...] = Field(min_length=2, max_length=len(LETTERS))
     answer: int = Field(ge=0, description="index of the right option")
-    provenance: Provenance
+    provenance: Provenance | None = Field(default=None, description="None where the source does not tell it")
 
     @model_validator(mode="after")
     def _is_answerable(self) -> Question:
@@ -72,22 +75,43 @@ class Question(Record):
         return Asked(self.question_id, self.clip, self.question, texts)
 
 
-class BenchmarkCard(Record):
+class _Sparse(Strict):
+    """Written without the fields that are None."""
+
+    @model_serializer(mode="wrap")
+    def _given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if value is not None}
+
+
+class Source(_Sparse):
+    """Where a benchmark's questions come from, and what its makers measure."""
+
+    url: str | None = Field(default=None, description="where its files are")
+    citation: str | None = Field(default=None, description="the publication")
+    version: str | None = Field(default=None, description="commit, date or number of the files")
+    licence: str | None = Field(default=None, description="of questions and answers")
+    metric: str | None = Field(default=None, description="the official one, in words")
+    prompt: str | None = Field(default=None, description="the official one, word for word")
+    prompt_source: str | None = Field(default=None, description="where the official prompt stands")
+
+
+class BenchmarkCard(_Sparse, Record):
     """What a benchmark folder is and how it was made."""
 
     name: str
     version: str = "1"
     split: str
-    miner: str
-    text: str
-    options: int
-    seed: int
-    licence: str
+    miner: str = UNKNOWN
+    text: str = UNKNOWN
+    options: int = Field(description="of a question; the most where their number varies")
+    seed: int = 0
+    licence: str = UNKNOWN
     made_by: str
     sources: Mapping[str, str] = Field(description="file name to sha256 of its bytes")
     counts: Mapping[str, int] = Field(default_factory=dict)
     settings: Mapping[str, Any] = Field(default_factory=dict, description="the miner's and filter's settings")
     notes: tuple[str, ...] = ()
+    source: Source | None = Field(default=None, description="of questions that were not made here")
 
 
 class ClassFacts(Strict):

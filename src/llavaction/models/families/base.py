@@ -15,7 +15,7 @@ from llavaction.base.errors import InputError
 from llavaction.models.action_config import TOKENS, action_settings
 from llavaction.models.checkpoint import Checkpoint
 from llavaction.models.families.chat import Chat
-from llavaction.models.families.table import PixelRule, remark_on_images
+from llavaction.models.family_table import PixelRule, remark_on_images
 from llavaction.models.registry import family_class
 from llavaction.models.tokenisation import IGNORED, VIDEO, ConversationTokeniser, TokenisationConfig, padded
 from llavaction.video.decoded import DecodedClip

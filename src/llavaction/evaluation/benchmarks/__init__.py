@@ -1,0 +1,69 @@
+"""Benchmarks described as data: a YAML file says where questions are from, how their file is read and what counts.
+
+``<name>.yaml`` beside this file are those of public benchmarks that come along; ``docs/add-a-benchmark.md`` says how
+one is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from llavaction.base.errors import InputError
+from llavaction.base.notes import note
+from llavaction.base.plugins import with_plugins
+from llavaction.base.registry import resolve
+from llavaction.evaluation.benchmarks.protocol import Protocol, known_protocols, load_protocol
+from llavaction.questions.schema import Benchmark
+
+READERS = {"multiple_choice": "llavaction.evaluation.benchmarks.multiple_choice:read_benchmark"}
+"""Name of a reader to its place; see :data:`Reader`."""
+
+Reader = Callable[[Protocol, Path, Path | None], Benchmark]
+"""Takes the protocol, the file of questions, and the folder of videos or None."""
+
+
+def open_benchmark(
+    source: str | Path, videos: str | Path | None = None, say: Callable[[str], None] = note
+) -> Benchmark:
+    """The questions of a benchmark folder, or of a file of any form that a protocol describes.
+
+    Args:
+        source: the folder, or the protocol, a YAML file.
+        videos: folder of the videos. Looked at only where a protocol names no times, for whole videos' lengths.
+
+        say: takes notes on how files of other forms were understood, and what was left out.
+
+    Raises:
+        InputError: there is no such benchmark; the protocol or its file of questions is not as it has to be, which is
+            named with file and line; or the file holds no question, or not as many as the protocol expects.
+
+    Examples:
+        >>> open_benchmark(quiz / "quiz.yaml").questions[0].answer_letter
+        'B'
+    """
+    path = Path(source)
+    if not path.is_file():
+        if str(source) in known_protocols():
+            raise InputError(
+                f"'{source}' is how a public benchmark is read; its files do not come along",
+                hint=f"write a YAML file with the lines 'like: {source}' and 'file: FILE_OF_QUESTIONS', and give that",
+            )
+        return Benchmark.load(path)
+    protocol = load_protocol(path)
+    folder = protocol.videos and path.parent / protocol.videos
+    if protocol.file is None:
+        raise InputError("names no file of questions", file=path, hint="file: questions.csv")
+    read: Reader = resolve(with_plugins("BENCHMARK_READERS", READERS), protocol.reader, "reader of benchmarks")
+    benchmark = read(protocol, path.parent / protocol.file, folder if videos is None else Path(videos))
+    counts = benchmark.card.counts
+    for told in (*benchmark.card.notes, *(f"{name}: {count}" for name, count in counts.items() if "left out" in name)):
+        say(f"{protocol.file.name}: {told}")
+    for name, expected in protocol.expected.items():
+        if counts.get(name) != expected:
+            raise InputError(
+                f"has {counts.get(name, 'no')} {name}, expected are {expected}",
+                file=path.parent / protocol.file,
+                hint=f"take the files of the version that {path.name} describes, or change what is 'expected' there",
+            )
+    return benchmark

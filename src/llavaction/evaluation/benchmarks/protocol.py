@@ -1,0 +1,99 @@
+"""A benchmark described as data: the YAML file that says how its questions are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from llavaction.base.bounded import read_yaml
+from llavaction.base.errors import InputError
+from llavaction.base.plugins import with_plugins
+from llavaction.base.records import Strict
+from llavaction.base.registry import suggestion
+from llavaction.questions.schema import Source
+
+OWN = {"llavaction": Path(__file__).parent}
+"""Folder of the protocols that come along; plug-ins add theirs under ``BENCHMARKS``."""
+
+AnswerForm = Literal["auto", "letter", "index", "index_from_1", "text"]
+
+
+class Columns(Strict):
+    """Which column (of CSV) or key (of JSON) holds what; left out are those that are called so already."""
+
+    id: str | tuple[str, ...] | None = Field(
+        default=None,
+        description="of the question, of one column or several joined by '_'; without one rows are counted",
+    )
+    video: str = Field(default="video", description="name of the video file, with or without suffix")
+    start: str | None = Field(default=None, description="seconds or HH:MM:SS; without one the video's beginning")
+    stop: str | None = Field(default=None, description="seconds or HH:MM:SS; without one the video's end")
+    question: str | None = Field(default=None, description="the question's text; without one the protocol's")
+    options: str | tuple[str, ...] = Field(
+        default="options", description="one column with a list, or a column for each option"
+    )
+    answer: str = Field(default="answer", description="see 'answers' of the protocol")
+    group: str | None = Field(default=None, description="kind of question, for a breakdown of the accuracy")
+
+
+class Protocol(Strict):
+    """How the questions of a benchmark are read, and what is known of it."""
+
+    name: str = Field(description="of the benchmark; by default the YAML file's")
+    version: str = Field(default="1", description="of this description; rises when it gives other questions")
+    split: str = Field(default="test", description="which part of the benchmark the file is")
+    reader: str = Field(default="multiple_choice", description="what reads the file, see READERS")
+    file: Path | None = Field(default=None, description="of the questions, seen from the YAML file: CSV, JSON or JSONL")
+    columns: Columns = Field(default_factory=Columns)
+    answers: AnswerForm = Field(
+        default="auto", description="how the answer is told; 'auto': by letter, index from 0 or the option's text"
+    )
+    groups: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="name to values of the group column; by default each value is a group"
+    )
+    question: str | None = Field(default=None, description="asked where the file has no column of questions")
+    videos: Path | None = Field(default=None, description="folder of videos, for their lengths where no times are told")
+    expected: Mapping[str, int] = Field(
+        default_factory=dict, description="'rows', 'questions' or 'videos' that there have to be"
+    )
+    source: Source = Field(default_factory=Source, description="where questions are from, licence, official metric")
+
+
+def known_protocols() -> dict[str, Path]:
+    """Those that come along, ours and those of plug-ins, by name."""
+    homes = with_plugins("BENCHMARKS", OWN).values()
+    return {path.stem: path for home in homes for path in sorted(Path(home).glob("*.yaml"))}
+
+
+def load_protocol(path: Path) -> Protocol:
+    """Read a protocol; a key ``like`` names one that comes along, whose values stand where the file has none.
+
+    Raises:
+        InputError: the file is no such description, or no protocol is called as ``like`` says.
+    """
+    values = _mapping(path)
+    if (like := values.pop("like", None)) is not None:
+        known = known_protocols()
+        if str(like) not in known:
+            raise InputError(f"no benchmark is called '{like}'", file=path, hint=suggestion(str(like), known))
+        values = _over({"name": str(like), **_mapping(known[str(like)])}, values)
+    return Protocol.from_mapping({"name": path.stem, **values}, file=path)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise InputError("expected the description of a benchmark (name, file, columns, ...)", file=path)
+    return values
+
+
+def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of another mapping in place of its own, blocks key by key."""
+    merged = dict(base)
+    for name, value in values.items():
+        old = merged.get(name)
+        merged[name] = _over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
