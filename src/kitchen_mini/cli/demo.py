@@ -85,11 +85,11 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     )  # fmt: skip
     segments = list(dataset.segments(SPLIT))
     ranked = load_predictions(file, (), (), expected=Expected.of(segments, dataset.vocabulary))
-    found = recognise(
+    recognitions = recognise(
         recognition, segments, ranked, dataset.vocabulary, backends["model"], library, output / "runs" / "two-stage"
     )
     say("the model has chosen among the specialist's best")
-    overall, answered = found.metrics["overall"], found.metrics["counts"]["recognised"]
+    overall, answered = recognitions.metrics["overall"], recognitions.metrics["counts"]["recognised"]
     rows += (
         ("all actions: specialist's best", overall["specialist"]["action"], answered),
         (
@@ -99,7 +99,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
         ),
         (f"all actions: any of its best {recognition.candidates} is right", overall["specialist_top_k"], answered),
     )
-    write_json(output / "metrics.json", {"audit": audit, "runs": metrics, "two_stage": found.metrics})
+    write_json(output / "metrics.json", {"audit": audit, "runs": metrics, "two_stage": recognitions.metrics})
     write_report(output / "report.html", [output / "runs" / name for name in asked], benchmark, library, audit)
     cells = [(n, f"{a['value']:.1%}", f"{a['low']:.1%} to {a['high']:.1%}", str(k), str(a["n"])) for n, a, k in rows]
     click.echo("\n" + table(cells, ["task: who", "accuracy", "95 % interval", "answered", "n"]))

@@ -81,10 +81,10 @@ def tail_classes(counts: Mapping[int, int], classes: int) -> list[int]:
         classes: how many classes there are; those without an instance are in the tail.
     """
     budget = TAIL_SHARE * sum(counts.values())
-    tail, held = [], 0
+    tail, count = [], 0
     for index in sorted(range(classes), key=lambda index: (counts.get(index, 0), -index)):
-        held += counts.get(index, 0)
-        if held > budget:
+        count += counts.get(index, 0)
+        if count > budget:
             break
         tail.append(index)
     return sorted(tail)

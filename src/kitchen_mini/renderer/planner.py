@@ -149,8 +149,8 @@ class Planner:
     def work(self, food: str, verb: str) -> None:
         """Cut or peel the food on the board with the knife in hand."""
         self._only_hold("knife")
-        named = self.maybe(0.3)
-        self._do(Step(verb, food, ON_BOARD, partner="knife" if named else "", relation="with" if named else ""))
+        names_knife = self.maybe(0.3)
+        self._do(Step(verb, food, ON_BOARD, partner="knife" if names_knife else "", relation="with" if names_knife else ""))
 
     def empty_over(self, noun: str, target: str, verb: str) -> None:
         """Pour, shake or squeeze ``noun`` over ``target`` ("" for the sink), opening it first where needed."""

@@ -80,11 +80,11 @@ def contact_sheet(
 
 def _example(data: EpicKitchens, split: str, verb: str, noun: str, shown: Sequence[str]) -> Segment:
     """A segment of the action, by the participant shown least often so far."""
-    found = [
+    segments = [
         segment
         for segment in data.segments(split)
         if data.verbs[segment.verb_class].key == verb and noun in ("", data.nouns[segment.noun_class].key)
     ]
-    if not found:
+    if not segments:
         raise InputError(f"the {split} split has no segment of '{verb} {noun}'", file=data.folder)
-    return min(found, key=lambda segment: shown.count(segment.participant_id))
+    return min(segments, key=lambda segment: shown.count(segment.participant_id))

@@ -80,8 +80,8 @@ def backend_settings(backend: Backend) -> dict[str, Any]:
 
     A model's settings hold digests of its contents under "fingerprint".
     """
-    found = getattr(backend, "settings", None) or getattr(backend, "config", {})
-    return found.model_dump(mode="json") if isinstance(found, Strict) else dict(found)
+    settings = getattr(backend, "settings", None) or getattr(backend, "config", {})
+    return settings.model_dump(mode="json") if isinstance(settings, Strict) else dict(settings)
 
 
 def known_by(backend: Backend, decision_rule: str, frames: int) -> dict[str, Any]:
@@ -115,8 +115,8 @@ def query(
     Raises:
         InputError: the prompt cannot be written.
     """
-    seen = None if clip is None else (clip.duration, len(clip.frames))
-    prompt = multiple_choice_prompt(asked, style, perspective=perspective, seen=seen)
+    length = None if clip is None else (clip.duration, len(clip.frames))
+    prompt = multiple_choice_prompt(asked, style, perspective=perspective, seen=length)
     return Query(asked.query_id, prompt, asked.options, clip)
 
 
@@ -158,18 +158,18 @@ def option_scores(
         LlavactionError: the backend does not keep to its protocol.
     """
     turns = [order_turns(len(asked.options), orders) for asked in batch]
-    forms = [[asked.turned(turn) for turn in own] for asked, own in zip(batch, turns, strict=True)]
+    forms = [[asked.turned(turn) for turn in question_turns] for asked, question_turns in zip(batch, turns, strict=True)]
     answers = _ask_each(backend, forms, clips, style, perspective, lambda queries: option_answers(backend, queries))
-    found, refused = {}, dict(answers.refused)
-    for i, given in answers.found.items():
-        masses = [one.letter_mass for one in given if one.letter_mass is not None]
-        mass = float(np.mean(masses)) if len(masses) == len(given) else None
-        scores = mean_over_orders([one.log_probabilities for one in given], turns[i])
+    scores_of, refused = {}, dict(answers.refused)
+    for i, order_scores in answers.found.items():
+        masses = [order_score.letter_mass for order_score in order_scores if order_score.letter_mass is not None]
+        mass = float(np.mean(masses)) if len(masses) == len(order_scores) else None
+        scores = mean_over_orders([order_score.log_probabilities for order_score in order_scores], turns[i])
         if np.isnan(scores).any() or np.isposinf(scores).any():
             refused[i] = f"the backend's scores are not all numbers: {scores.tolist()}"
         else:
-            found[i] = OptionScores(scores, mass)
-    return Answers(found, refused)
+            scores_of[i] = OptionScores(scores, mass)
+    return Answers(scores_of, refused)
 
 
 def option_answers(backend: Backend, queries: Sequence[Query]) -> list[OptionScores]:
@@ -179,11 +179,11 @@ def option_answers(backend: Backend, queries: Sequence[Query]) -> list[OptionSco
         LlavactionError: there are not as many scores as options.
     """
     answers = backend.score_options(queries)
-    for one, given in zip(queries, answers, strict=False):  # their number is checked by :func:`answered`
-        if given.log_probabilities.shape != (len(one.options),):
+    for query_, scores in zip(queries, answers, strict=False):  # their number is checked by :func:`answered`
+        if scores.log_probabilities.shape != (len(query_.options),):
             raise LlavactionError(
-                f"the backend gave scores of shape {given.log_probabilities.shape} for '{one.query_id}', "
-                f"which has {len(one.options)} options"
+                f"the backend gave scores of shape {scores.log_probabilities.shape} for '{query_.query_id}', "
+                f"which has {len(query_.options)} options"
             )
     return answers
 
@@ -211,43 +211,43 @@ def _ask_each(
     """Ask every question in each of its forms, those whose clip could be decoded."""
     queries: dict[int, list[Query]] = {}
     refused: dict[int, str] = {}
-    for i, (own, clip) in enumerate(zip(forms, clips, strict=True)):
+    for i, (question_forms, clip) in enumerate(zip(forms, clips, strict=True)):
         if clip is not None and clip.error is not None:
             refused[i] = clip.error
             continue
         try:
-            queries[i] = [query(form, clip, style, perspective) for form in own]
+            queries[i] = [query(form, clip, style, perspective) for form in question_forms]
         except InputError as error:  # the prompt cannot be written
             refused[i] = reason(error)
-    found = {}
+    answer_of = {}
     for i, answer in zip(queries, _answers(backend, list(queries.values()), ask), strict=True):
         if isinstance(answer, InputError):
             refused[i] = reason(answer)
         else:
-            found[i] = answer
-    return Answers(found, refused)
+            answer_of[i] = answer
+    return Answers(answer_of, refused)
 
 
 def _answers(
-    backend: Backend, asked: Sequence[Sequence[Query]], ask: Callable[[Sequence[Query]], Sequence[T]]
+    backend: Backend, queries: Sequence[Sequence[Query]], ask: Callable[[Sequence[Query]], Sequence[T]]
 ) -> list[list[T] | InputError]:
     """The answers to each question's queries, or why it could not be asked.
 
     A backend that names the question is asked again without it; one that does not is asked question by question.
     """
     results: dict[int, list[T] | InputError] = {}
-    while left := [i for i in range(len(asked)) if i not in results]:
+    while left := [i for i in range(len(queries)) if i not in results]:
         try:
-            answers = answered(backend, [one for i in left for one in asked[i]], ask)
-            results |= {i: list(islice(answers, len(asked[i]))) for i in left}
+            answers = answered(backend, [query_ for i in left for query_ in queries[i]], ask)
+            results |= {i: list(islice(answers, len(queries[i]))) for i in left}
         except InputError as error:
             name = error.question_id if isinstance(error, QuestionError) else None
-            bad = [i for i in left if asked[i][0].query_id == name]
+            bad = [i for i in left if queries[i][0].query_id == name]
             if bad or len(left) == 1:
                 results |= dict.fromkeys(bad or left, error)
             else:
-                results |= {i: _answers(backend, [asked[i]], ask)[0] for i in left}
-    return [results[i] for i in range(len(asked))]
+                results |= {i: _answers(backend, [queries[i]], ask)[0] for i in left}
+    return [results[i] for i in range(len(queries))]
 
 
 def answered(backend: Backend, queries: Sequence[Query], ask: Callable[[Sequence[Query]], Sequence[T]]) -> Iterator[T]:

@@ -94,8 +94,8 @@ class ActionChoice(Task):
 
     def converse(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         pool = self._pools[segment.segment_id]
-        drawn = np.sort(rng.permutation(len(pool))[: self.settings.options - 1])
-        actions = [segment.action, *(pool[i] for i in drawn)]
+        places = np.sort(rng.permutation(len(pool))[: self.settings.options - 1])
+        actions = [segment.action, *(pool[i] for i in places)]
         texts = self._texts.write(segment, actions)
         order = rng.permutation(len(actions))
         question = Question(
@@ -146,8 +146,8 @@ class ActionChoice(Task):
     @property
     def _prior_from(self) -> str:
         """Who tells the prior actions: "annotations" or "specialist"; the former where they are never told."""
-        told = self.settings.prior_source == "predictions" and self.settings.prior_probability > 0
-        return "specialist" if told else "annotations"
+        predicted = self.settings.prior_source == "predictions" and self.settings.prior_probability > 0
+        return "specialist" if predicted else "annotations"
 
     @cached_property
     def _pools(self) -> dict[str, tuple[Action, ...]]:
@@ -171,15 +171,15 @@ class ActionChoice(Task):
         return {mined.segment_id: mined.actions for block in miner.blocks() for mined in miner.mine(block)}
 
     def _predicted(self, segments: list[Segment]) -> list[Segment]:
-        known = [segment for segment in segments if segment.segment_id in (self.material.predictions or {})]
-        missing = len(segments) - len(known)
-        if missing and (not known or self.settings.without_prediction == "refuse"):
+        predicted = [segment for segment in segments if segment.segment_id in (self.material.predictions or {})]
+        missing = len(segments) - len(predicted)
+        if missing and (not predicted or self.settings.without_prediction == "refuse"):
             first = next(s.segment_id for s in segments if s.segment_id not in (self.material.predictions or {}))
             raise InputError(
                 f"the specialist has no prediction for {missing} of {len(segments)} segments, e.g. {first}",
                 hint="give the predictions of all folds, or say 'without_prediction: leave_out' in the mixture",
             )
-        return known
+        return predicted
 
 
 class ActionChoiceAfterPrior(ActionChoice):

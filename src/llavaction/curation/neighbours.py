@@ -55,10 +55,10 @@ def successors(table: SegmentTable, max_gap: float = MAX_GAP) -> dict[str, Segme
 
     Only where neither of the two overlaps any segment: then "first this, then that" is the whole story.
     """
-    found: dict[str, Segment] = {}
+    next_of: dict[str, Segment] = {}
     for video in table.videos:
         for segment, following in pairwise(table.of_video(video)):
             near = 0 <= following.start - segment.stop <= max_gap
             if near and not table.overlapping(segment) and not table.overlapping(following):
-                found[segment.segment_id] = following
-    return found
+                next_of[segment.segment_id] = following
+    return next_of

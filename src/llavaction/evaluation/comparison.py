@@ -39,12 +39,12 @@ def compare(
         raise InputError("holds nothing whose right answer is known", file=lacking.folder)
     notes = _same_questions(first, second, across_benchmarks)
     names = labels([first, second])
-    others = {prediction.question_id: prediction for prediction in second.predictions}
-    pairs = [(prediction, others[prediction.question_id]) for prediction in first.predictions]
+    second_of = {prediction.question_id: prediction for prediction in second.predictions}
+    pairs = [(prediction, second_of[prediction.question_id]) for prediction in first.predictions]
     videos = [prediction.video_id for prediction, _ in pairs]
     right_a = [prediction.correct for prediction, _ in pairs]
     right_b = [prediction.correct for _, prediction in pairs]
-    found = asdict(paired_comparison(right_a, right_b, videos, n=n, seed=seed))
+    comparison = asdict(paired_comparison(right_a, right_b, videos, n=n, seed=seed))
     bootstrap = ClusteredBootstrap(videos, n=n, seed=seed)
     for name, answers in zip(names, zip(*pairs, strict=True), strict=True):
         failed = sum(answer.parse_status == "failed" for answer in answers)
@@ -64,10 +64,10 @@ def compare(
         "a": {"name": names[0], "folder": str(run_a), "accuracy": bootstrap.interval(right_a).rounded()},
         "b": {"name": names[1], "folder": str(run_b), "accuracy": bootstrap.interval(right_b).rounded()},
         "difference": {
-            "value": round(found.pop("difference"), 6),
-            **{end: None if found[end] is None else round(found[end], 6) for end in ("low", "high")},
+            "value": round(comparison.pop("difference"), 6),
+            **{end: None if comparison[end] is None else round(comparison[end], 6) for end in ("low", "high")},
         },
-        **{name: value for name, value in found.items() if name not in ("low", "high")},
+        **{name: value for name, value in comparison.items() if name not in ("low", "high")},
         "questions": len(pairs),
         "videos": len(set(videos)),
         "notes": notes,

@@ -106,12 +106,12 @@ def film_strip(library: Library | None, question: Question, count: int) -> Strip
     """Decode a few frames of a question's clip; whatever goes wrong is said in the strip's remark."""
     if library is None:
         return Strip(remark="The report was made without the videos.")
-    seen = decode(library, question.clip, count, question.question_id)
-    if seen.error is not None:
-        return Strip(remark=seen.error)
-    jpeg, width, height = _jpeg(seen.frames)
+    clip = decode(library, question.clip, count, question.question_id)
+    if clip.error is not None:
+        return Strip(remark=clip.error)
+    jpeg, width, height = _jpeg(clip.frames)
     source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-    return Strip(source, seen.note, width, height)
+    return Strip(source, clip.note, width, height)
 
 
 def _jpeg(images: NDArray[np.uint8]) -> tuple[bytes, int, int]:

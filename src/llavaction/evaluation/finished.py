@@ -55,8 +55,8 @@ class FinishedRun:
         Recognitions are comparable whatever candidates each was offered: the question is which of all actions is seen.
         """
         if self.recognitions:
-            asked = "".join(f"{found.segment_id} {found.clip} {found.truth}\n" for found in self.recognitions)
-            return hashlib.sha256(asked.encode()).hexdigest()
+            lines = "".join(f"{recognition.segment_id} {recognition.clip} {recognition.truth}\n" for recognition in self.recognitions)
+            return hashlib.sha256(lines.encode()).hexdigest()
         return str(self.config.get("resolved", {}).get("questions_sha256", ""))
 
     @classmethod
@@ -86,7 +86,7 @@ class FinishedRun:
             raise InputError("'resolved' is no mapping of settings", file=folder / "config.yaml")
         if (folder / RECOGNITIONS).is_file():
             recognitions = tuple(read_records(folder / RECOGNITIONS, Recognition, journal=True))
-            predictions = [as_prediction(found) for found in recognitions if found.truth is not None]
+            predictions = [as_prediction(recognition) for recognition in recognitions if recognition.truth is not None]
             return cls(folder, config, predictions, metrics, recognitions)
         return cls(folder, config, read_predictions(folder), metrics)
 
@@ -101,11 +101,11 @@ def as_prediction(found: Recognition) -> Prediction:
     """
     if found.truth is None:
         raise InputError(f"the action of segment '{found.segment_id}' is not known, so nothing can be compared")
-    known = found.truth in found.candidates
+    is_candidate = found.truth in found.candidates
     return Prediction(
         question_id=found.segment_id,
         video_id=found.clip.video_id,
-        answer=found.candidates.index(found.truth) if known else len(found.candidates),
+        answer=found.candidates.index(found.truth) if is_candidate else len(found.candidates),
         choice=None if found.action is None else found.candidates.index(found.action),
         parse_status="failed" if found.action is None else "scored",
         decision_rule=found.decision_rule,

@@ -54,7 +54,7 @@ def compute_metrics(
     pairs = match(benchmark, predictions)
     names = names_for(benchmark, vocabulary)
     groups = benchmark.facts.groups if groups is None else groups
-    whole = benchmark.facts.one_label  # neither verbs nor nouns: the action is all there is
+    one_label = benchmark.facts.one_label  # neither verbs nor nouns: the action is all there is
     right = np.array([prediction.correct for _, prediction in pairs])
     bootstrap = ClusteredBootstrap([question.clip.video_id for question, _ in pairs], n=RESAMPLES, seed=seed)
     answered = np.array([prediction.choice is not None for _, prediction in pairs])
@@ -80,8 +80,8 @@ def compute_metrics(
         },
         "position": _position(pairs),
         "parts": {
-            "verb": None if whole else _part(pairs, bootstrap, 0),
-            "noun": None if whole else _part(pairs, bootstrap, 1),
+            "verb": None if one_label else _part(pairs, bootstrap, 0),
+            "noun": None if one_label else _part(pairs, bootstrap, 1),
         },
         "groups": {
             name: _share(bootstrap, right, np.array([question.question_id in ids for question, _ in pairs]))
@@ -91,10 +91,10 @@ def compute_metrics(
         "letter_mass": letter_mass_summary(prediction.letter_mass for _, prediction in pairs),
         "calibration": _calibration(pairs),
         "verbs": []
-        if whole
+        if one_label
         else _table(pairs, bootstrap, [_class(q, 0) for q, _ in pairs], lambda key: names.verb_name(key[0])),
         "nouns": []
-        if whole
+        if one_label
         else _table(pairs, bootstrap, [_class(q, 1) for q, _ in pairs], lambda key: names.noun_name(key[0])),
         "actions": _table(
             pairs,
@@ -103,9 +103,9 @@ def compute_metrics(
             lambda key: names.action_name((key[0], key[1])),
         ),
         "confusions": {
-            "verbs": [] if whole else _top(confusion(pairs, 0), names.verb_name),
-            "nouns": [] if whole else _top(confusion(pairs, 1), names.noun_name),
-            "actions": _top(confusion(pairs, 0), names.verb_name) if whole else [],
+            "verbs": [] if one_label else _top(confusion(pairs, 0), names.verb_name),
+            "nouns": [] if one_label else _top(confusion(pairs, 1), names.noun_name),
+            "actions": _top(confusion(pairs, 0), names.verb_name) if one_label else [],
         },
     }
 
@@ -159,14 +159,14 @@ def confusion(pairs: Pairs, part: int) -> Counter[tuple[int, int]]:
         pairs: questions with predictions; those without a choice or without classes do not count.
         part: 0 for verbs, 1 for nouns.
     """
-    found: Counter[tuple[int, int]] = Counter()
+    counts: Counter[tuple[int, int]] = Counter()
     for question, prediction in pairs:
         if prediction.choice is None:
             continue
-        true, chosen = question.options[question.answer].action, question.options[prediction.choice].action
-        if true is not None and chosen is not None:
-            found[true[part], chosen[part]] += 1
-    return found
+        true, predicted = question.options[question.answer].action, question.options[prediction.choice].action
+        if true is not None and predicted is not None:
+            counts[true[part], predicted[part]] += 1
+    return counts
 
 
 def _class(question: Question, part: int) -> tuple[int, ...] | None:
@@ -208,8 +208,8 @@ def _part(pairs: Pairs, bootstrap: ClusteredBootstrap, part: int) -> dict[str, A
         right.append(prediction.choice is not None and same[prediction.choice])
         chance.append(sum(same) / len(same))
     member = np.array(members)
-    found = _share(bootstrap, np.array(right), member)
-    return None if found is None else found | {"chance": round(float(np.array(chance)[member].mean()), 6)}
+    share = _share(bootstrap, np.array(right), member)
+    return None if share is None else share | {"chance": round(float(np.array(chance)[member].mean()), 6)}
 
 
 def _margin(pairs: Pairs) -> dict[str, float | None]:
@@ -285,6 +285,6 @@ def _top(counts: Counter[tuple[int, int]], name: Any) -> list[dict[str, Any]]:
         totals[true] += n
     wrong = sorted((item for item in counts.items() if item[0][0] != item[0][1]), key=lambda item: (-item[1], item[0]))
     return [
-        {"true": name(true), "chosen": name(chosen), "classes": [true, chosen], "n": n, "of": totals[true]}
-        for (true, chosen), n in wrong[:CONFUSIONS]
+        {"true": name(true), "chosen": name(predicted), "classes": [true, predicted], "n": n, "of": totals[true]}
+        for (true, predicted), n in wrong[:CONFUSIONS]
     ]

@@ -130,9 +130,9 @@ def read_predictions(folder: str | Path) -> list[Prediction]:
     """
     path = Path(folder) / PREDICTIONS
     predictions = list(read_records(path, Prediction, journal=True))
-    seen: set[str] = set()
+    question_ids: set[str] = set()
     for line, prediction in enumerate(predictions, start=1):
-        if prediction.question_id in seen:
+        if prediction.question_id in question_ids:
             raise InputError(f"question id '{prediction.question_id}' occurs twice", file=path, line=line)
-        seen.add(prediction.question_id)
+        question_ids.add(prediction.question_id)
     return predictions

@@ -67,8 +67,8 @@ def write_recognition_report(path: str | Path, runs: Sequence[FinishedRun]) -> P
             run=run,
             confusions=confusions(run.recognitions),
             wrong=surest_mistakes(run.recognitions),
-            failed=[found for found in run.recognitions if found.error is not None],
-            noted=[found for found in run.recognitions if found.note is not None],
+            failed=[recognition for recognition in run.recognitions if recognition.error is not None],
+            noted=[recognition for recognition in run.recognitions if recognition.note is not None],
             environment=environment_of(run.folder),
         )
         for number, (label, run) in enumerate(zip(labels(runs), runs, strict=True), start=1)
@@ -83,17 +83,17 @@ def write_recognition_report(path: str | Path, runs: Sequence[FinishedRun]) -> P
 def confusions(recognitions: Sequence[Recognition], most: int = 20) -> list[tuple[str, str, int]]:
     """(right action, chosen action, how often), the most frequent first."""
     counts = Counter(
-        (name_of_truth(found), found.name or str(found.action))
-        for found in recognitions
-        if found.action is not None and found.truth is not None and found.action != found.truth
+        (name_of_truth(recognition), recognition.name or str(recognition.action))
+        for recognition in recognitions
+        if recognition.action is not None and recognition.truth is not None and recognition.action != recognition.truth
     )
     return [(*pair, count) for pair, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]]
 
 
 def surest_mistakes(recognitions: Sequence[Recognition], most: int = 20) -> list[Recognition]:
     """Wrong choices, the surest first."""
-    wrong = [found for found in recognitions if found.action is not None and found.truth not in (None, found.action)]
-    return sorted(wrong, key=lambda found: (-(found.confidence or 0.0), found.segment_id))[:most]
+    wrong = [recognition for recognition in recognitions if recognition.action is not None and recognition.truth not in (None, recognition.action)]
+    return sorted(wrong, key=lambda recognition: (-(recognition.confidence or 0.0), recognition.segment_id))[:most]
 
 
 def name_of_truth(found: Recognition) -> str:

@@ -118,9 +118,9 @@ def statements(written: AnswerText, text: str) -> Iterable[Statement]:
         letters, end = _letters_at(written, text, found)
         if letters and not DOUBTED.match(text, end):
             line_end = text.find("\n", end)
-            rest = text[end : end + _REST if line_end < 0 else min(line_end, end + _REST)]
+            remainder = text[end : end + _REST if line_end < 0 else min(line_end, end + _REST)]
             choices = frozenset(written.index(letter) for letter in letters)
-            yield Statement(choices, _FINAL.search(before) is not None, rest)
+            yield Statement(choices, _FINAL.search(before) is not None, remainder)
 
 
 @lru_cache(maxsize=1024)
@@ -129,12 +129,12 @@ def _is_denied(before: str) -> bool:
     return bool(_BEFORE_DENIED.search(before) or _NOT_THE_ANSWER.search(before) or before.endswith("不"))
 
 
-def _letters_at(written: AnswerText, text: str, found: re.Match[str]) -> tuple[list[str], int]:
+def _letters_at(answer: AnswerText, text: str, match: re.Match[str]) -> tuple[list[str], int]:
     """The letters at a place, "B" or "B or C", and where they end; none where it is a word ("a plate")."""
-    letter, end = found["letter"], found.end()
+    letter, end = match["letter"], match.end()
     if letter.islower() or letter in "AI":
         after = text[end : end + _NEAR]
-        word = _WORD_AFTER.match(after) is not None and not written.follows(text, end, letter)
+        word = _WORD_AFTER.match(after) is not None and not answer.follows(text, end, letter)
         closed = bool(re.match(r"[.,;:)\]}\"'*`]", after))
         if (
             word

@@ -149,8 +149,8 @@ def _rate_elsewhere(table: OptionTable, labels: Ints) -> Floats:
     fold = folds(table)[table.question]
     rates = np.zeros(len(table))
     for held_out in np.unique(fold):
-        here = fold == held_out
-        rates[here] = _smoothed(*_counts(labels, table.right, ~here), labels, table)[here]
+        in_fold = fold == held_out
+        rates[in_fold] = _smoothed(*_counts(labels, table.right, ~in_fold), labels, table)[in_fold]
     return rates
 
 
@@ -176,9 +176,9 @@ def _rate_features(table: OptionTable, train: NDArray[np.bool_]) -> Floats:
         _, inverse = np.unique(keys, return_inverse=True)
         own_answers = np.bincount(inverse, weights=train & table.right)[inverse]
         own_appearances = np.bincount(inverse, weights=train)[inverse]
-        right, seen = answers[labels + 1] - own_answers, appearances[labels + 1] - own_appearances
-        rate = np.log((right + 1.0) / (seen + table.sizes.mean()))
-        columns += [np.log1p(right), np.log1p(seen), rate, table.centred(rate)]
+        right, shown = answers[labels + 1] - own_answers, appearances[labels + 1] - own_appearances
+        rate = np.log((right + 1.0) / (shown + table.sizes.mean()))
+        columns += [np.log1p(right), np.log1p(shown), rate, table.centred(rate)]
     return np.column_stack(columns)
 
 
@@ -215,6 +215,6 @@ def _linear_out_of_fold(table: OptionTable, matrix: sparse.csr_matrix, fold: Int
         if not train.any():
             continue
         model = LogisticRegression(C=0.3, max_iter=100).fit(matrix[train], table.right[train])
-        here = (fold == inner)[table.question]
-        scores[here] = model.decision_function(matrix[here])
+        in_fold = (fold == inner)[table.question]
+        scores[in_fold] = model.decision_function(matrix[in_fold])
     return scores

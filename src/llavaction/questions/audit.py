@@ -105,8 +105,8 @@ def verdict(attacks: Sequence[dict[str, Any]], chance: float) -> str:
     best = max(above or attacks, key=lambda entry: entry["accuracy"])
     reach = f"{best['accuracy']:.1%} [{best['low']:.1%}, {best['high']:.1%}] against {chance:.1%} by chance"
     if above and best["accuracy"] >= chance + LEAK:
-        others = [entry["name"] for entry in above if entry is not best]
-        more = f" Above chance too: {', '.join(others)}." if others else ""
+        also_above = [entry["name"] for entry in above if entry is not best]
+        more = f" Above chance too: {', '.join(also_above)}." if also_above else ""
         return (
             f"Leaks: without the video '{best['name']}' ({best['note']}) gets {reach}. A model's accuracy here has to "
             f"be read against that, not against chance.{more}"

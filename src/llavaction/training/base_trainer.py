@@ -95,18 +95,18 @@ class BaseTrainer(Trainer):
         self._refuse("loss", loss, self.state.global_step + 1)
         return loss
 
-    def _maybe_log_save_evaluate(self, tr_loss: torch.Tensor, grad_norm: Any, *args: Any, **rest: Any) -> None:
+    def _maybe_log_save_evaluate(self, tr_loss: torch.Tensor, grad_norm: Any, *args: Any, **settings: Any) -> None:
         if grad_norm is not None:
             self._refuse("gradient", grad_norm, self.state.global_step)  # the weights are spoilt, but not saved yet
-        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, **rest)
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, **settings)
 
-    def _refuse(self, what: str, value: Any, step: int) -> None:
+    def _refuse(self, quantity: str, value: Any, step: int) -> None:
         if not math.isfinite(float(value)):
-            there = checkpoints(self._home)
-            rest = f"the same command goes on from {there[-1].name}" if there else "there is no checkpoint yet"
+            folders = checkpoints(self._home)
+            advice = f"the same command goes on from {folders[-1].name}" if folders else "there is no checkpoint yet"
             raise LlavactionError(
-                f"{self._home.name}: the {what} is {float(value)} in step {step}\n"
-                f"  hint: lower the learning rates, in another output folder; {rest}"
+                f"{self._home.name}: the {quantity} is {float(value)} in step {step}\n"
+                f"  hint: lower the learning rates, in another output folder; {advice}"
             )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -220,8 +220,8 @@ def train_and_save(
         result: folder of the model.
         afresh: makes the trainable again, which takes the weights where they are spread over the processes.
     """
-    there = checkpoints(home)
-    trainer.train(resume_from_checkpoint=str(there[-1]) if there else None)
+    folders = checkpoints(home)
+    trainer.train(resume_from_checkpoint=str(folders[-1]) if folders else None)
     if is_spread(trainer):
         weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # every process takes part
         trainable = _filled(afresh(), weights) if trainer.args.should_save else trainable
@@ -242,11 +242,11 @@ def _filled(trainable: TrainableModel, weights: dict[str, torch.Tensor]) -> Trai
     Raises:
         LlavactionError: they are not its own.
     """
-    found = trainable.model.load_state_dict(weights, strict=False)
-    absent = {name.rpartition("base_model.model.")[2] for name in found.missing_keys} - trainable.tied
-    if absent or found.unexpected_keys:
+    mismatch = trainable.model.load_state_dict(weights, strict=False)
+    absent = {name.rpartition("base_model.model.")[2] for name in mismatch.missing_keys} - trainable.tied
+    if absent or mismatch.unexpected_keys:
         raise LlavactionError(
-            f"gathered weights lack {sorted(absent)[:3]} and have {found.unexpected_keys[:3]} too many"
+            f"gathered weights lack {sorted(absent)[:3]} and have {mismatch.unexpected_keys[:3]} too many"
         )
     return trainable
 

@@ -58,21 +58,21 @@ class InLoopEvaluation:
 
     def answers(self, model: Any, rank: int = 0, world: int = 1) -> list[bool | None]:
         """Whether each of the questions is answered rightly; None where its video cannot be read."""
-        found: list[bool | None] = []
+        verdicts: list[bool | None] = []
         training = model.training
         model.eval()
         for asked in self.questions[rank::world]:
             inputs = self._inputs(asked)
             if inputs is None:
-                found.append(None)
+                verdicts.append(None)
                 continue
             batch = {name: value.to(model.device) for name, value in self._family.batch([inputs]).items()}
             with torch.no_grad():
                 logits = model(**batch, logits_to_keep=1).logits[0, -1]
             letters = list(self._letters.ids[: len(asked.options)])
-            found.append(int(logits[letters].argmax()) == asked.answer)
+            verdicts.append(int(logits[letters].argmax()) == asked.answer)
         model.train(training)
-        return found
+        return verdicts
 
     def _inputs(self, asked: Question) -> ModelInputs | None:
         try:

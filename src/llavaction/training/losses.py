@@ -47,8 +47,8 @@ class Counts(NamedTuple):
         """Those of several micro-batches together."""
         nothing = cls(0, 0, 0, (0.0,) * len(addition.losses))
         rows = [(*part[:3], *part.wanted) for part in (nothing, *parts)]
-        tokens, labelled, videos, *wanted = (sum(column) for column in zip(*rows, strict=True))
-        return cls(int(tokens), int(labelled), int(videos), tuple(wanted))
+        tokens, labelled, videos, *additional = (sum(column) for column in zip(*rows, strict=True))
+        return cls(int(tokens), int(labelled), int(videos), tuple(additional))
 
 
 def count(core: Any, inputs: Mapping[str, torch.Tensor], addition: Addition | None = None) -> Counts:
@@ -63,10 +63,10 @@ def count(core: Any, inputs: Mapping[str, torch.Tensor], addition: Addition | No
     labels = inputs.get("action_labels")
     if labels is None or getattr(core, "action", None) is None:
         return Counts(tokens, 0, 0, () if addition is None else (0.0,) * len(addition.losses))
-    rest = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "action_labels")}
-    found = core.action_positions(inputs["input_ids"], **rest)
-    wanted = () if addition is None else addition.wanted(inputs)
-    return Counts(tokens, int((found.labels(labels) >= 0).any(1).sum()), len(found.rows), wanted)
+    model_inputs = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "action_labels")}
+    positions = core.action_positions(inputs["input_ids"], **model_inputs)
+    additional = () if addition is None else addition.wanted(inputs)
+    return Counts(tokens, int((positions.labels(labels) >= 0).any(1).sum()), len(positions.rows), additional)
 
 
 def with_few_logits(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -79,9 +79,9 @@ def with_few_logits(inputs: dict[str, Any]) -> dict[str, Any]:
     columns = (targets != IGNORED).any(0).nonzero()[:, 0]
     if not len(columns):
         columns = columns.new_zeros(1)
-    kept = targets[:, columns].contiguous()
-    labels = functional.pad(kept, (1, 0), value=IGNORED)  # the same once more, in the form of labels not yet shifted
-    return inputs | {"labels": labels, "shift_labels": kept, "logits_to_keep": columns}
+    targets_kept = targets[:, columns].contiguous()
+    labels = functional.pad(targets_kept, (1, 0), value=IGNORED)  # the same once more, in the form of labels not yet shifted
+    return inputs | {"labels": labels, "shift_labels": targets_kept, "logits_to_keep": columns}
 
 
 def combine(

@@ -77,12 +77,12 @@ class RecordSampler:
 
     def _stream(self, start: int, stop: int) -> list[Draw]:
         length = self.mixture.pass_length
-        found = []
+        draws = []
         for turn in range(start // length, math.ceil(stop / length)):
             begin = turn * length
-            own = _one_pass(self.mixture, turn)[max(start - begin, 0) : stop - begin]
-            found += [Draw(int(index), turn) for index in own]
-        return found
+            indices = _one_pass(self.mixture, turn)[max(start - begin, 0) : stop - begin]
+            draws += [Draw(int(index), turn) for index in indices]
+        return draws
 
 
 @lru_cache(maxsize=4)
@@ -93,9 +93,9 @@ def _one_pass(mixture: Mixture, turn: int) -> NDArray[np.int64]:
 @lru_cache(maxsize=4)
 def _grouped(schedule: RecordSampler, first: int, count: int) -> tuple[list[Draw], NDArray[np.int64]]:
     size = schedule.global_batch
-    drawn = schedule._stream(first * size, (first + count) * size)
-    drawn.sort(key=lambda draw: -schedule.lengths[draw.record])  # stable: equal lengths stay shuffled
-    return drawn, hashed_rng("order", schedule.seed, first).permutation(count)
+    draws = schedule._stream(first * size, (first + count) * size)
+    draws.sort(key=lambda draw: -schedule.lengths[draw.record])  # stable: equal lengths stay shuffled
+    return draws, hashed_rng("order", schedule.seed, first).permutation(count)
 
 
 class MicroBatches(Sampler[list[Draw]]):

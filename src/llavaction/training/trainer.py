@@ -91,11 +91,11 @@ class SupervisedTrainer(BaseTrainer):
                 break
             self._meter.note(batch.pop(SKIPPED), batch.pop(PARTIAL), batch.pop(RECORDS))
             batches.append(batch)
-        own = Counts.summed([count(self._core, batch, self._addition) for batch in batches], self._addition)
-        numbers = torch.tensor([*own[:3], *own.wanted], dtype=torch.float64, device=device)
-        whole = self.accelerator.reduce(numbers, "sum").tolist()
-        tokens, labelled, videos = (round(value) for value in whole[:3])
-        return batches, Counts(tokens, labelled, videos, tuple(whole[3:]))
+        counts = Counts.summed([count(self._core, batch, self._addition) for batch in batches], self._addition)
+        numbers = torch.tensor([*counts[:3], *counts.wanted], dtype=torch.float64, device=device)
+        totals = self.accelerator.reduce(numbers, "sum").tolist()
+        tokens, labelled, videos = (round(value) for value in totals[:3])
+        return batches, Counts(tokens, labelled, videos, tuple(totals[3:]))
 
     def compute_loss(
         self,
@@ -105,13 +105,13 @@ class SupervisedTrainer(BaseTrainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """The micro-batch's share of the loss, as many times as there are processes: their gradients are averaged."""
-        own = count(self._core, inputs)
-        whole = num_items_in_batch or count(self._core, inputs, self._addition)
+        counts = count(self._core, inputs)
+        total_counts = num_items_in_batch or count(self._core, inputs, self._addition)
         if self._action is None:
             inputs.pop("action_labels", None)
-        with self._addition.running(self._core, own.tokens) as layers:
-            outputs = model(**with_few_logits(inputs), num_items_in_batch=max(whole.tokens, 1))
-        pieces = combine(outputs, own, whole, self._action, self._addition)
+        with self._addition.running(self._core, counts.tokens) as layers:
+            outputs = model(**with_few_logits(inputs), num_items_in_batch=max(total_counts.tokens, 1))
+        pieces = combine(outputs, counts, total_counts, self._action, self._addition)
         loss = pieces.pop("loss") * self.args.world_size
         mask = inputs["attention_mask"]
         learnt = (inputs["labels"] != IGNORED).any(1)
@@ -121,7 +121,7 @@ class SupervisedTrainer(BaseTrainer):
             rows=int(learnt.sum()),
             tokens=int(mask.sum()),
             places=mask.numel(),
-            flops=self._flops(inputs, own.tokens, layers),
+            flops=self._flops(inputs, counts.tokens, layers),
             **{name: float(value) for name, value in pieces.items()},
         )
         return (loss, outputs) if return_outputs else loss
@@ -130,9 +130,9 @@ class SupervisedTrainer(BaseTrainer):
         """Accuracy on the benchmark, every process asking its share."""
         assert self._probe is not None
         with self._meter.paused(), self.accelerator.autocast():
-            own = self._probe(self._core, self.args.process_index, self.args.world_size)
-        right, failed, asked = self._sum(torch.tensor(own)).tolist()
-        metrics = {"eval_accuracy": right / max(asked, 1), "eval_questions": asked, "eval_failed": failed}
+            answer_counts = self._probe(self._core, self.args.process_index, self.args.world_size)
+        right, failed, question_count = self._sum(torch.tensor(answer_counts)).tolist()
+        metrics = {"eval_accuracy": right / max(question_count, 1), "eval_questions": question_count, "eval_failed": failed}
         return self._reported(metrics)
 
 

@@ -64,13 +64,13 @@ def read_chunks(
             last_frames=round((end - last) * rate),
             jitter=jitter,
         )
-        wanted = [(read.start, number) for read in reads for number in read.frames]
-        wanted += [wanted[-1] if wanted else (last, round((end - last) * rate))] * (count - len(wanted))
+        chunk_frames = [(read.start, number) for read in reads for number in read.frames]
+        chunk_frames += [chunk_frames[-1] if chunk_frames else (last, round((end - last) * rate))] * (count - len(chunk_frames))
         buffer = FrameBuffer(range(count))
         times = np.zeros(count)
-        for begin in dict.fromkeys(chunk for chunk, _ in wanted):
-            rows = [row for row, (chunk, _) in enumerate(wanted) if chunk == begin]
-            numbers = [wanted[row][1] for row in rows]
+        for begin in dict.fromkeys(chunk for chunk, _ in chunk_frames):
+            rows = [row for row, (chunk, _) in enumerate(chunk_frames) if chunk == begin]
+            numbers = [chunk_frames[row][1] for row in rows]
             times[rows] = begin + np.asarray(numbers) / rate
             video = chunks.open(begin)
             if isinstance(video, VideoError):
@@ -80,9 +80,9 @@ def read_chunks(
             fault = fault or part.error
             if len(part):
                 times[rows] = begin + part.times
-            lost = part.error.missing if part.error is not None else ()
+            missing = part.error.missing if part.error is not None else ()
             for at, image in enumerate(part.images):
-                if at not in lost:
+                if at not in missing:
                     buffer.put(rows[at], image)
         return buffer.finish(times, None if fault is None else fault.with_missing(past), str(source.path))
 

@@ -120,15 +120,15 @@ def choose_stream(container: InputContainer, stream: int | None, path: str | Pat
             raise CorruptVideoError("holds sound and its cover picture, no video", file=path)
         moving = [candidate for candidate in moving if candidate.frames != 1] or moving  # a cover may not be marked
         best: Any = container.streams.best("video")
-        chosen = next((candidate for candidate in moving if best is not None and candidate.index == best.index), None)
-        chosen = chosen or moving[0]
+        moving_picture = next((candidate for candidate in moving if best is not None and candidate.index == best.index), None)
+        moving_picture = moving_picture or moving[0]
     elif 0 <= stream < len(streams):
-        chosen = streams[stream]
+        moving_picture = streams[stream]
     else:
         raise VideoError(f"has {len(streams)} video stream(s), numbered from 0; there is no {stream}", file=path)
-    if chosen.codec_context is None:
+    if moving_picture.codec_context is None:
         raise CorruptVideoError("is coded in a way this FFmpeg cannot decode", file=path)
-    return chosen
+    return moving_picture
 
 
 def decoder_options(codec: str) -> dict[str, str]:

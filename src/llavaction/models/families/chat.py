@@ -70,10 +70,10 @@ class Rendered:
     @property
     def parts(self) -> list[Part]:
         """The whole prompt in parts."""
-        found = [Part(self.pieces[0])]
+        sections = [Part(self.pieces[0])]
         for piece in self.pieces[1:]:
-            found += [Part(self.words, of_user=True), Part(piece)]
-        return found
+            sections += [Part(self.words, of_user=True), Part(piece)]
+        return sections
 
     def count(self, mark: str) -> int:
         """How often the template has written ``mark``."""
@@ -199,16 +199,16 @@ class Chat:
         Raises:
             InputError: they are no ChatML turns.
         """
-        shown, told = self.render(_PROBE, ("video",)), self.render(_PROBE)
+        shown, text_only = self.render(_PROBE, ("video",)), self.render(_PROBE)
         user, assistant, header = f"{START}user", f"{START}assistant", f"{START}system\n"
-        if any(mark not in text for mark in (user, assistant) for text in (shown, told)):
+        if any(mark not in text for mark in (user, assistant) for text in (shown, text_only)):
             raise InputError(
                 "its chat template writes no ChatML turns, in which training records are written",
                 hint="training takes models whose turns are written as '<|im_start|>user' and '<|im_start|>assistant'",
             )
-        after, _, before_answer = told.rpartition(_PROBE)[2].partition(assistant)
+        after, _, before_answer = text_only.rpartition(_PROBE)[2].partition(assistant)
         form = TurnForm(
-            before_text=told.rpartition(user)[2].partition(_PROBE)[0],
+            before_text=text_only.rpartition(user)[2].partition(_PROBE)[0],
             before_video=shown.rpartition(user)[2].partition(placeholder)[0],
             after=after,
             before_answer=before_answer,
@@ -247,13 +247,13 @@ class Chat:
         opening = self.opening
         before = self._ids(opening)
         for blank in dict.fromkeys((self.blank, "")):
-            written = []
+            token_rows = []
             for letter in string.ascii_uppercase:
                 ids = self._ids(opening + blank + letter)
                 joined = ids[: len(before)] != before  # the letter has merged with what precedes it
-                written.append(self._ids(letter) if joined else ids[len(before) :])
-            lead = _shared_start(written)
-            firsts = [tokens[len(lead)] for tokens in written if len(tokens) > len(lead)]
+                token_rows.append(self._ids(letter) if joined else ids[len(before) :])
+            lead = _shared_start(token_rows)
+            firsts = [tokens[len(lead)] for tokens in token_rows if len(tokens) > len(lead)]
             if len(set(firsts)) == len(string.ascii_uppercase):
                 return LetterTokens(tuple(lead), tuple(firsts))
         raise InputError(
