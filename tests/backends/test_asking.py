@@ -50,14 +50,14 @@ def test_bad_questions_move_no_other_scores(short: Path, options: dict[str, obje
     looks[3] = replace(looks[3], frames=make_frames(3, 4).astype(np.float32))  # type: ignore[arg-type]
     style = "open" if "rule" in options else "letters"
     found = option_scores(backend, batch, looks, style, orders=2)
-    assert sorted(found.found) == [0, 2, 4] and sorted(found.refused) == [1, 3]
+    assert sorted(found.by_place) == [0, 2, 4] and sorted(found.refused) == [1, 3]
     assert "context holds 300" in found.refused[1] and "float32" in found.refused[3]
     kept = [0, 2, 4]
     alone = option_scores(backend, [batch[i] for i in kept], [looks[i] for i in kept], style, orders=2)
     for place, i in enumerate(kept):
-        assert found.found[i].log_probabilities.tolist() == alone.found[place].log_probabilities.tolist()
+        assert found.by_place[i].log_probabilities.tolist() == alone.by_place[place].log_probabilities.tolist()
     written = written_answers(backend, batch, looks, style)
-    assert sorted(written.found) == [0, 2, 4] and sorted(written.refused) == [1, 3]
+    assert sorted(written.by_place) == [0, 2, 4] and sorted(written.refused) == [1, 3]
 
 
 def test_a_label_of_which_nothing_comes(make: Make) -> None:
@@ -65,7 +65,7 @@ def test_a_label_of_which_nothing_comes(make: Make) -> None:
     batch[1] = replace(batch[1], options=(" ", "put"))
     looks = [DecodedClip(make_frames(number, 4), np.arange(4.0), 2.0) for number in range(3)]
     found = option_scores(make(rule="texts"), batch, looks, "open")
-    assert sorted(found.found) == [0, 2]
+    assert sorted(found.by_place) == [0, 2]
     assert "the text ' ' is empty" in found.refused[1]
 
 
@@ -74,7 +74,7 @@ def test_a_label_of_which_nothing_comes(make: Make) -> None:
 def test_the_mass_on_the_letters_is_that_of_the_whole_vocabulary(make: Make, family: str, orders: int) -> None:
     backend, asked = make(family), make_question(0, 3).asked
     seen = DecodedClip(make_frames(0, 4), np.arange(4.0) / 2, 2.0)
-    found = option_scores(backend, [asked], [seen], "letters", orders=orders).found[0]
+    found = option_scores(backend, [asked], [seen], "letters", orders=orders).by_place[0]
     masses = []
     for turn in range(orders):
         form = query(asked.turned(turn), seen, "letters")
@@ -87,7 +87,9 @@ def test_the_mass_on_the_letters_is_that_of_the_whole_vocabulary(make: Make, fam
 
 def test_label_texts_have_no_letters(make: Make) -> None:
     seen = DecodedClip(make_frames(0, 4), np.arange(4.0), 2.0)
-    assert option_scores(make(rule="texts"), [make_question(0, 3).asked], [seen], "open").found[0].letter_mass is None
+    assert (
+        option_scores(make(rule="texts"), [make_question(0, 3).asked], [seen], "open").by_place[0].letter_mass is None
+    )
 
 
 @pytest.mark.parametrize(("tail", "thinking"), [("<think>\\n", "closed"), (None, "disabled by the template")])
@@ -165,8 +167,8 @@ def test_what_a_backend_cannot_do_is_said() -> None:
 def test_scores_that_are_no_numbers_fail_and_a_wrong_number_of_them_is_the_backends_fault() -> None:
     asked = make_question(0, 3).asked
     broken = option_scores(Half(scores=(0.0, np.nan, 0.0)), [asked], [None], "letters")
-    assert not broken.found and "not all numbers: [0.0, nan, 0.0]" in broken.refused[0]
+    assert not broken.by_place and "not all numbers: [0.0, nan, 0.0]" in broken.refused[0]
     sure = option_scores(Half(scores=(0.0, -np.inf, -np.inf)), [asked], [None], "letters")
-    assert sure.found[0].log_probabilities.tolist() == [0.0, -np.inf, -np.inf]
+    assert sure.by_place[0].log_probabilities.tolist() == [0.0, -np.inf, -np.inf]
     with pytest.raises(LlavactionError, match=r"shape \(2,\) for 'q0', which has 3 options"):
         option_answers(Half(scores=(0.0, 0.0)), [query(asked, None, "letters")])

@@ -63,7 +63,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     predict_split(specialist, Source(annotations, videos, SPLIT), file, log=lambda _: None)
     say("the specialist has ranked all actions for every segment")
     library = VideoLibrary(videos)
-    asked: dict[str, tuple[str, str, dict[str, Any]]] = {
+    backend_specs: dict[str, tuple[str, str, dict[str, Any]]] = {
         "prior": ("prior (class frequencies)", "prior", {}),
         "no-frames": ("model without the video", str(model), {"frames": 0}),
         "one-frame": ("model, 1 frame", str(model), {"frames": 1}),
@@ -71,7 +71,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
         "specialist": ("specialist", f"specialist:{file}", {}),
     }
     rows, metrics, backends = [], {}, {}
-    for name, (label, spec, options) in asked.items():
+    for name, (label, spec, options) in backend_specs.items():
         config = RunConfig(benchmark=str(output / "benchmark"), backend=spec, videos=str(videos), limit=limit)
         backends[name] = make_backend(spec, **options, **known_to_baselines(spec, benchmark))
         result = run(config, benchmark, backends[name], library, output / "runs" / name)
@@ -100,7 +100,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
         (f"all actions: any of its best {recognition.candidates} is right", overall["specialist_top_k"], answered),
     )
     write_json(output / "metrics.json", {"audit": audit, "runs": metrics, "two_stage": recognitions.metrics})
-    write_report(output / "report.html", [output / "runs" / name for name in asked], benchmark, library, audit)
+    write_report(output / "report.html", [output / "runs" / name for name in backend_specs], benchmark, library, audit)
     cells = [(n, f"{a['value']:.1%}", f"{a['low']:.1%} to {a['high']:.1%}", str(k), str(a["n"])) for n, a, k in rows]
     click.echo("\n" + table(cells, ["task: who", "accuracy", "95 % interval", "answered", "n"]))
     gain = overall["difference"]["action"]

@@ -92,8 +92,8 @@ class Reading:
     def _named(self, inputs: Mapping[str, torch.Tensor]) -> tuple[ActionPositions, torch.Tensor, torch.Tensor]:
         """The action tokens, which [videos] have verb and noun, and the vectors [so many, width] of these names."""
         core, ids = self._core, inputs["input_ids"]
-        model_inputs = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "action_labels")}
-        positions: ActionPositions = core.action_positions(ids, **model_inputs)
+        more = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "action_labels")}
+        positions: ActionPositions = core.action_positions(ids, **more)
         labels = positions.labels(inputs["action_labels"]).to(ids.device)
         labelled = (labels[:, :2] >= 0).all(1)
         names = core.verb_head.weight[labels[labelled, 0]] + core.noun_head.weight[labels[labelled, 1]]

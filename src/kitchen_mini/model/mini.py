@@ -106,7 +106,7 @@ def learn_tokenizer(texts: Iterable[str], entries: int) -> PreTrainedTokenizerFa
     text_count = 0
 
     def counted() -> Iterable[str]:
-        nonlocal seen
+        nonlocal text_count
         for text in texts:
             text_count += 1
             yield text

@@ -139,8 +139,8 @@ def _row(narration_id: str, script: Script, event: Event, fps: int) -> tuple[obj
 def timestamp(seconds: float, digits: int) -> str:
     """HH:MM:SS.ss with the given number of decimals."""
     ticks = round(seconds * 10**digits)
-    whole, part = divmod(ticks, 10**digits)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}.{part:0{digits}d}"
+    whole_seconds, part = divmod(ticks, 10**digits)
+    return f"{whole_seconds // 3600:02d}:{whole_seconds // 60 % 60:02d}:{whole_seconds % 60:02d}.{part:0{digits}d}"
 
 
 def frame_number(seconds: float, fps: int) -> int:

@@ -80,11 +80,11 @@ def generate(
     summary = KitchenMiniSummary(
         folder=folder,
         seed=seed,
-        videos={split: len(scripts_of_split) for split, scripts_of_split in by_split.items()},
-        segments={split: sum(len(script.events) for script in scripts_of_split) for split, scripts_of_split in by_split.items()},
+        videos={split: len(group) for split, group in by_split.items()},
+        segments={split: sum(len(script.events) for script in group) for split, group in by_split.items()},
         actions={
-            split: len({(event.step.verb, event.step.noun) for script in scripts_of_split for event in script.events})
-            for split, scripts_of_split in by_split.items()
+            split: len({(event.step.verb, event.step.noun) for script in group for event in script.events})
+            for split, group in by_split.items()
         },
         rendered_videos=len(missing),
         rendered_segments=sum(len(script.events) for script in missing),
@@ -134,12 +134,12 @@ def _claim(folder: Path, seed: int, settings: KitchenMiniConfig) -> dict[str, An
             for key in ("generator_version", "seed")
             if (was := stored.get(key)) != card[key]
         ]
-        there = stored.get("settings")
-        there = there if isinstance(there, dict) else {}
+        stored_settings = stored.get("settings")
+        stored_settings = stored_settings if isinstance(stored_settings, dict) else {}
         differences += [
-            f"{key}: {there.get(key)!r} there, {value!r} asked for"
+            f"{key}: {stored_settings.get(key)!r} there, {value!r} asked for"
             for key, value in card["settings"].items()
-            if there.get(key) != value
+            if stored_settings.get(key) != value
         ]
         if differences:
             raise InputError(

@@ -237,12 +237,12 @@ def _over(scene: Scene, phase: float, tilt: float, shift: Point, stretch: Point 
     hold = plus(seat, scene.grip(step.noun, _FULL_TILT.get(step.noun, 0) * scene.main))
     hand = plus(_visit(plus(scene.rest(scene.main), (0, thing.reach)), hold, phase, 0.26, 0.78), shift)
     at = plus(hand, scene.grip(step.noun, angle), -1)
-    found: list[Layer] = [Item(step.noun, at, angle, stretch, lift=12)]
+    drawn_layers: list[Layer] = [Item(step.noun, at, angle, stretch, lift=12)]
     if 0.34 < phase < 0.76:
         lip = plus(at, turned((thing.mouth[0] * scene.main, thing.mouth[1]), angle))
         content = scene.state.content.get(step.noun, step.noun)
-        found.insert(0, Drops(lip, target, content if content in CONTENTS else WATER))
-    return [Hand(scene.main, hand, "grip"), *found]
+        drawn_layers.insert(0, Drops(lip, target, content if content in CONTENTS else WATER))
+    return [Hand(scene.main, hand, "grip"), *drawn_layers]
 
 
 def _mouth(scene: Scene) -> Point:

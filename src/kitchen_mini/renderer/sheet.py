@@ -72,9 +72,9 @@ def contact_sheet(
         draw.multiline_text((_LABEL_WIDTH - 8, top + height / 2), label, (40, 40, 40), font, anchor="rm", align="right")
         for column, image in enumerate(images):
             sheet.paste(Image.fromarray(image), (_LABEL_WIDTH + column * (width + _GAP), top))
-    made = sheet.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
+    quantized = sheet.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
     with whole(path) as part:
-        made.save(part, format=Image.registered_extensions().get(path.suffix.lower(), "PNG"), optimize=True)
+        quantized.save(part, format=Image.registered_extensions().get(path.suffix.lower(), "PNG"), optimize=True)
     return path
 
 

@@ -125,11 +125,11 @@ class Answers(Generic[T]):
     """What came of the questions of a batch, by their places in it.
 
     Attributes:
-        found: the answers.
+        by_place: the answers.
         refused: why a question could not be asked, its clip could not be decoded included.
     """
 
-    found: Mapping[int, T]
+    by_place: Mapping[int, T]
     refused: Mapping[int, str]
 
 
@@ -158,13 +158,13 @@ def option_scores(
         LlavactionError: the backend does not keep to its protocol.
     """
     turns = [order_turns(len(asked.options), orders) for asked in batch]
-    forms = [[asked.turned(turn) for turn in question_turns] for asked, question_turns in zip(batch, turns, strict=True)]
+    forms = [[asked.turned(turn) for turn in row] for asked, row in zip(batch, turns, strict=True)]
     answers = _ask_each(backend, forms, clips, style, perspective, lambda queries: option_answers(backend, queries))
     scores_of, refused = {}, dict(answers.refused)
-    for i, order_scores in answers.found.items():
-        masses = [order_score.letter_mass for order_score in order_scores if order_score.letter_mass is not None]
+    for i, order_scores in answers.by_place.items():
+        masses = [score.letter_mass for score in order_scores if score.letter_mass is not None]
         mass = float(np.mean(masses)) if len(masses) == len(order_scores) else None
-        scores = mean_over_orders([order_score.log_probabilities for order_score in order_scores], turns[i])
+        scores = mean_over_orders([score.log_probabilities for score in order_scores], turns[i])
         if np.isnan(scores).any() or np.isposinf(scores).any():
             refused[i] = f"the backend's scores are not all numbers: {scores.tolist()}"
         else:
@@ -179,11 +179,11 @@ def option_answers(backend: Backend, queries: Sequence[Query]) -> list[OptionSco
         LlavactionError: there are not as many scores as options.
     """
     answers = backend.score_options(queries)
-    for query_, scores in zip(queries, answers, strict=False):  # their number is checked by :func:`answered`
-        if scores.log_probabilities.shape != (len(query_.options),):
+    for request, scores in zip(queries, answers, strict=False):  # their number is checked by :func:`answered`
+        if scores.log_probabilities.shape != (len(request.options),):
             raise LlavactionError(
-                f"the backend gave scores of shape {scores.log_probabilities.shape} for '{query_.query_id}', "
-                f"which has {len(query_.options)} options"
+                f"the backend gave scores of shape {scores.log_probabilities.shape} for '{request.query_id}', "
+                f"which has {len(request.options)} options"
             )
     return answers
 
@@ -197,7 +197,7 @@ def written_answers(
 ) -> Answers[str]:
     """The text that the backend writes to each question; otherwise as :func:`option_scores`."""
     answers = _ask_each(backend, [[asked] for asked in batch], clips, style, perspective, backend.generate)
-    return Answers({i: texts[0] for i, texts in answers.found.items()}, answers.refused)
+    return Answers({i: texts[0] for i, texts in answers.by_place.items()}, answers.refused)
 
 
 def _ask_each(
@@ -238,7 +238,7 @@ def _answers(
     results: dict[int, list[T] | InputError] = {}
     while left := [i for i in range(len(queries)) if i not in results]:
         try:
-            answers = answered(backend, [query_ for i in left for query_ in queries[i]], ask)
+            answers = answered(backend, [request for i in left for request in queries[i]], ask)
             results |= {i: list(islice(answers, len(queries[i]))) for i in left}
         except InputError as error:
             name = error.question_id if isinstance(error, QuestionError) else None

@@ -198,7 +198,7 @@ class SpecialistBackend(Baseline):
         if not argument:
             raise InputError("which predictions file?", hint="write specialist:FILE")
         predictions = load_predictions(argument, segment_ids, actions, expected=expected)
-        content = hashlib.sha256("".join(to_line(prediction, ("clip",)) for prediction in predictions.values()).encode())
+        content = hashlib.sha256("".join(to_line(item, ("clip",)) for item in predictions.values()).encode())
         return cls(predictions, sha256=content.hexdigest(), **options)
 
     @property

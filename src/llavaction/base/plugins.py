@@ -47,9 +47,9 @@ def plugins() -> tuple[ModuleType, ...]:
     return tuple(modules)
 
 
-def with_plugins(kind: str, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def with_plugins(kind: str, built_in: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A registry with what plug-ins add to it under the name ``kind``; of equal names the first stays."""
-    entries = dict(own or {})
+    entries = dict(built_in or {})
     for plugin in plugins():
         for name, value in getattr(plugin, kind, {}).items():
             entries.setdefault(name, value)

@@ -106,25 +106,25 @@ class ActionChoice(Task):
             answer=int(np.flatnonzero(order == 0)[0]),
             provenance=Provenance(miner=self.settings.miner, text_pool=self.settings.text, seed=self.material.seed),
         )
-        told = self._prior(segment) if rng.random() < self.settings.prior_probability else ()
+        priors = self._prior(segment) if rng.random() < self.settings.prior_probability else ()
         lettered = self.settings.prompt == "letters"
         return Conversation(
-            prompt=self._prompt(question, told),
+            prompt=self._prompt(question, priors),
             answer=question.answer_letter if lettered else question.lettered_options[question.answer],
             provenance={
                 "miner": self.settings.miner,
                 "text": self.settings.text,
                 "options": [list(option.action) for option in question.options if option.action],
-                "prior_actions": len(told),
+                "prior_actions": len(priors),
             },
         )
 
-    def _prompt(self, question: Question, told: tuple[PriorAction, ...]) -> str:
+    def _prompt(self, question: Question, priors: tuple[PriorAction, ...]) -> str:
         if self.settings.prompt == "published":
             return format_task_related_prompt(
-                question.lettered_options, "mc_", perspective=self.settings.perspective, prior_actions=told
+                question.lettered_options, "mc_", perspective=self.settings.perspective, prior_actions=priors
             )
-        story = [f"{action.offset} seconds before this clip, this began: {action.narration}." for action in told]
+        story = [f"{action.offset} seconds before this clip, this began: {action.narration}." for action in priors]
         return "\n".join([*story, multiple_choice_prompt(question, "letters")])
 
     def _prior(self, segment: Segment) -> tuple[PriorAction, ...]:

@@ -45,14 +45,14 @@ class Cut:
     """What came of cutting clips.
 
     Attributes:
-        made: how many files were written.
-        kept: how many were there already.
+        written: how many files were written.
+        present: how many were there already.
         partial: file name to what is missing in it, for clips that could be decoded only in part.
         failed: file name to what is wrong with its video.
     """
 
-    made: int
-    kept: int
+    written: int
+    present: int
     partial: Mapping[str, CutClip] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
 

@@ -89,9 +89,9 @@ def export(
         if record.words is None and record.record_id not in forged
     )
     if style == "llava":
-        video_files, lacking = _places({clip.video_id for clip, _ in clips.values()}, library)
+        paths, lacking = _places({clip.video_id for clip, _ in clips.values()}, library)
         lines = (
-            _line(to_llava(record, video) | ({"video": video_files[record.clip.video_id]} if record.clip and video_files else {}))
+            _line(to_llava(record, video) | ({"video": paths[record.clip.video_id]} if record.clip and paths else {}))
             for record in exportable
             if record.clip is None or record.clip.video_id not in lacking
         )
@@ -99,12 +99,12 @@ def export(
         return Exported(count, left_out, forged, 0, lacking, record_count - left_out - len(forged) - count)
     cut = Cut(0, 0) if library is None else cut_clips(clips, library, folder / CLIPS, **cutting)
     uncut = cut.failed
-    written = (
+    export_lines = (
         f"{_line(FORMATS[style](record, CLIPS))}\n"
         for record in exportable
         if record.clip is None or clip_name(record.clip) not in uncut
     )
-    count = write_lines(folder / "train.jsonl", written)
+    count = write_lines(folder / "train.jsonl", export_lines)
     files = (_clip_file(name, clip, cut.partial) for name, (clip, _) in clips.items() if name not in uncut)
     write_records(folder / "clips.jsonl", files)
     if style == "llama-factory":

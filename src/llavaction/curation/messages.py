@@ -53,14 +53,14 @@ def to_trl(record: TrainingRecord, folder: str) -> dict[str, Any]:
     """A record as TRL reads it; ``folder`` holds the clips."""
     paths = _paths(record, folder)
     return {
-        "messages": [{"role": message.role, "content": _parts(message, paths)} for message in record.messages],
+        "messages": [{"role": turn.role, "content": _parts(turn, paths)} for turn in record.messages],
         "videos": paths,
     }
 
 
 def to_swift(record: TrainingRecord, folder: str) -> dict[str, Any]:
     """A record as ms-swift and LLaMA-Factory read it; ``folder`` holds the clips."""
-    entry: dict[str, Any] = {"messages": [{"role": message.role, "content": message.content} for message in record.messages]}
+    entry: dict[str, Any] = {"messages": [{"role": turn.role, "content": turn.content} for turn in record.messages]}
     if record.clip is not None:
         entry["videos"] = _paths(record, folder)
     return entry

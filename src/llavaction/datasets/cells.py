@@ -145,12 +145,12 @@ class CellReader:
         notes = []
         for column, (line, text) in self._plain.items():
             forms = self._times[column]
-            text_ = f"line {line}: {column} '{text}' is read as seconds"
+            remark = f"line {line}: {column} '{text}' is read as seconds"
             if forms["clock"]:
-                text_ += f" ({forms.total() - forms['clock']} such rows, {forms['clock']} with HH:MM:SS)"
+                remark += f" ({forms.total() - forms['clock']} such rows, {forms['clock']} with HH:MM:SS)"
             if forms["whole"] and not forms["plain"]:
-                text_ += "; all are whole numbers: if they are milliseconds or frame numbers, turn them into seconds"
-            notes.append(text_)
+                remark += "; all are whole numbers: if they are milliseconds or frame numbers, turn them into seconds"
+            notes.append(remark)
         return notes
 
 

@@ -288,18 +288,18 @@ class EpicKitchens:
         return classes
 
     def _read_segments(self, path: Path, columns: tuple[str, ...]) -> Iterator[Segment]:
-        line_of: dict[str, int] = {}
+        lines: dict[str, int] = {}
         spans: Counter[tuple[Any, ...]] = Counter()
         cells, segments = CellReader(path), list[tuple[int, Segment]]()
         for line, row in self._rows(path, columns, cells):
             try:
                 segment = self._segment(row, cells, line, labelled=columns == COLUMNS)
-                if segment.segment_id in line_of:
-                    raise InputError(f"narration_id '{segment.segment_id}' is also on line {line_of[segment.segment_id]}")
+                if segment.segment_id in lines:
+                    raise InputError(f"narration_id '{segment.segment_id}' is also on line {lines[segment.segment_id]}")
             except InputError as error:
                 self._remark(path, line, error.problem, refused=True)
                 continue
-            line_of[segment.segment_id] = line
+            lines[segment.segment_id] = line
             segments.append((line, segment))
         names = self._video_ids(path, dict.fromkeys(segment.video_id for _, segment in segments))
         for line, unchecked in segments:
@@ -307,12 +307,12 @@ class EpicKitchens:
             segment = unchecked if name == unchecked.video_id else unchecked.model_copy(update={"video_id": name})
             facts = self.videos.get(segment.video_id)
             if facts is not None and segment.start >= facts.duration:
-                problem = f"{segment.segment_id} starts at {segment.start:.2f} s, the video ends at {facts.duration:.2f} s"
-                self._remark(path, line, f"{problem}; are the times in seconds?", refused=True)
+                text = f"{segment.segment_id} starts at {segment.start:.2f} s, the video ends at {facts.duration:.2f} s"
+                self._remark(path, line, f"{text}; are the times in seconds?", refused=True)
                 continue
             if facts is not None and segment.stop > facts.duration:
-                problem = f"{segment.segment_id} stops at {segment.stop:.2f} s, the video at {facts.duration:.2f} s"
-                self._remark(path, line, problem, refused=False)
+                text = f"{segment.segment_id} stops at {segment.stop:.2f} s, the video at {facts.duration:.2f} s"
+                self._remark(path, line, text, refused=False)
             spans[segment.video_id, segment.start, segment.stop, segment.action] += 1
             yield segment
         repeated = sum(count - 1 for count in spans.values())

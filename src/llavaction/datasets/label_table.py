@@ -126,9 +126,9 @@ class LabelTable(EpicKitchens):
         for video in ranked:
             if len(held_out) < target:
                 held_out |= {other for other in ranked if together[other] == together[video]}
-        grouping = f", each '{subject}' with all its videos" if subject else ""
+        group = f", each '{subject}' with all its videos" if subject else ""
         self.notes.append(
-            f"{path.name} has no column 'split': {len(held_out)} of {len(ranked)} videos, drawn by their names{grouping}, "
+            f"{path.name} has no column 'split': {len(held_out)} of {len(ranked)} videos, drawn by their names{group}, "
             f"are 'validation', the others 'train'; --split {ALL} takes every segment"
         )
         return {s.segment_id: "validation" if s.video_id in held_out else "train" for s in table}
@@ -171,11 +171,11 @@ def _expected() -> str:
 def _videos_of_one_subject(table: SegmentTable) -> dict[str, str]:
     """For each video the first of those it shares a subject with, directly or by way of others."""
     first_of: dict[str, str] = {video: video for video in table.videos}
-    video_of: dict[str, str] = {}
+    videos: dict[str, str] = {}
     for segment in table:
         if not segment.participant_id:
             continue
-        group, other_group = first_of[segment.video_id], first_of[video_of.setdefault(segment.participant_id, segment.video_id)]
-        if group != other_group:
-            first_of = {video: min(group, other_group) if first in (group, other_group) else first for video, first in first_of.items()}
+        a, b = (first_of[segment.video_id], first_of[videos.setdefault(segment.participant_id, segment.video_id)])
+        if a != b:
+            first_of = {video: min(a, b) if first in (a, b) else first for video, first in first_of.items()}
     return first_of

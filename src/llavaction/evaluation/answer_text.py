@@ -55,7 +55,7 @@ class AnswerText:
         self.text = _SUFFIX.sub(" ", _LEAD_IN.sub("", text))
 
     @cached_property
-    def kept(self) -> str:
+    def final_text(self) -> str:
         """The text behind the last point at which something is taken back, without options that are not chosen."""
         return self.verdicts.text
 
@@ -71,8 +71,8 @@ class AnswerText:
         option_of: dict[str, set[int]] = {}
         for i, (letter, option) in enumerate(zip(self.letters.lower(), self.options, strict=True)):
             forms = (form.format(letter) for form in _NAMED_ALONE)
-            for whole in (option, f"{letter} {option}", f"{option} {letter}", *forms):
-                option_of.setdefault(whole, set()).add(i)
+            for text in (option, f"{letter} {option}", f"{option} {letter}", *forms):
+                option_of.setdefault(text, set()).add(i)
         return option_of
 
     def index(self, letter: str) -> int:
@@ -114,16 +114,16 @@ class AnswerText:
         return any(option and words.startswith(f"{option} ") for option in options)
 
 
-def answer_lines(written: AnswerText) -> list[int]:
+def answer_lines(answer: AnswerText) -> list[int]:
     """The options of the lines that are nothing but an answer, without a list of all of them."""
     choices, before = [], ""
-    for line in filter(str.strip, written.kept.splitlines()):
-        choice = written.line(line)
+    for line in filter(str.strip, answer.final_text.splitlines()):
+        choice = answer.line(line)
         if choice is not None and not (before.endswith(":") and DENIED.search(before)):
             choices.append(choice)
         before = line.strip()
-    if set(choices) >= set(range(len(written.options))):  # the options as they were asked
-        for choice in range(len(written.options)):
+    if set(choices) >= set(range(len(answer.options))):  # the options as they were asked
+        for choice in range(len(answer.options)):
             choices.remove(choice)
     return choices
 

@@ -171,7 +171,7 @@ def verdicts(text: str, options: Sequence[str], index: Callable[[str], int]) -> 
         index: the option of a letter.
     """
     text = re.sub(f"[{_PRIVATE}]", " ", text)
-    remaining = _option_texts(tuple(options)).sub(
+    masked = _option_texts(tuple(options)).sub(
         lambda match: chr(ord(_FIRST) + int((match.lastgroup or "")[1:])) * len(match[0]), text
     )
     result = Verdicts(text)
@@ -187,9 +187,9 @@ def verdicts(text: str, options: Sequence[str], index: Callable[[str], int]) -> 
             (result.right if has(match, "yes") else noted).update(options_named or range(len(options)))
             return ("" if has(match, "but") or has(match, "behind") else mark).rjust(len(match[0]), _LEFT_OUT)
 
-        nonlocal seen
-        for pattern in said.patterns if said.words.search(remaining) else ():
-            remaining = pattern.sub(left_out, remaining)
+        nonlocal masked
+        for pattern in said.patterns if said.words.search(masked) else ():
+            masked = pattern.sub(left_out, masked)
 
     def has(match: re.Match[str], group: str) -> bool:
         return match.groupdict().get(group) is not None
@@ -200,8 +200,8 @@ def verdicts(text: str, options: Sequence[str], index: Callable[[str], int]) -> 
     leave_out(_DOUBTED, result.doubted, "?")
     leave_out(_JOINED, result.doubted, "?", least=2)
     leave_out(_ASKED, result.doubted, "?")
-    characters = (mark if mark in ";?" else char for char, mark in zip(text, remaining, strict=True) if mark != _LEFT_OUT)
-    result.text = "".join(characters)
+    chars = (mark if mark in ";?" else char for char, mark in zip(text, masked, strict=True) if mark != _LEFT_OUT)
+    result.text = "".join(chars)
     return result
 
 

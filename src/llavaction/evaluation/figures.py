@@ -52,8 +52,8 @@ def write_figures(folder: str | Path, runs: Sequence[FinishedRun], pairs: Sequen
         paths += _table(folder / f"classes-{number}", _classes(metrics))
         paths += _table(folder / f"confusions-{number}", _confusions(metrics))
         if metrics.get("calibration"):
-            calibration = metrics["calibration"]
-            paths += _figure(folder / f"calibration-{number}", lambda axes, calibration=calibration: _dots(axes, calibration), (3, 3))
+            curve = metrics["calibration"]
+            paths += _figure(folder / f"calibration-{number}", lambda axes, curve=curve: _dots(axes, curve), (3, 3))
         heat = heat_map(run_pairs, names)
         if heat is not None:
             part = "verb" if metrics["parts"].get("verb") else "action"

@@ -77,13 +77,15 @@ def parse_answer(text: str, options: Sequence[str]) -> ParsedAnswer:
 def _read(text: str, options: Sequence[str]) -> ParsedAnswer:
     answer = AnswerText(text, options)
     parsed = next(filter(None, (rule(answer) for rule in _RULES)), _unparsed(_NONE))
-    judgement = answer.verdicts
-    if parsed.choice in judgement.wrong:
+    views = answer.verdicts
+    if parsed.choice in views.wrong:
         return _unparsed(_NOT)
     if parsed.rule not in (_EMPTY, _NONE):
         return parsed
-    possible = judgement.doubted | judgement.discussed
-    return _unparsed(_SEVERAL if len(possible) > 1 else _UNSURE_OF if possible else _NOT if judgement.wrong else parsed.rule)
+    possible = views.doubted | views.discussed
+    return _unparsed(
+        _SEVERAL if len(possible) > 1 else _UNSURE_OF if possible else _NOT if views.wrong else parsed.rule
+    )
 
 
 def _contained(answer: AnswerText) -> ParsedAnswer | None:
@@ -117,13 +119,13 @@ def _judged(answer: AnswerText) -> ParsedAnswer | None:
     """The options have verdicts, "A: no, B: yes"."""
     if not (right := answer.verdicts.right):
         return None
-    stated_choices = {choice for statement in statements(answer, answer.kept) for choice in statement.choices}
+    stated_choices = {choice for statement in statements(answer, answer.final_text) for choice in statement.choices}
     return _unparsed(_SEVERAL) if len(right | stated_choices) > 1 else _parsed(right.copy().pop(), "verdict")
 
 
 def _stated(answer: AnswerText) -> ParsedAnswer | None:
     """The text says "the answer is B", or that the final answer is."""
-    candidates = list(statements(answer, answer.kept))
+    candidates = list(statements(answer, answer.final_text))
     final = [statement for statement in candidates if statement.final]
     candidates = final or candidates
     choices = {choice for statement in candidates for choice in statement.choices}
@@ -134,8 +136,8 @@ def _stated(answer: AnswerText) -> ParsedAnswer | None:
     choice = choices.pop()
     if choice == BEYOND:
         return _unparsed(_NONE)
-    for remainder in {statement.rest for statement in candidates}:
-        if (later_choices := answer.meant(remainder)) and choice not in later_choices and not DENIED.search(answer.without_options(remainder)):
+    for tail in {statement.rest for statement in candidates}:
+        if (later := answer.meant(tail)) and choice not in later and not DENIED.search(answer.without_options(tail)):
             return _unparsed(_DISAGREE)
     if not final and len(lines := set(answer_lines(answer))) == 1 and lines != {choice}:
         return _unparsed(_SEVERAL)
@@ -154,7 +156,7 @@ def _alone_on_a_line(answer: AnswerText) -> ParsedAnswer | None:
 
 def _begins(answer: AnswerText) -> ParsedAnswer | None:
     """The text begins with a letter or an option's text, set off from what follows: "B, because ...", "B. The hand"."""
-    first = answer.kept.strip()
+    first = answer.final_text.strip()
     letter = _LEADING.match(first)
     line = first.partition("\n")[0]
     if letter is None:
@@ -166,12 +168,12 @@ def _begins(answer: AnswerText) -> ParsedAnswer | None:
         return None
     choice = answer.index(letter["letter"])
     because = REASON.match(remainder) is not None
-    explanation = remainder if because else answer.kept[letter.end() :]
+    explanation = remainder if because else answer.final_text[letter.end() :]
     refused = _NONE if choice == BEYOND else _contradicted(answer, choice, line, explanation)
     if not because and not refused:
         if _named_letters(answer) - {choice}:
             refused = _SEVERAL
-        elif answer.verdicts.doubted or _UNSURE.search(answer.without_options(answer.kept)):
+        elif answer.verdicts.doubted or _UNSURE.search(answer.without_options(answer.final_text)):
             refused = _UNSURE_OF
     return _unparsed(refused) if refused else _parsed(choice, "letter")
 
@@ -182,8 +184,8 @@ def _contradicted(answer: AnswerText, choice: int, line: str, explanation: str) 
     position = line.casefold().find(text.casefold())
     if position >= 0 and DOUBTED.match(line, position + len(text)):
         return _NOT
-    later_choices = answer.meant(explanation)
-    if later_choices and choice not in later_choices and not DENIED.search(answer.without_options(explanation)):
+    later = answer.meant(explanation)
+    if later and choice not in later and not DENIED.search(answer.without_options(explanation)):
         return _DISAGREE
     return None
 
@@ -191,14 +193,14 @@ def _contradicted(answer: AnswerText, choice: int, line: str, explanation: str) 
 def _begins_with_text(answer: AnswerText, line: str) -> ParsedAnswer | None:
     head = re.split(r"[,.;:!]", line, maxsplit=1)[0]
     choice = answer.line(head)
-    if choice is None or choice == BEYOND or answer.meant(answer.kept) != {choice} or head == line:
+    if choice is None or choice == BEYOND or answer.meant(answer.final_text) != {choice} or head == line:
         return None
     return None if DOUBTED.match(line, len(head)) else _parsed(choice, "option text")
 
 
 def _marked(answer: AnswerText) -> ParsedAnswer | None:
     """The text marks one letter ("option B", "(B)"), or contains one option's words."""
-    text, verdicts = answer.kept, answer.verdicts
+    text, verdicts = answer.final_text, answer.verdicts
     letters = {answer.index(letter) for letter in _letters(_MARKED, text)} - {BEYOND}
     letters |= {answer.index(match[1]) for match in LETTERED.finditer(text) if answer.follows(text, match.end())}
     named_choices, meant_choices = answer.named(text), answer.meant(text)
@@ -252,8 +254,8 @@ _DEPENDS = re.compile(rf"(?i){either('condition')}")
 
 def _named_letters(answer: AnswerText) -> set[int]:
     """The options whose letters stand anywhere in a text."""
-    lone = {answer.index(letter) for letter in LONE.findall(answer.kept)} - {BEYOND}
-    return lone | {answer.index(letter) for letter in _letters(_MARKED, answer.kept)}
+    lone = {answer.index(letter) for letter in LONE.findall(answer.final_text)} - {BEYOND}
+    return lone | {answer.index(letter) for letter in _letters(_MARKED, answer.final_text)}
 
 
 def _letters(pattern: re.Pattern[str], text: str) -> set[str]:

@@ -43,8 +43,8 @@ class RecognitionView:
     def groups(self) -> dict[str, Any]:
         """Accuracies by name of the group, all segments first; groups that cannot be measured are left out."""
         metrics = self.run.metrics
-        found = {"all segments": metrics.get("overall"), **metrics.get("groups", {})}
-        return {name: values for name, values in found.items() if values}
+        values_of = {"all segments": metrics.get("overall"), **metrics.get("groups", {})}
+        return {name: values for name, values in values_of.items() if values}
 
 
 def write_recognition_report(path: str | Path, runs: Sequence[FinishedRun]) -> Path:
@@ -92,12 +92,12 @@ def confusions(recognitions: Sequence[Recognition], most: int = 20) -> list[tupl
 
 def surest_mistakes(recognitions: Sequence[Recognition], most: int = 20) -> list[Recognition]:
     """Wrong choices, the surest first."""
-    wrong = [recognition for recognition in recognitions if recognition.action is not None and recognition.truth not in (None, recognition.action)]
-    return sorted(wrong, key=lambda recognition: (-(recognition.confidence or 0.0), recognition.segment_id))[:most]
+    wrong = [item for item in recognitions if item.action is not None and item.truth not in (None, item.action)]
+    return sorted(wrong, key=lambda item: (-(item.confidence or 0.0), item.segment_id))[:most]
 
 
-def name_of_truth(found: Recognition) -> str:
+def name_of_truth(item: Recognition) -> str:
     """The right action in words where it is among the candidates, else by its classes."""
-    if found.truth in found.candidates and found.candidate_names:
-        return found.candidate_names[found.candidates.index(found.truth)]
-    return "none of the candidates" if found.truth is None else f"class {found.truth[0]}, {found.truth[1]}"
+    if item.truth in item.candidates and item.candidate_names:
+        return item.candidate_names[item.candidates.index(item.truth)]
+    return "none of the candidates" if item.truth is None else f"class {item.truth[0]}, {item.truth[1]}"

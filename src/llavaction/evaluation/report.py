@@ -129,11 +129,11 @@ def write_report(
             anchor=f"run-{number}",
             run=run,
             heat_map=heat_map(run_pairs, names),
-            failures=[view(question, prediction, strip(question)) for question, prediction in worst(run_pairs, failures)],
-            successes=[view(question, prediction, strip(question)) for question, prediction in surest(run_pairs, successes)],
-            failed=[prediction for _, prediction in run_pairs if prediction.parse_status == "failed"],
-            unparsed=[prediction for _, prediction in run_pairs if prediction.parse_status == "unparsed"],
-            noted=[prediction for _, prediction in run_pairs if prediction.note is not None],
+            failures=[view(question, item, strip(question)) for question, item in worst(run_pairs, failures)],
+            successes=[view(question, item, strip(question)) for question, item in surest(run_pairs, successes)],
+            failed=[item for _, item in run_pairs if item.parse_status == "failed"],
+            unparsed=[item for _, item in run_pairs if item.parse_status == "unparsed"],
+            noted=[item for _, item in run_pairs if item.note is not None],
             environment=environment_of(run.folder),
         )
         for number, (label, run, run_pairs) in enumerate(zip(labels(finished), finished, pairs, strict=True), start=1)
@@ -196,15 +196,15 @@ def differences(labels: Sequence[str], pairs: Sequence[Pairs]) -> Iterator[dict[
     """Paired comparisons of every two runs (of the first with each other one, where there are more than four)."""
     run_pairs = combinations(range(len(pairs)), 2) if len(pairs) <= 4 else ((0, i) for i in range(1, len(pairs)))
     for a, b in run_pairs:
-        second_correct = {question.question_id: prediction.correct for question, prediction in pairs[b]}
-        common = [(question, prediction.correct) for question, prediction in pairs[a] if question.question_id in second_correct]
+        second = {question.question_id: item.correct for question, item in pairs[b]}
+        common = [(question, item.correct) for question, item in pairs[a] if question.question_id in second]
         if common:
-            prediction = paired_comparison(
+            comparison = paired_comparison(
                 [right for _, right in common],
-                [second_correct[question.question_id] for question, _ in common],
+                [second[question.question_id] for question, _ in common],
                 [question.clip.video_id for question, _ in common],
             )
-            yield {"a": labels[a], "b": labels[b], "found": prediction, "questions": len(common)}
+            yield {"a": labels[a], "b": labels[b], "comparison": comparison, "questions": len(common)}
 
 
 def percent(share: float | None, digits: int = 1) -> str:

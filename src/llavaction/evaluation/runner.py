@@ -198,17 +198,17 @@ def _predict(
 ) -> list[Prediction]:
     """One prediction per question of a batch: the backend sees what is asked, the record gets what is true."""
     rule = config.decision_rule(backend)
-    kept = [{} if clip is None else clip.kept for clip in clips]
+    kept = [{} if clip is None else clip.record_fields for clip in clips]
     made: dict[int, Prediction] = {}
     answers: Answers[Any]
     if config.decision == "generation":
         parse = parse_as_published if config.parsing == "published" else parse_answer
         answers = written_answers(backend, batch, clips, config.prompt, config.perspective)
-        for i, text in answers.found.items():
+        for i, text in answers.by_place.items():
             made[i] = generated(questions[i], text, parse(text, list(batch[i].options)), rule, **kept[i])
     else:
         answers = option_scores(backend, batch, clips, config.prompt, config.perspective, config.option_orders)
-        for i, found in answers.found.items():
+        for i, found in answers.by_place.items():
             choice = choose(found.log_probabilities)
             made[i] = scored(questions[i], choice, rule, letter_mass=found.letter_mass, **kept[i])
     return [made[i] if i in made else failed(q, rule, answers.refused[i]) for i, q in enumerate(questions)]

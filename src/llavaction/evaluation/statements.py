@@ -90,13 +90,13 @@ class Statement:
     rest: str
 
 
-def statements(written: AnswerText, text: str) -> Iterable[Statement]:
+def statements(answer: AnswerText, text: str) -> Iterable[Statement]:
     """What a text says the answer is, in the order of the letters.
 
     Statements that are turned round ("the answer is not B") are left out.
 
     Args:
-        written: the answer that the text belongs to.
+        answer: the answer that the text belongs to.
         text: the text.
     """
     places: dict[int, int] = {}  # where the letter stands, to where the statement begins
@@ -111,15 +111,15 @@ def statements(written: AnswerText, text: str) -> Iterable[Statement]:
             places.setdefault(match.start("letter"), match.start())
     for place, start in sorted(places.items()):
         opening = place - 1 if place and text[place - 1] in "([" else place
-        found = _TO_THE_LETTER.match(text, opening)
+        letter_match = _TO_THE_LETTER.match(text, opening)
         before = text[max(0, start - _NEAR) : start]
-        if found is None or _is_denied(before):
+        if letter_match is None or _is_denied(before):
             continue
-        letters, end = _letters_at(written, text, found)
+        letters, end = _letters_at(answer, text, letter_match)
         if letters and not DOUBTED.match(text, end):
             line_end = text.find("\n", end)
             remainder = text[end : end + _REST if line_end < 0 else min(line_end, end + _REST)]
-            choices = frozenset(written.index(letter) for letter in letters)
+            choices = frozenset(answer.index(letter) for letter in letters)
             yield Statement(choices, _FINAL.search(before) is not None, remainder)
 
 

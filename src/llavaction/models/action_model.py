@@ -109,7 +109,8 @@ class ActionTokenMixin:
             inputs["output_hidden_states"] = True
         arguments = inputs
         if action_words is not None:
-            arguments = inputs | {"inputs_embeds": self.with_words(input_ids, action_words, inputs.get("inputs_embeds"))}
+            vectors = self.with_words(input_ids, action_words, inputs.get("inputs_embeds"))
+            arguments = inputs | {"inputs_embeds": vectors}
         outputs = super().forward(input_ids=input_ids, return_dict=True, **arguments)  # type: ignore[misc]
         labels = inputs.get("labels")
         if labels is not None and not bool((labels[:, 1:] != -100).any()):

@@ -193,21 +193,21 @@ def _plan_ours(
     with _blaming(source / "config.json"):
         config = our_config(stored, tower, ids)
         shapes = tensor_shapes(config)
-    found = open_weights(source)
-    if not any(name.startswith(PUBLISHED_TOWER) for name in found):
+    source_tensors = open_weights(source)
+    if not any(name.startswith(PUBLISHED_TOWER) for name in source_tensors):
         if vision_tower is None:
             raise InputError(
                 f"does not contain its vision tower '{published.mm_vision_tower}'",
                 file=source,
                 hint="give the folder of that SigLIP checkpoint as --vision-tower",
             )
-        found |= tower_tensors(vision_tower, tower, PUBLISHED_TOWER)
+        source_tensors |= tower_tensors(vision_tower, tower, PUBLISHED_TOWER)
     elif vision_tower is not None:
         raise InputError("contains its vision tower already", file=source, hint="leave --vision-tower out")
-    notes = _drop_twin(found, published_name(WORD_TABLE), config)
+    notes = _drop_twin(source_tensors, published_name(WORD_TABLE), config)
     newline = None if published.has_newline_vector else shapes.pop(IMAGE_NEWLINE)
-    _check(found, {published_name(name): shape for name, shape in shapes.items()}, source)
-    tensors = {name: found[published_name(name)] for name in shapes}
+    _check(source_tensors, {published_name(name): shape for name, shape in shapes.items()}, source)
+    tensors = {name: source_tensors[published_name(name)] for name in shapes}
     if newline is not None:  # ours has the vector even where it is not used
         tensors[IMAGE_NEWLINE] = StoredTensor(IMAGE_NEWLINE, tensors[WORD_TABLE].dtype, newline, None)
     if tokenizer is None:
@@ -222,15 +222,15 @@ def _plan_published(source: Path, tokenizer_folder: Path | None) -> _Plan:
         tower = TowerConfig.of_model(config)
         stored = published_config(config)
         shapes = tensor_shapes(config)
-    found = open_weights(source)
-    notes = _drop_twin(found, WORD_TABLE, config)
-    _check(found, shapes, source)
+    source_tensors = open_weights(source)
+    notes = _drop_twin(source_tensors, WORD_TABLE, config)
+    _check(source_tensors, shapes, source)
     if not PublishedConfig.from_mapping(stored).has_newline_vector:
         del shapes[IMAGE_NEWLINE]
     copies = _tokenizer_files(tokenizer_folder or source / KEPT, required=tokenizer_folder is not None)
     if not copies:
         notes.append("the published tokenizer is not known, so there is none in the new folder; see --tokenizer")
-    tensors = {published_name(name): found[name] for name in shapes}
+    tensors = {published_name(name): source_tensors[name] for name in shapes}
     return _Plan("published", tensors, stored, config, tower, copies | _generation(source), None, notes)
 
 

@@ -312,6 +312,6 @@ def _log_similarity(
 def _shared_words(labels: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether two labels have the first word in common, and whether another one, each [labels, labels]."""
     words = [label.casefold().split() for label in labels]
-    first = np.array([text_words[0] if text_words else "" for text_words in words])
-    later_words = [frozenset(text_words[1:]) for text_words in words]
-    return first[:, None] == first, np.array([[not row_words.isdisjoint(column_words) for column_words in later_words] for row_words in later_words])
+    first = np.array([parts[0] if parts else "" for parts in words])
+    tails = [frozenset(parts[1:]) for parts in words]
+    return first[:, None] == first, np.array([[not row.isdisjoint(column) for column in tails] for row in tails])

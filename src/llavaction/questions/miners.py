@@ -135,7 +135,7 @@ class _OneByOne(ABC):
             if len(distractors) == self.task.distractors:
                 break
             reason = self.task.truth.reason(segment, action)
-            if reason is None and any(self.task.truth.synonyms.read_alike(action, distractor) for distractor in distractors):
+            if reason is None and any(self.task.truth.synonyms.read_alike(action, other) for other in distractors):
                 reason = "synonym"
             if reason is None:
                 distractors.append(action)

@@ -98,7 +98,7 @@ class OptionTable:
         for start, size in zip(self.starts, self.sizes, strict=True):
             sets = [words[code] for code in self.text[start : start + size]]
             for i, mine in enumerate(sets):
-                likeness = [len(mine & other_words) / len(mine | other_words) for j, other_words in enumerate(sets) if j != i]
+                likeness = [len(mine & other) / len(mine | other) for j, other in enumerate(sets) if j != i]
                 result[start + i] = sum(likeness) / len(likeness)
         return result
 
@@ -109,5 +109,5 @@ class OptionTable:
 
 def codes(values: Sequence[object]) -> Ints:
     """Whole numbers from 0 standing for equal values, in order of first appearance; -1 for None."""
-    code_of: dict[object, int] = {}
-    return np.array([-1 if value is None else code_of.setdefault(value, len(code_of)) for value in values], dtype=np.int64)
+    table: dict[object, int] = {}
+    return np.array([-1 if value is None else table.setdefault(value, len(table)) for value in values], dtype=np.int64)

@@ -84,6 +84,6 @@ def _rank(scores: Floats, column: int | None) -> float:
 def _shares(
     ranks: NDArray[np.float64], segments: Sequence[Segment], members: Collection[str] | None
 ) -> dict[str, float | int]:
-    member_ranks = ranks if members is None else ranks[[segment.segment_id in members for segment in segments]]
-    shares: dict[str, float | int] = {f"top-{k}": round(float((member_ranks < k).mean()), 6) for k in KS if len(member_ranks)}
-    return shares | {"segments": len(member_ranks)}
+    sample = ranks if members is None else ranks[[segment.segment_id in members for segment in segments]]
+    shares: dict[str, float | int] = {f"top-{k}": round(float((sample < k).mean()), 6) for k in KS if len(sample)}
+    return shares | {"segments": len(sample)}

@@ -94,8 +94,8 @@ def predict_folds(
     for fold in range(plan.count):
         train, held_out = plan.places(cache.segments, fold)
         log(f"fold {fold}: {len(train)} segments to train on, {len(held_out)} held out")
-        fold_facts = (facts or {}) | {"fold": fold, "folds": plan.count}
-        specialist = train_specialist(cache, labels, Path(output) / f"fold-{fold}", places=train, facts=fold_facts, log=log)
+        about = (facts or {}) | {"fold": fold, "folds": plan.count}
+        specialist = train_specialist(cache, labels, Path(output) / f"fold-{fold}", places=train, facts=about, log=log)
         parts.append(score_segments(specialist, cache, held_out))
         for prediction in parts[-1].rankings(labels.actions, top_k, fold):
             predictions[prediction.segment_id] = prediction

@@ -110,8 +110,8 @@ class SpecialistLabels(Strict):
         Raises:
             InputError: a class id stands for another class there, or is not known here.
         """
-        for kind, class_names, classes in (("verb", self.verbs, vocabulary.verbs), ("noun", self.nouns, vocabulary.nouns)):
-            keys = {name.id: name.key for name in class_names}
+        for kind, names, classes in (("verb", self.verbs, vocabulary.verbs), ("noun", self.nouns, vocabulary.nouns)):
+            keys = {name.id: name.key for name in names}
             for label in classes.values():
                 if keys.get(label.id) != label.key:
                     if self.one_label and vocabulary.one_label:

@@ -363,7 +363,7 @@ def _segment_id(name: Any, path: Path, row: int) -> str:
     return text
 
 
-def _refuse_pickle(path: Path, collected: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _refuse_pickle(path: Path, *_: object) -> Predictions:
     raise InputError("is a pickle; loading one runs whatever code is in it", file=path, hint=_NO_PICKLE)
 
 

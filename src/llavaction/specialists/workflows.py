@@ -211,15 +211,15 @@ def train_folds(
     source.report(log)
     cache = source.cache(with_checkpoint(config))
     plan = FoldPlan.draw(source.segments, folds, config.seed)
-    fold_scores, predictions = predict_folds(cache, source.labels, plan, output, top_k=top_k, facts=source.facts, log=log)
+    scores, predictions = predict_folds(cache, source.labels, plan, output, top_k=top_k, facts=source.facts, log=log)
     write_json(output / FOLDS, dict(sorted(plan.of_video.items())))
     write_predictions(output / PREDICTIONS, predictions, source.labels.classes)
-    measured = predictions if top_k >= max(KS) else list(fold_scores.rankings(source.labels.actions, max(KS)))
+    measured = predictions if top_k >= max(KS) else list(scores.rankings(source.labels.actions, max(KS)))
     return {
         "output": str(output / PREDICTIONS),
         "folds": folds,
         "predicted": len(predictions),
         **source.coverage(len(source.segments) - len(predictions)),
         "faults": cache.faults.summary(len(source.segments)),
-        "accuracy": measure(fold_scores, measured, source.segments, source.dataset.groups(source.split)),
+        "accuracy": measure(scores, measured, source.segments, source.dataset.groups(source.split)),
     }

@@ -104,11 +104,11 @@ def load_mixture(stage: StageConfig, library: VideoLibrary | None, seed: int, si
     shares: list[tuple[int, int, float]] = []
     missing: dict[str, int] = {}
     for config in stage.records:
-        part_records = _capped(_read(config, library, sizes), config, seed)
-        ids = {name for record in part_records if record.clip for name in (record.clip.video_id, record.segment_id) if name}
+        part = _capped(_read(config, library, sizes), config, seed)
+        ids = {name for record in part if record.clip for name in (record.clip.video_id, record.segment_id) if name}
         absent = set() if library is None else set(library.missing(ids))
         first = len(records)
-        for record in part_records:
+        for record in part:
             if record.clip is not None and record.clip.video_id in absent and record.segment_id in {None, *absent}:
                 missing[record.clip.video_id] = missing.get(record.clip.video_id, 0) + 1
                 continue

@@ -74,9 +74,9 @@ def start_path(spec: str) -> Path | None:
 def start_folder(config: TrainConfig) -> Path:
     """The checkpoint folder a recipe names; ``tiny:FAMILY`` and what a plug-in makes are written below its output."""
     spec, folder = config.model, config.output / "start"
-    named = start_path(spec)
-    if named is not None:
-        return named
+    named_path = start_path(spec)
+    if named_path is not None:
+        return named_path
     if (folder / "config.json").is_file():
         return folder
     with _whole_folder(folder, "the model to start from cannot be written") as unfinished:

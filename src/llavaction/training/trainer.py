@@ -130,9 +130,9 @@ class SupervisedTrainer(BaseTrainer):
         """Accuracy on the benchmark, every process asking its share."""
         assert self._probe is not None
         with self._meter.paused(), self.accelerator.autocast():
-            answer_counts = self._probe(self._core, self.args.process_index, self.args.world_size)
-        right, failed, question_count = self._sum(torch.tensor(answer_counts)).tolist()
-        metrics = {"eval_accuracy": right / max(question_count, 1), "eval_questions": question_count, "eval_failed": failed}
+            counts = self._probe(self._core, self.args.process_index, self.args.world_size)
+        right, failed, total = self._sum(torch.tensor(counts)).tolist()
+        metrics = {"eval_accuracy": right / max(total, 1), "eval_questions": total, "eval_failed": failed}
         return self._reported(metrics)
 
 
@@ -148,7 +148,7 @@ def _losses_alone(
     if not module.training:
         return None
     losses = {name: outputs[name] for name in ("loss", *PIECES) if name in outputs}
-    losses |= addition.found(inputs, outputs)
+    losses |= addition.losses_of(inputs, outputs)
     if not any(value.requires_grad for value in losses.values()):
         smallest = min((item for item in module.parameters() if item.requires_grad), key=torch.numel)
         nothing = 0.0 * smallest.sum()

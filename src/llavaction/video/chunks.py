@@ -64,13 +64,13 @@ def read_chunks(
             last_frames=round((end - last) * rate),
             jitter=jitter,
         )
-        chunk_frames = [(read.start, number) for read in reads for number in read.frames]
-        chunk_frames += [chunk_frames[-1] if chunk_frames else (last, round((end - last) * rate))] * (count - len(chunk_frames))
+        places = [(read.start, number) for read in reads for number in read.frames]
+        places += [places[-1] if places else (last, round((end - last) * rate))] * (count - len(places))
         buffer = FrameBuffer(range(count))
         times = np.zeros(count)
-        for begin in dict.fromkeys(chunk for chunk, _ in chunk_frames):
-            rows = [row for row, (chunk, _) in enumerate(chunk_frames) if chunk == begin]
-            numbers = [chunk_frames[row][1] for row in rows]
+        for begin in dict.fromkeys(chunk for chunk, _ in places):
+            rows = [row for row, (chunk, _) in enumerate(places) if chunk == begin]
+            numbers = [places[row][1] for row in rows]
             times[rows] = begin + np.asarray(numbers) / rate
             video = chunks.open(begin)
             if isinstance(video, VideoError):

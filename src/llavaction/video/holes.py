@@ -112,8 +112,8 @@ class Ledger:
         place = np.unique(ticks, return_inverse=True)[1]
         doubtful |= np.bincount(place, weights=usable)[place] > 1
         if doubtful.any() and not doubtful.all():
-            certain = np.flatnonzero(~doubtful)
-            ticks = np.where(doubtful, np.interp(np.arange(len(ticks)), certain, ticks[certain]).astype(np.int64), ticks)
+            exact = np.flatnonzero(~doubtful)
+            ticks = np.where(doubtful, np.interp(np.arange(len(ticks)), exact, ticks[exact]).astype(np.int64), ticks)
         return Clock(ticks, doubtful, len(starts) + 1)
 
     def overlapped(self) -> set[int]:
@@ -313,10 +313,10 @@ def _unrolled(ticks: NDArray[np.int64], usable: NDArray[np.bool_], starts: NDArr
     """
     result, end = ticks.copy(), None
     for part in np.split(np.arange(len(ticks)), starts):
-        segment_ticks = np.sort(ticks[part[usable[part]]])
-        if not len(segment_ticks):
+        run = np.sort(ticks[part[usable[part]]])
+        if not len(run):
             continue
         if end is not None:
-            result[part] += end - int(segment_ticks[0])
-        end = int(segment_ticks[-1] + result[part[0]] - ticks[part[0]]) + (round(_period(np.diff(segment_ticks))) if len(segment_ticks) > 1 else 1)
+            result[part] += end - int(run[0])
+        end = int(run[-1] + result[part[0]] - ticks[part[0]]) + (round(_period(np.diff(run))) if len(run) > 1 else 1)
     return result

@@ -330,9 +330,9 @@ def _late_by(container: InputContainer, stream: VideoStream, first: float, rate:
     """
     streams: list[AudioStream | VideoStream] = [*container.streams.audio, *container.streams.video]
     begins = [
-        float(stream_.start_time * stream_.time_base)
-        for stream_ in streams
-        if stream_.index != stream.index and stream_.start_time is not None and stream_.time_base and not is_cover(stream_)
+        float(each.start_time * each.time_base)
+        for each in streams
+        if each.index != stream.index and each.start_time is not None and each.time_base and not is_cover(each)
     ]
     late = first - min([first, *begins])
     return late if late * float(rate) >= 1 - EDGE else 0.0

@@ -153,7 +153,8 @@ def _order(
     faults = np.asarray(sorted([*damaged, *(packet - 0.5 for packet in behind)]))
     intact = np.searchsorted(faults, begins) == np.searchsorted(faults, numbers, side="right")
     last = np.asarray(out_after, dtype=np.int64)
-    intact &= np.searchsorted(lost, numbers) == np.searchsorted(lost, last, side="right")  # before a lost one or behind?
+    # before a lost one, or behind it?
+    intact &= np.searchsorted(lost, numbers) == np.searchsorted(lost, last, side="right")
     cuts = np.asarray(sorted(behind), dtype=np.int64)
     intact &= np.searchsorted(cuts, numbers, side="right") == np.searchsorted(cuts, last, side="right")
     packets[places[intact]] = numbers[intact]

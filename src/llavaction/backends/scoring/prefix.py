@@ -100,13 +100,13 @@ class PrefixScorer:
         length = shared_length(*(prompt.ids for prompt in prompts))
         rests = [prompt.ids[length:] for prompt in prompts]
         tree = token_tree(
-            tuple(tail + tuple(ending) for tail, query_endings in zip(rests, endings, strict=True) for ending in query_endings)
+            tuple(tail + tuple(ending) for tail, group in zip(rests, endings, strict=True) for ending in group)
         )
         prefix = self._read(beginning(prompts[0], length))
         with self._inference():
             values = self._log_probabilities(prefix, tree)
-        skip = [len(tail) for tail, query_endings in zip(rests, endings, strict=True) for _ in query_endings]
-        borders = np.cumsum([len(query_endings) for query_endings in endings])[:-1]
+        skip = [len(tail) for tail, group in zip(rests, endings, strict=True) for _ in group]
+        borders = np.cumsum([len(group) for group in endings])[:-1]
         return np.split(tree.sums(values, skip), borders)
 
     def _read(self, prompt: ModelInputs) -> Prefix:
@@ -136,10 +136,10 @@ class PrefixScorer:
         """Make sure, once, that the model's logits are its output layer's: some scale or cap them afterwards."""
         if self._head_checked:
             return
-        width, expected = state.shape[-1], self._head.weight.shape[-1]
-        if width != expected:
+        width, needed = state.shape[-1], self._head.weight.shape[-1]
+        if width != needed:
             raise LlavactionError(
-                f"the decoder of {self._kind} gives {width} values for a token where its output layer reads {expected}, "
+                f"the decoder of {self._kind} gives {width} values for a token where its output layer reads {needed}, "
                 "which scoring behind a prefix cannot follow"
             )
         recomputed, logits = self._head(state).float(), logits.float()
@@ -259,10 +259,10 @@ class PrefixScorer:
 
 def beginning(prompt: ModelInputs, length: int) -> ModelInputs:
     """The first ``length`` tokens of a prompt, all visual ones among them, with everything that belongs to them."""
-    prompt_length = len(prompt.ids)
-    if length == prompt_length:
+    count = len(prompt.ids)
+    if length == count:
         return prompt
     tensors = {
-        name: value[:, :length] if tuple(value.shape) == (1, prompt_length) else value for name, value in prompt.tensors.items()
+        name: value[:, :length] if tuple(value.shape) == (1, count) else value for name, value in prompt.tensors.items()
     }  # those with one value per token are cut, see ModelInputs.followed_by
     return replace(prompt, ids=prompt.ids[:length], tensors=tensors)

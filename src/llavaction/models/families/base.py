@@ -312,16 +312,16 @@ class VideoFamily(Family):
                 f"its chat template writes '{self.placeholder}' {laid.count(self.placeholder)} times for one video",
                 file=self.checkpoint.folder,
             )
-        visual = self._seen(clip)
-        ids = self.chat.encode(laid.replaced(self.placeholder, visual.text + "".join(self.action_tokens)))
+        view = self._seen(clip)
+        ids = self.chat.encode(laid.replaced(self.placeholder, view.text + "".join(self.action_tokens)))
         placed = ids.count(self.chat.tokenizer.convert_tokens_to_ids(self.visual_tokens[0]))
-        if placed != visual.visual:
+        if placed != view.visual:
             raise InputError(
-                f"its tokenizer made {placed} tokens of {visual.visual} times '{self.visual_tokens[0]}'",
+                f"its tokenizer made {placed} tokens of {view.visual} times '{self.visual_tokens[0]}'",
                 file=self.checkpoint.folder,
                 hint="the token must be a special one of the tokenizer",
             )
-        return ModelInputs(tuple(ids), visual.tensors, visual.visual, visual.group)
+        return ModelInputs(tuple(ids), view.tensors, view.visual, view.group)
 
     _written: ConversationTokeniser | None = None
 
@@ -346,8 +346,8 @@ class VideoFamily(Family):
     def _example(self, messages: Sequence[Message], clip: DecodedClip | None, words: str | None) -> ModelInputs:
         if words is not None:
             raise self._no_words()
-        clip_inputs = None if clip is None else self._seen(clip)
-        text = "" if clip_inputs is None else clip_inputs.text + "".join(self.action_tokens)
+        view = None if clip is None else self._seen(clip)
+        text = "" if view is None else view.text + "".join(self.action_tokens)
         places = sum(str(message["content"]).count(VIDEO) for message in messages)
         if places != (clip is not None):
             raise InputError(
@@ -363,7 +363,7 @@ class VideoFamily(Family):
             if visual.intersection(ids[limit:]):
                 raise InputError(f"its video does not fit into {limit} tokens", hint="take fewer frames")
             ids, labels = ids[:limit], labels[:limit]
-        tensors, visual_count, group = ({}, 0, None) if clip_inputs is None else (clip_inputs.tensors, clip_inputs.visual, clip_inputs.group)
+        tensors, visual_count, group = ({}, 0, None) if view is None else (view.tensors, view.visual, view.group)
         return ModelInputs(tuple(ids), tensors, visual_count, group, tuple(labels))
 
     def length(self, messages: Sequence[Message], frames: int, words: str | None = None) -> int:
@@ -378,8 +378,8 @@ class VideoFamily(Family):
         lengths: dict[int, int] = self.__dict__.setdefault("_clip_lengths", {})
         if frames not in lengths:
             black = np.zeros((frames, *_PICTURE, 3), np.uint8)
-            visual = self.visual_inputs(DecodedClip(black, np.arange(frames, dtype=np.float64), float(frames)))
-            text = visual.text + self.chat.gap(self.placeholder)
+            view = self.visual_inputs(DecodedClip(black, np.arange(frames, dtype=np.float64), float(frames)))
+            text = view.text + self.chat.gap(self.placeholder)
             tokens = self.checkpoint.tokenizer(text, add_special_tokens=False)["input_ids"]
             lengths[frames] = len(tokens) + len(self.action_tokens)
         return lengths[frames]

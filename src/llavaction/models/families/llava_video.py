@@ -64,8 +64,8 @@ class LlavaVideoFamily(VideoFamily):
         ids, labels = tuple(row.ids), tuple(row.labels or ())
         if not row.videos or clip is None:
             return ModelInputs(ids, labels=labels, words=tuple(row.words))
-        visual = self._seen(clip)
-        return ModelInputs(ids, visual.tensors, ids.count(self._processor.video_token_id), visual.group, labels)
+        view = self._seen(clip)
+        return ModelInputs(ids, view.tensors, ids.count(self._processor.video_token_id), view.group, labels)
 
     def length(self, messages: Sequence[Message], frames: int, words: str | None = None) -> int:
         """See :meth:`Family.length`; exact."""

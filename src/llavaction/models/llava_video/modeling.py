@@ -44,13 +44,13 @@ class Span(NamedTuple):
     Attributes:
         row: its row.
         first: its first token's number among the row's tokens of that kind.
-        kept: its tokens in the row.
+        present: its tokens in the row.
         length: its tokens before truncation.
     """
 
     row: int
     first: int
-    kept: int
+    present: int
     length: int
 
 
@@ -165,7 +165,7 @@ class LlavaVideoModel(LlavaOnevisionModel):
             return inputs_embeds
         visual_features: Any = features.pooler_output
         spans = self.spans(input_ids, attention_mask, [len(item) for item in visual_features], kind)
-        present = [item[: span.kept] for item, span in zip(visual_features, spans, strict=True)]
+        present = [item[: span.present] for item, span in zip(visual_features, spans, strict=True)]
         places = (input_ids == token).unsqueeze(-1).to(inputs_embeds.device)
         return inputs_embeds.masked_scatter(places, torch.cat(present).to(inputs_embeds))
 
@@ -313,10 +313,10 @@ class LlavaVideoForConditionalGeneration(ActionTokenMixin, LlavaOnevisionForCond
         # without a video, as in the steps of a generation, there is nothing to find
         spans = self.model.spans(input_ids, inputs.get("attention_mask"), lengths, "video") if lengths else []
         for span in spans:
-            if span.kept == span.length:
+            if span.present == span.length:
                 places = (input_ids[span.row] == self.config.video_token_id).nonzero()[:, 0]
                 earlier = sum(row == span.row for row, _, _ in positions)
-                positions.append((span.row, int(places[span.first + span.kept - 1]), earlier))
+                positions.append((span.row, int(places[span.first + span.present - 1]), earlier))
         rows, columns, ordinals = torch.tensor(positions, device=input_ids.device).reshape(-1, 3).long().unbind(1)
         return ActionPositions(rows, columns[:, None], ordinals)
 
