@@ -14,6 +14,7 @@ from asking import make_frames, make_question
 
 from llavaction.actions.segments import Clip
 from llavaction.backends.asking import (
+    captioned_scores,
     check_capability,
     check_frames,
     frames_wanted,
@@ -27,6 +28,7 @@ from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.models.families.base import question
+from llavaction.questions.prompts import caption_prompt
 from llavaction.testing.tiny import FAMILIES, write_tiny
 from llavaction.video.decoded import DecodedClip, Frames
 
@@ -172,3 +174,34 @@ def test_scores_that_are_no_numbers_fail_and_a_wrong_number_of_them_is_the_backe
     assert sure.by_place[0].log_probabilities.tolist() == [0.0, -np.inf, -np.inf]
     with pytest.raises(LlavactionError, match=r"shape \(2,\) for 'q0', which has 3 options"):
         option_answers(Half(scores=(0.0, 0.0)), [query(asked, None, "letters")])
+
+
+def test_a_model_answers_behind_its_own_caption(make: Make) -> None:
+    """The scores are those of the prompt with the caption in it, on the very frames that the caption was written of."""
+    backend = make(max_new_tokens=6)
+    batch = [make_question(number, 3).asked for number in range(3)]
+    clips = [DecodedClip(make_frames(number, 4), np.arange(4.0), 2.0) for number in range(3)]
+    clips[1] = replace(clips[1], error="cannot be read")
+    for style in ("letters", "published"):
+        answers = captioned_scores(backend, batch, clips, style, orders=2)
+        assert sorted(answers.by_place) == [0, 2] and answers.refused == {1: "cannot be read"}
+        for i, scores in answers.by_place.items():
+            prompt = caption_prompt(style)
+            assert [scores.caption] == backend.generate([Query(batch[i].query_id, prompt, (), clips[i])])
+            assert scores.caption
+            again = replace(batch[i], caption=scores.caption)
+            alone = option_scores(backend, [again], [clips[i]], style, orders=2).by_place[0]
+            np.testing.assert_allclose(scores.log_probabilities, alone.log_probabilities, atol=1e-5)
+            blind = option_scores(backend, [batch[i]], [clips[i]], style, orders=2).by_place[0]
+            assert np.abs(blind.log_probabilities - alone.log_probabilities).max() > 1e-4
+
+
+def test_a_caption_stands_before_the_prompt() -> None:
+    asked = make_question(0, 3).asked
+    plain, noted = (query(form, None, "letters").prompt for form in (asked, replace(asked, caption="A tap runs.")))
+    assert noted == f"Your caption of this video: A tap runs.\n{plain}"
+    published = query(replace(asked, caption="A tap runs."), None, "published_open").prompt
+    assert published.startswith(
+        "You observed the video before and wrote down the notes: A tap runs.. Now you watch the same video again and "
+        "you can do better. You are seeing this video from egocentric view"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -14,10 +14,18 @@ from llavaction.base.errors import InputError, LlavactionError, reason
 from llavaction.base.records import Strict
 from llavaction.questions.asked import Asked
 from llavaction.questions.option_orders import mean_over_orders, order_turns
-from llavaction.questions.prompts import OPEN_PROMPTS, Perspective, PromptStyle, multiple_choice_prompt
+from llavaction.questions.prompts import (
+    OPEN_PROMPTS,
+    Perspective,
+    PromptStyle,
+    caption_prompt,
+    multiple_choice_prompt,
+    with_caption,
+)
 from llavaction.video.decoded import DecodedClip, Library
 
 T = TypeVar("T")
+QueryOf = Callable[[Asked, DecodedClip | None], Query]
 
 
 def frames_wanted(backend: Backend, frames: int | None, library: Library | None) -> int:
@@ -117,7 +125,7 @@ def query(
     """
     length = None if clip is None else (clip.duration, len(clip.frames))
     prompt = multiple_choice_prompt(asked, style, perspective=perspective, seen=length)
-    return Query(asked.query_id, prompt, asked.options, clip)
+    return Query(asked.query_id, with_caption(prompt, asked.caption, style), asked.options, clip)
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,13 @@ def option_scores(
     """
     turns = [order_turns(len(asked.options), orders) for asked in batch]
     forms = [[asked.turned(turn) for turn in row] for asked, row in zip(batch, turns, strict=True)]
-    answers = _ask_each(backend, forms, clips, style, perspective, lambda queries: option_answers(backend, queries))
+    answers = _ask_each(
+        backend,
+        forms,
+        clips,
+        lambda asked, clip: query(asked, clip, style, perspective),
+        lambda queries: option_answers(backend, queries),
+    )
     scores_of, refused = {}, dict(answers.refused)
     for i, order_scores in answers.by_place.items():
         masses = [score.letter_mass for score in order_scores if score.letter_mass is not None]
@@ -196,7 +210,34 @@ def written_answers(
     perspective: Perspective = "first_person",
 ) -> Answers[str]:
     """The text that the backend writes to each question; otherwise as :func:`option_scores`."""
-    answers = _ask_each(backend, [[asked] for asked in batch], clips, style, perspective, backend.generate)
+    return _written(backend, batch, clips, lambda asked, clip: query(asked, clip, style, perspective))
+
+
+def captioned_scores(
+    backend: Backend,
+    batch: Sequence[Asked],
+    clips: Sequence[DecodedClip | None],
+    style: PromptStyle,
+    perspective: Perspective = "first_person",
+    orders: int = 1,
+) -> Answers[OptionScores]:
+    """As :func:`option_scores`, behind a caption that the backend writes of each clip first; the scores hold it.
+
+    Both turns see the same frames: a clip is decoded and sampled once. A question without a caption fails alone.
+    """
+    prompt = caption_prompt(style, perspective)
+    captions = _written(backend, batch, clips, lambda asked, clip: Query(asked.query_id, prompt, (), clip))
+    places = list(captions.by_place)
+    captioned = [replace(batch[i], caption=captions.by_place[i].strip()) for i in places]
+    answers = option_scores(backend, captioned, [clips[i] for i in places], style, perspective, orders)
+    scores_of = {places[k]: replace(scores, caption=captioned[k].caption) for k, scores in answers.by_place.items()}
+    return Answers(scores_of, {**captions.refused, **{places[k]: why for k, why in answers.refused.items()}})
+
+
+def _written(
+    backend: Backend, batch: Sequence[Asked], clips: Sequence[DecodedClip | None], query_of: QueryOf
+) -> Answers[str]:
+    answers = _ask_each(backend, [[asked] for asked in batch], clips, query_of, backend.generate)
     return Answers({i: texts[0] for i, texts in answers.by_place.items()}, answers.refused)
 
 
@@ -204,8 +245,7 @@ def _ask_each(
     backend: Backend,
     forms: Sequence[Sequence[Asked]],
     clips: Sequence[DecodedClip | None],
-    style: PromptStyle,
-    perspective: Perspective,
+    query_of: QueryOf,
     ask: Callable[[Sequence[Query]], Sequence[T]],
 ) -> Answers[list[T]]:
     """Ask every question in each of its forms, those whose clip could be decoded."""
@@ -216,7 +256,7 @@ def _ask_each(
             refused[i] = clip.error
             continue
         try:
-            queries[i] = [query(form, clip, style, perspective) for form in question_forms]
+            queries[i] = [query_of(form, clip) for form in question_forms]
         except InputError as error:  # the prompt cannot be written
             refused[i] = reason(error)
     answer_of = {}

@@ -58,10 +58,12 @@ class OptionScores:
         log_probabilities: of each option, [number of options]; larger is better.
         letter_mass: the probability, among all tokens, that the answer begins with one of the question's option letters
             at all; None where it is not known. Small values tell that the answer does not begin where it is read.
+        caption: what it had written of the clip before; None where it was not asked to.
     """
 
     log_probabilities: NDArray[np.float64]
     letter_mass: float | None = None
+    caption: str | None = None
 
 
 @dataclass(frozen=True)

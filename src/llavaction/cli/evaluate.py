@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 @click.option("--annotations", type=FOLDER, help="For specialist files that refer to rows and action ids.")
 @click.option(
     "--decision",
-    type=click.Choice(["likelihood", "generation"]),
+    type=click.Choice(["likelihood", "generation", "caption_then_answer"]),
     default="likelihood",
     show_default=True,
-    help="The likeliest option, or the one that the answer it writes is about.",
+    help="The likeliest option, the one its written answer is about, or the likeliest behind its own caption.",
 )
 @click.option(
     "--parsing",

@@ -37,8 +37,8 @@ def compute_metrics(
 
     Unparsed and failed questions count as wrong in ``accuracy`` and not at all in ``accuracy_of_answered`` (None where
     no question was answered). ``counts.with_note`` are clips that were not complete, ``counts.stand_ins`` the frames
-    that stood in for missing ones. Questions of the benchmark without a prediction (a run with a limit)
-    are left out and counted under ``counts.not_asked``.
+    that stood in for missing ones, ``counts.captions`` the captions written before answers, if any. Questions of the
+    benchmark without a prediction (a run with a limit) are left out and counted under ``counts.not_asked``.
 
     Args:
         benchmark: the questions.
@@ -59,6 +59,7 @@ def compute_metrics(
     bootstrap = ClusteredBootstrap([question.clip.video_id for question, _ in pairs], n=RESAMPLES, seed=seed)
     answered = np.array([prediction.choice is not None for _, prediction in pairs])
     status = Counter(prediction.parse_status for _, prediction in pairs)
+    captions = [p.text for _, p in pairs if p.parse_status == "scored" and p.text is not None]
     card = benchmark.card
     return {
         "schema_version": 1,
@@ -77,6 +78,7 @@ def compute_metrics(
             "with_note": sum(prediction.note is not None for _, prediction in pairs),
             "stand_ins": sum(len(prediction.stand_ins) for _, prediction in pairs),
             "not_asked": len(benchmark.questions) - len(pairs),
+            **({"captions": len(captions), "empty_captions": captions.count("")} if captions else {}),
         },
         "position": _position(pairs),
         "parts": {

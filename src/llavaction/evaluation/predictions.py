@@ -37,7 +37,7 @@ class Prediction(Record):
         default=None, description="probability that the answer begins with one of the letters, mean over orders"
     )
     margin: float | None = Field(default=None, description="score of the choice minus the next best, nats")
-    text: str | None = Field(default=None, description="what was generated, unchanged")
+    text: str | None = Field(default=None, description="what was generated: the answer, or the caption before it")
     parse_rule: str | None = Field(default=None, description="which rule read the text, or why none could")
     error: str | None = Field(default=None, description="why the question could not be asked")
     note: str | None = Field(default=None, description="what the reader should know, e.g. only a part could be decoded")
@@ -69,7 +69,7 @@ def scored(
         choice: what its scores decide.
         rule: the backend's decision rule.
         letter_mass: probability that the answer begins with one of the letters, if it is known.
-        seen: what is to be kept of the clip: ``note`` and ``stand_ins``.
+        seen: what is to be kept of the clip, ``note`` and ``stand_ins``, and a caption as ``text``.
     """
     return Prediction(
         question_id=question.question_id,

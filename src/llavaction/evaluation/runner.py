@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from llavaction.backends.asking import (
     Answers,
+    captioned_scores,
     check_capability,
     check_prompt,
     frames_wanted,
@@ -50,8 +51,11 @@ class RunConfig(Strict):
         default=None, description="folder of the videos; not needed by backends that do not look"
     )
     frames: int | None = Field(default=None, ge=1, description="frames per clip; None: as many as the backend asks for")
-    decision: Literal["likelihood", "generation"] = Field(
-        default="likelihood", description="'likelihood': the option with the highest score; 'generation': parsed text"
+    decision: Literal["likelihood", "generation", "caption_then_answer"] = Field(
+        default="likelihood",
+        description="'likelihood': the option with the highest score; 'generation': parsed text; "
+        "'caption_then_answer': the highest score where the prompt begins with a caption the model wrote just before "
+        "(--set max_new_tokens=N for a longer one)",
     )
     parsing: Literal["robust", "published"] = Field(
         default="robust", description="how generated text is read, see evaluation/parsing.py"
@@ -83,7 +87,8 @@ class RunConfig(Strict):
         if self.decision == "generation":
             return f"generated text, {self.parsing} parsing"
         orders = f", mean of {self.option_orders} option orders" if self.option_orders > 1 else ""
-        return backend.decision_rule + orders
+        caption = ", behind the model's own caption" if self.decision == "caption_then_answer" else ""
+        return backend.decision_rule + orders + caption
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,10 @@ def run(
     """
     begun = time.perf_counter()
     questions = asked_questions(benchmark, config.limit)
-    check_capability(backend, "generate" if config.decision == "generation" else "score")
-    if config.decision == "likelihood":
+    if config.decision != "likelihood":
+        check_capability(backend, "generate")
+    if config.decision != "generation":
+        check_capability(backend, "score")
         check_prompt(backend, config.prompt)
     frames = frames_wanted(backend, config.frames, library)
     pace = Pace(library, frames, config.batch_size, config.workers, retry_failed)
@@ -198,17 +205,20 @@ def _predict(
 ) -> list[Prediction]:
     """One prediction per question of a batch: the backend sees what is asked, the record gets what is true."""
     rule = config.decision_rule(backend)
-    kept = [{} if clip is None else clip.record_fields for clip in clips]
-    made: dict[int, Prediction] = {}
+    fields: list[dict[str, Any]] = [{} if clip is None else clip.record_fields for clip in clips]
+    predictions: dict[int, Prediction] = {}
     answers: Answers[Any]
     if config.decision == "generation":
         parse = parse_as_published if config.parsing == "published" else parse_answer
         answers = written_answers(backend, batch, clips, config.prompt, config.perspective)
         for i, text in answers.by_place.items():
-            made[i] = generated(questions[i], text, parse(text, list(batch[i].options)), rule, **kept[i])
+            parsed = parse(text, list(batch[i].options))
+            predictions[i] = generated(questions[i], text, parsed, rule, **fields[i])
     else:
-        answers = option_scores(backend, batch, clips, config.prompt, config.perspective, config.option_orders)
-        for i, found in answers.by_place.items():
-            choice = choose(found.log_probabilities)
-            made[i] = scored(questions[i], choice, rule, letter_mass=found.letter_mass, **kept[i])
-    return [made[i] if i in made else failed(q, rule, answers.refused[i]) for i, q in enumerate(questions)]
+        score = captioned_scores if config.decision == "caption_then_answer" else option_scores
+        answers = score(backend, batch, clips, config.prompt, config.perspective, config.option_orders)
+        for i, scores in answers.by_place.items():
+            choice = choose(scores.log_probabilities)
+            fields[i]["text"] = scores.caption
+            predictions[i] = scored(questions[i], choice, rule, letter_mass=scores.letter_mass, **fields[i])
+    return [predictions.get(i) or failed(q, rule, answers.refused[i]) for i, q in enumerate(questions)]
