@@ -77,7 +77,7 @@ class StandIn(Task):
         return TrainingRecord(
             record_id=f"{self.settings.name}:{segment.segment_id}:{turn}",
             task=self._task.settings.task,
-            words=self.material.words(segment, "label"),
+            words=self.material.text_of(segment, "label"),
             messages=(
                 Message(role="user", content=f"{around}{VIDEO}\n{conversation.prompt}"),
                 Message(role="assistant", content=conversation.answer),

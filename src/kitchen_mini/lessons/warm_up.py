@@ -168,7 +168,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
     )
     loaded = load_frames(boxes, VideoLibrary(videos), scaler, config.seed, config.workers)
     count = len(loaded.training)
-    schedule = RecordSampler(
+    sampler = RecordSampler(
         Mixture((), (), [(0, count, 1.0)], config.seed),  # of frames, not records: all it tells is their order
         [1] * count,
         stage.steps or steps_of(stage.epochs, count, stage.global_batch),
@@ -179,7 +179,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
     )
     model = PatchLabeller(trainable.core, boxes.nouns, positive_weight=boxes.positive_weight, seed=config.seed)
     facts: Mapping[str, Any] = {
-        "steps": schedule.steps,
+        "steps": sampler.steps,
         "frames": count,
         "held_out_frames": len(loaded.held_out),
         "held_out_videos": loaded.held_out_videos,
@@ -188,7 +188,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
         "world_size": processes.num_processes,
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
-    args = arguments(config, stage, home, schedule.steps, processes.num_processes)
+    args = arguments(config, stage, home, sampler.steps, processes.num_processes)
     if len(loaded.held_out):
         _evaluate_at_the_end(args)
     digests = digests_of_boxes(boxes.path)
@@ -203,7 +203,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
         args,
         data=loaded.training,
         batches=FrameBatches(scaler, checkpoint.config.patches_per_side, boxes.nouns),
-        schedule=schedule,
+        sampler=sampler,
         meter=ThroughputMeter(1.0, processes.num_processes),
         evaluated=loaded.held_out,
         callbacks=[MetricsWriter(config.output, stage.name, facts)],

@@ -139,7 +139,7 @@ class ActionChoice(Task):
 
     def _words(self, earlier: Segment) -> str:
         if self._prior_from == "annotations":
-            return self.material.words(earlier, "label" if self.settings.text == "clean" else "narration")
+            return self.material.text_of(earlier, "label" if self.settings.text == "clean" else "narration")
         assert self.material.predictions is not None
         return self.material.vocabulary.action_name(self.material.predictions[earlier.segment_id].actions[0])
 

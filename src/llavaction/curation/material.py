@@ -97,7 +97,7 @@ class Material:
             verb=segment.verb_class, noun=segment.noun_class, action=self.vocabulary.action_id(segment.action)
         )
 
-    def words(self, segment: Segment, wording: Wording) -> str:
+    def text_of(self, segment: Segment, wording: Wording) -> str:
         """What a segment is called; its class's label where it has no narration."""
         if wording == "narration" and segment.narration:
             return segment.narration

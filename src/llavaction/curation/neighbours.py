@@ -29,7 +29,7 @@ def preceding_pairs(table: SegmentTable, max_gap: float = MAX_GAP) -> dict[str, 
     return pairs
 
 
-def prior_actions(segment: Segment, pair: Pair, words: Callable[[Segment], str]) -> tuple[PriorAction, ...]:
+def prior_actions(segment: Segment, pair: Pair, text_of: Callable[[Segment], str]) -> tuple[PriorAction, ...]:
     """What a prompt about ``segment`` says of its pair; nothing where one of them began no earlier than the segment.
 
     (The published code then prints offsets of zero and below: "-1.2 seconds ago, you started".)
@@ -37,12 +37,12 @@ def prior_actions(segment: Segment, pair: Pair, words: Callable[[Segment], str])
     Args:
         segment: what is asked about.
         pair: see :func:`preceding_pairs`.
-        words: says what was done in a segment.
+        text_of: says what was done in a segment.
     """
     offsets = [offset(segment, earlier) for earlier in pair]
     if min(offsets) <= 0:
         return ()
-    return tuple(PriorAction(words(earlier), seconds) for earlier, seconds in zip(pair, offsets, strict=True))
+    return tuple(PriorAction(text_of(earlier), seconds) for earlier, seconds in zip(pair, offsets, strict=True))
 
 
 def offset(segment: Segment, earlier: Segment) -> float:

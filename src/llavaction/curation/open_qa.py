@@ -87,7 +87,7 @@ class OpenQA(Task):
         return self._ask("verb", self.material.vocabulary.verb_name(segment.verb_class), rng, noun=self._own(segment))
 
     def _action(self, segment: Segment, rng: np.random.Generator) -> Conversation:
-        return self._ask("action", self.material.words(segment, "label"), rng)
+        return self._ask("action", self.material.text_of(segment, "label"), rng)
 
     def _noun(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         return self._ask("noun", self._own(segment), rng, verb=self.material.vocabulary.verb_name(segment.verb_class))
@@ -108,7 +108,7 @@ class OpenQA(Task):
             return None
         if following.action in self._same(segment):
             return None
-        answer, other_answer = (self.material.words(part, self.settings.wording) for part in (segment, following))
+        answer, other_answer = (self.material.text_of(part, self.settings.wording) for part in (segment, following))
         if answer == other_answer:
             return None
         first, second = (answer, other_answer) if rng.random() < 0.5 else (other_answer, answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,18 +92,9 @@ def compute_metrics(
         "margin": _margin(pairs),
         "letter_mass": letter_mass_summary(prediction.letter_mass for _, prediction in pairs),
         "calibration": _calibration(pairs),
-        "verbs": []
-        if one_label
-        else _table(pairs, bootstrap, [_class(q, 0) for q, _ in pairs], lambda key: names.verb_name(key[0])),
-        "nouns": []
-        if one_label
-        else _table(pairs, bootstrap, [_class(q, 1) for q, _ in pairs], lambda key: names.noun_name(key[0])),
-        "actions": _table(
-            pairs,
-            bootstrap,
-            [q.options[q.answer].action for q, _ in pairs],
-            lambda key: names.action_name((key[0], key[1])),
-        ),
+        "verbs": [] if one_label else _table(pairs, bootstrap, lambda action: action[:1], names.verb_name),
+        "nouns": [] if one_label else _table(pairs, bootstrap, lambda action: action[1:], names.noun_name),
+        "actions": _table(pairs, bootstrap, lambda action: action, lambda *action: names.action_name(action)),
         "confusions": {
             "verbs": [] if one_label else _top(confusion(pairs, 0), names.verb_name),
             "nouns": [] if one_label else _top(confusion(pairs, 1), names.noun_name),
@@ -169,11 +160,6 @@ def confusion(pairs: Pairs, part: int) -> Counter[tuple[int, int]]:
         if true is not None and predicted is not None:
             counts[true[part], predicted[part]] += 1
     return counts
-
-
-def _class(question: Question, part: int) -> tuple[int, ...] | None:
-    action = question.options[question.answer].action
-    return None if action is None else (action[part],)
 
 
 def _share(
@@ -259,13 +245,14 @@ def _wilson_row(successes: int, n: int) -> dict[str, Any]:
 
 
 def _table(
-    pairs: Pairs, bootstrap: ClusteredBootstrap, keys: Sequence[tuple[int, ...] | None], name: Any
+    pairs: Pairs, bootstrap: ClusteredBootstrap, part: Callable[[Any], tuple[int, ...]], name: Callable[..., str]
 ) -> list[dict[str, Any]]:
-    """One row per class of the right option: n, accuracy, interval; the most frequent class first."""
+    """One row per class of the right option, or ``part`` of it: n, accuracy, interval; the most frequent first."""
     members: dict[tuple[int, ...], list[int]] = {}
-    for i, key in enumerate(keys):
-        if key is not None:
-            members.setdefault(key, []).append(i)
+    for i, (question, _) in enumerate(pairs):
+        action = question.options[question.answer].action
+        if action is not None:
+            members.setdefault(part(action), []).append(i)
     right = np.array([prediction.correct for _, prediction in pairs])
     rows = []
     for key, indices in sorted(members.items(), key=lambda item: (-len(item[1]), item[0])):
@@ -276,7 +263,7 @@ def _table(
             mask[indices] = True
             interval = bootstrap.interval(right, mask)
             row |= {"low": round(interval.low, 6), "high": round(interval.high, 6)}
-        rows.append({"class": list(key), "name": name(key), "n": len(indices), "correct": correct} | row)
+        rows.append({"class": list(key), "name": name(*key), "n": len(indices), "correct": correct} | row)
     return rows
 
 

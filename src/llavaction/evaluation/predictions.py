@@ -71,46 +71,25 @@ def scored(
         letter_mass: probability that the answer begins with one of the letters, if it is known.
         seen: what is to be kept of the clip, ``note`` and ``stand_ins``, and a caption as ``text``.
     """
-    return Prediction(
-        question_id=question.question_id,
-        video_id=question.clip.video_id,
-        answer=question.answer,
-        choice=choice.place,
-        parse_status="scored",
-        decision_rule=rule,
-        scores=choice.scores,
-        letter_mass=None if letter_mass is None else round(letter_mass, DECIMALS),
-        margin=choice.margin,
-        **seen,
-    )
+    mass = None if letter_mass is None else round(letter_mass, DECIMALS)
+    decided = {"choice": choice.place, "scores": choice.scores, "margin": choice.margin, "letter_mass": mass}
+    return _prediction(question, rule, parse_status="scored", **decided, **seen)
 
 
 def generated(question: Question, text: str, parsed: ParsedAnswer, rule: str, **seen: Any) -> Prediction:
     """The prediction for one question's generated text; ``seen`` as for :func:`scored`."""
-    return Prediction(
-        question_id=question.question_id,
-        video_id=question.clip.video_id,
-        answer=question.answer,
-        choice=parsed.choice,
-        parse_status=parsed.status,
-        decision_rule=rule,
-        text=text,
-        parse_rule=parsed.rule,
-        **seen,
-    )
+    decided = {"choice": parsed.choice, "parse_status": parsed.status, "parse_rule": parsed.rule}
+    return _prediction(question, rule, text=text, **decided, **seen)
 
 
 def failed(question: Question, rule: str, error: str, **seen: Any) -> Prediction:
     """The prediction for a question that could not be asked; it counts as wrong. ``seen`` as for :func:`scored`."""
-    return Prediction(
-        question_id=question.question_id,
-        video_id=question.clip.video_id,
-        answer=question.answer,
-        parse_status="failed",
-        decision_rule=rule,
-        error=error,
-        **seen,
-    )
+    return _prediction(question, rule, parse_status="failed", error=error, **seen)
+
+
+def _prediction(question: Question, rule: str, **fields: Any) -> Prediction:
+    video, answer = question.clip.video_id, question.answer
+    return Prediction(question_id=question.question_id, video_id=video, answer=answer, decision_rule=rule, **fields)
 
 
 def probabilities(prediction: Prediction) -> tuple[float, ...]:

@@ -190,10 +190,10 @@ def initialise_action_parts(model: Any, seed: int = 0) -> None:
     generator = torch.Generator().manual_seed(seed)
     table = model.get_input_embeddings()
     if model.action.token_ids:
-        words = table.weight.float().cpu()
-        shape = (len(model.action.token_ids), words.shape[1])
-        vectors = words.mean(0) + words.std(0) * torch.randn(shape, generator=generator)
-        table.action_token.weight.copy_(vectors)
+        token_vectors = table.weight.float().cpu()
+        shape = (len(model.action.token_ids), token_vectors.shape[1])
+        drawn_vectors = token_vectors.mean(0) + token_vectors.std(0) * torch.randn(shape, generator=generator)
+        table.action_token.weight.copy_(drawn_vectors)
     spread = getattr(model.config.get_text_config(), "initializer_range", 0.02)
     for name in HEADS:
         weight = getattr(model, name).weight

@@ -96,10 +96,10 @@ class TokenEmbedding(nn.Embedding):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Vectors [..., width] of ids [...]."""
         outside = [index for index in (*self.placeholders, *self.action_ids) if index >= self.num_embeddings]
-        words = input
+        ids = input
         for index in outside:
-            words = words.masked_fill(input == index, 0)
-        vectors = super().forward(words)
+            ids = ids.masked_fill(input == index, 0)
+        vectors = super().forward(ids)
         if not self.action_ids:
             return vectors
         offset = input - self.action_ids[0]

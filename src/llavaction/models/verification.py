@@ -50,8 +50,8 @@ class Clip:
         """Draw frames and token ids that suit a model."""
         generator = torch.Generator().manual_seed(hashed_seed("verification clip", seed) % 2**63)
         vision, language = cast(Any, config.vision_config), cast(Any, config.text_config)
-        side, words = vision.image_size, language.vocab_size
-        ids = torch.randint(words, (2, text), generator=generator)
+        side, entries = vision.image_size, language.vocab_size
+        ids = torch.randint(entries, (2, text), generator=generator)
         return cls(torch.randn(frames, 3, side, side, generator=generator), ids[0], ids[1])
 
 

@@ -51,8 +51,7 @@ def audit(benchmark: Benchmark) -> dict[str, Any]:
     for attack in ATTACKS:
         if attack.name.endswith("in train") and not table.train.any():
             continue
-        credits = attack.credits(table)
-        interval = bootstrap.interval(credits)
+        interval = bootstrap.interval(table.choose(attack.scores(table)))
         attacks.append({
             "name": attack.name,
             "accuracy": round(interval.value, 4),

@@ -1,4 +1,4 @@
-"""What every trainer here does alike: Hugging Face's, on a schedule of ours, with checkpoints that are whole."""
+"""What every trainer here does alike: Hugging Face's, on our sampler, with checkpoints that are whole."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AHEAD_IN_TRAINING = 4 * AHEAD
 
 
 class BaseTrainer(Trainer):
-    """Trains a model on a schedule; what the loss is, and what is logged, is up to the class below.
+    """Trains a model on what the sampler draws; what the loss is, and what is logged, is up to the class below.
 
     Args:
         model: what is trained.
@@ -38,7 +38,7 @@ class BaseTrainer(Trainer):
         args: the library's own settings.
         data: the items, by :class:`~llavaction.training.sampler.Draw`.
         batches: makes model inputs of them.
-        schedule: which item when.
+        sampler: which item when.
         meter: the log.
         evaluated: what ``evaluate`` looks at, or None.
         callbacks: of the library.
@@ -53,13 +53,13 @@ class BaseTrainer(Trainer):
         *,
         data: Dataset[Any],
         batches: Any,
-        schedule: RecordSampler,
+        sampler: RecordSampler,
         meter: ThroughputMeter,
         evaluated: Any,
         callbacks: list[Any],
         tied: frozenset[str] = frozenset(),
     ) -> None:
-        self._trained, self._stage, self._schedule = model, stage, schedule
+        self._trained, self._stage, self._sampler = model, stage, sampler
         self._home, self._data, self._meter, self._tied = Path(str(args.output_dir)), data, meter, tied
         self._saving = False
         super().__init__(
@@ -76,14 +76,14 @@ class BaseTrainer(Trainer):
         self._last_logged = 0
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """One pass over the whole schedule: every process gets its own micro-batches, nothing is dealt out again."""
+        """All that the sampler draws: every process gets its own micro-batches, nothing is dealt out again."""
         args = self.args
         batch_bytes = self._stage.micro_batch * self._data.clip_bytes() if isinstance(self._data, ClipDataset) else 0
         workers, prefetch = loader_workers(args.dataloader_num_workers, batch_bytes, AHEAD_IN_TRAINING)
         return Loader(
             self._data,
             workers,
-            batch_sampler=MicroBatches(self._schedule, args.process_index, args.world_size),
+            batch_sampler=MicroBatches(self._sampler, args.process_index, args.world_size),
             collate_fn=self.data_collator,
             pin_memory=args.dataloader_pin_memory and args.device.type == "cuda",
             prefetch_factor=prefetch,

@@ -24,7 +24,7 @@ from llavaction.training.trainable_model import TrainableModel, parameter_groups
 
 
 class SupervisedTrainer(BaseTrainer):
-    """Trains a model on a schedule.
+    """Trains a model on what the sampler draws.
 
     Args:
         trainable: the model.
@@ -32,10 +32,10 @@ class SupervisedTrainer(BaseTrainer):
         args: the library's own settings.
         data: the records and their videos.
         batches: makes model inputs of them.
-        schedule: which record when.
+        sampler: which record when.
         meter: the log.
         flops: counts the work.
-        probe: asks questions in between, or None.
+        evaluation: asks questions in between, or None.
         callbacks: of the library.
         addition: further losses.
     """
@@ -48,15 +48,15 @@ class SupervisedTrainer(BaseTrainer):
         *,
         data: ClipDataset,
         batches: BatchMaker,
-        schedule: RecordSampler,
+        sampler: RecordSampler,
         meter: ThroughputMeter,
         flops: FlopCounter,
-        probe: InLoopEvaluation | None,
+        evaluation: InLoopEvaluation | None,
         callbacks: list[Any],
         addition: Addition | None = None,
     ) -> None:
         self._core, self._action = trainable.core, trainable.action
-        self._flops, self._probe = flops, probe
+        self._flops, self._evaluation = flops, evaluation
         self._addition = addition or Addition()
         self._addition.attach(self._core)
         super().__init__(
@@ -65,9 +65,9 @@ class SupervisedTrainer(BaseTrainer):
             args,
             data=data,
             batches=batches,
-            schedule=schedule,
+            sampler=sampler,
             meter=meter,
-            evaluated=None if probe is None else probe.questions,
+            evaluated=None if evaluation is None else evaluation.questions,
             callbacks=callbacks,
             tied=trainable.tied,
         )
@@ -128,9 +128,9 @@ class SupervisedTrainer(BaseTrainer):
 
     def evaluate(self, *unused: Any, **also_unused: Any) -> dict[str, float]:
         """Accuracy on the benchmark, every process asking its share."""
-        assert self._probe is not None
+        assert self._evaluation is not None
         with self._meter.paused(), self.accelerator.autocast():
-            counts = self._probe(self._core, self.args.process_index, self.args.world_size)
+            counts = self._evaluation(self._core, self.args.process_index, self.args.world_size)
         right, failed, total = self._sum(torch.tensor(counts)).tolist()
         metrics = {"eval_accuracy": right / max(total, 1), "eval_questions": total, "eval_failed": failed}
         return self._reported(metrics)

@@ -22,7 +22,7 @@ PLAIN_TEMPLATE = (
 )
 """For checkpoints without a chat template of their own, on request."""
 
-_PROBE = "what is asked"
+_MARKER = "what is asked"
 _WORDS = "\ue000the words of the user\ue001"
 """Stands for the user's text while a template writes around it."""
 _SWITCH = "enable_thinking"
@@ -116,10 +116,10 @@ class Chat:
         self.thinking: Thinking = "disabled by the template" if self._switches else "none"
         self._closing = ""
         try:
-            probe = self._apply([{"type": "text", "text": _PROBE}])
+            rendered = self._apply([{"type": "text", "text": _MARKER}])
         except InputError:
-            probe = ""
-        self._takes_parts = _PROBE in probe and "'text'" not in probe  # else it is a template for plain text
+            rendered = ""
+        self._takes_parts = _MARKER in rendered and "'text'" not in rendered  # else it is a template for plain text
         try:
             opening = self.opening
         except InputError:  # said when a question is asked
@@ -135,7 +135,7 @@ class Chat:
     @property
     def opening(self) -> str:
         """What stands between the user's words and the answer."""
-        return self.render(_PROBE).rpartition(_PROBE)[2]
+        return self.render(_MARKER).rpartition(_MARKER)[2]
 
     @property
     def blank(self) -> str:
@@ -188,7 +188,7 @@ class Chat:
 
     def gap(self, placeholder: str) -> str:
         """What the template writes between a clip and the user's words."""
-        return self.render(_PROBE, ("video",)).partition(placeholder)[2].partition(_PROBE)[0]
+        return self.render(_MARKER, ("video",)).partition(placeholder)[2].partition(_MARKER)[0]
 
     def turns(self, placeholder: str) -> tuple[TurnForm, str | None]:
         """How the template writes turns, and what it says before the first one of the user; None for nothing.
@@ -199,16 +199,16 @@ class Chat:
         Raises:
             InputError: they are no ChatML turns.
         """
-        shown, text_only = self.render(_PROBE, ("video",)), self.render(_PROBE)
+        shown, text_only = self.render(_MARKER, ("video",)), self.render(_MARKER)
         user, assistant, header = f"{START}user", f"{START}assistant", f"{START}system\n"
         if any(mark not in text for mark in (user, assistant) for text in (shown, text_only)):
             raise InputError(
                 "its chat template writes no ChatML turns, in which training records are written",
                 hint="training takes models whose turns are written as '<|im_start|>user' and '<|im_start|>assistant'",
             )
-        after, _, before_answer = text_only.rpartition(_PROBE)[2].partition(assistant)
+        after, _, before_answer = text_only.rpartition(_MARKER)[2].partition(assistant)
         form = TurnForm(
-            before_text=text_only.rpartition(user)[2].partition(_PROBE)[0],
+            before_text=text_only.rpartition(user)[2].partition(_MARKER)[0],
             before_video=shown.rpartition(user)[2].partition(placeholder)[0],
             after=after,
             before_answer=before_answer,
