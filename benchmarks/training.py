@@ -60,7 +60,7 @@ WORDS = ("take", "the", "plate", "from", "table", "and", "put", "into", "sink", 
 
 
 class Made(Dataset[TrainingItem]):
-    """Items by the record's number, or by its place in a schedule."""
+    """Items by the record's number, or by its place in a sampler."""
 
     def __init__(self, items: Sequence[TrainingItem]) -> None:
         self._items = items
@@ -196,10 +196,10 @@ def one_turn(
             lengths = [family.length(item.messages, len(item.clip.frames) if item.clip else 0) for item in items]
             trainer = CountingTrainer(
                 turn, stage, args, data=data, batches=make,  # type: ignore[arg-type]
-                schedule=RecordSampler(
+                sampler=RecordSampler(
                     mixture, lengths, steps, stage.global_batch, stage.micro_batch, stage.length_group_batches, 0
                 ),
-                meter=ThroughputMeter(at_best, 1), flops=counter, probe=None, callbacks=[clock],
+                meter=ThroughputMeter(at_best, 1), flops=counter, evaluation=None, callbacks=[clock],
             )  # fmt: skip
         trainer.train()
     return {

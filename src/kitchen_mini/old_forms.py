@@ -16,17 +16,17 @@ def recipe(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
     Recipes that runs have kept say every key, also those that mean nothing; these are dropped without a word.
     """
-    found = _stage(values, None)
-    if "mini" in found:
-        shape = found.pop("mini")
-        if found.get("model") == "mini" and isinstance(shape, Mapping):
+    renewed = _stage(values, None)
+    if "mini" in renewed:
+        shape = renewed.pop("mini")
+        if renewed.get("model") == "mini" and isinstance(shape, Mapping):
             note("a recipe says 'mini', which is called 'start' now; the next release will not read it")
-            found["start"] = _joined(found.get("start"), shape)
-    stages = found.get("stages")
+            renewed["start"] = _joined(renewed.get("start"), shape)
+    stages = renewed.get("stages")
     if isinstance(stages, list | tuple):
-        above = found.get("kind")
-        found["stages"] = [_stage(stage, above) if isinstance(stage, Mapping) else stage for stage in stages]
-    return found
+        above = renewed.get("kind")
+        renewed["stages"] = [_stage(stage, above) if isinstance(stage, Mapping) else stage for stage in stages]
+    return renewed
 
 
 def _stage(values: Mapping[str, Any], above: str | None) -> dict[str, Any]:
@@ -36,32 +36,32 @@ def _stage(values: Mapping[str, Any], above: str | None) -> dict[str, Any]:
         values: as read.
         above: the kind of stage that holds for all.
     """
-    found = dict(values)
-    boxes, lesson = found.pop("boxes", None), {key: found.pop(key) for key in _LESSON if key in found}
-    kind = found.get("kind", above)
+    renewed = dict(values)
+    boxes, lesson = renewed.pop("boxes", None), {key: renewed.pop(key) for key in _LESSON if key in renewed}
+    kind = renewed.get("kind", above)
     if boxes is not None:
         note("a recipe says 'boxes', which is called 'extra' of 'kind: boxes' now; the next release will not read it")
         kind, more = "boxes", boxes
     elif any(lesson.values()) or (lesson and kind == "lesson"):
         names = ", ".join(f"'{key}'" for key in lesson if lesson[key])
         if names:
-            said = "is" if names.count(",") == 0 else "are"
+            verb = "is" if names.count(",") == 0 else "are"
             note(
-                f"a recipe says {names}, which {said} part of 'extra' of 'kind: lesson' now; "
+                f"a recipe says {names}, which {verb} part of 'extra' of 'kind: lesson' now; "
                 "the next release will not read it"
             )
         kind, more = "lesson", lesson
     else:
         if kind == "boxes" and "boxes" in values and "kind" not in values:
-            found["kind"] = "records"
-        return found
-    return found | {"kind": kind, "extra": _joined(found.get("extra"), more)}
+            renewed["kind"] = "records"
+        return renewed
+    return renewed | {"kind": kind, "extra": _joined(renewed.get("extra"), more)}
 
 
-def _joined(there: Any, more: Any) -> Any:
+def _joined(value: Any, more: Any) -> Any:
     """Settings and those moved to them; what is no settings is left for the reader to refuse."""
-    if isinstance(more, Mapping) and (there is None or isinstance(there, Mapping)):
-        return merged(there or {}, more)
+    if isinstance(more, Mapping) and (value is None or isinstance(value, Mapping)):
+        return merged(value or {}, more)
     return more
 
 
@@ -69,13 +69,13 @@ def task(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     """A task of a mixture whose ``stand_in`` and ``clutter`` were settings of every task."""
     if ("stand_in" not in entry and "clutter" not in entry) or "of" in entry or entry.get("task") == "stand_in":
         return entry
-    rest = {key: value for key, value in entry.items() if key not in ("stand_in", "clutter")}
+    settings = {key: value for key, value in entry.items() if key not in ("stand_in", "clutter")}
     if not entry.get("stand_in"):
-        return rest
+        return settings
     note(
         "a mixture says 'stand_in: true', which is 'task: stand_in, of: {task: ...}' now; "
         "the next release will not read it"
     )
-    shared: dict[str, Any] = {key: rest.pop(key) for key in ("weight", "cap", "labels") if key in rest}
-    name = rest.pop("name", rest.get("task"))
-    return {"task": "stand_in", "name": name, "clutter": entry.get("clutter", 0), **shared, "of": rest}
+    shared: dict[str, Any] = {key: settings.pop(key) for key in ("weight", "cap", "labels") if key in settings}
+    name = settings.pop("name", settings.get("task"))
+    return {"task": "stand_in", "name": name, "clutter": entry.get("clutter", 0), **shared, "of": settings}

@@ -14,6 +14,7 @@ import pytest
 from helpers.asking import make_frames, make_question
 from llavaction.actions.segments import Clip
 from llavaction.backends.asking import (
+    captioned_scores,
     check_capability,
     check_frames,
     frames_wanted,
@@ -27,6 +28,7 @@ from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.base.errors import InputError, LlavactionError
 from llavaction.models.families.base import question
+from llavaction.questions.prompts import caption_prompt
 from llavaction.testing.tiny import FAMILIES, write_tiny
 from llavaction.video.decoded import DecodedClip, Frames
 
@@ -50,14 +52,14 @@ def test_bad_questions_move_no_other_scores(short: Path, options: dict[str, obje
     looks[3] = replace(looks[3], frames=make_frames(3, 4).astype(np.float32))  # type: ignore[arg-type]
     style = "open" if "rule" in options else "letters"
     found = option_scores(backend, batch, looks, style, orders=2)
-    assert sorted(found.found) == [0, 2, 4] and sorted(found.refused) == [1, 3]
+    assert sorted(found.by_place) == [0, 2, 4] and sorted(found.refused) == [1, 3]
     assert "context holds 300" in found.refused[1] and "float32" in found.refused[3]
     kept = [0, 2, 4]
     alone = option_scores(backend, [batch[i] for i in kept], [looks[i] for i in kept], style, orders=2)
     for place, i in enumerate(kept):
-        assert found.found[i].log_probabilities.tolist() == alone.found[place].log_probabilities.tolist()
+        assert found.by_place[i].log_probabilities.tolist() == alone.by_place[place].log_probabilities.tolist()
     written = written_answers(backend, batch, looks, style)
-    assert sorted(written.found) == [0, 2, 4] and sorted(written.refused) == [1, 3]
+    assert sorted(written.by_place) == [0, 2, 4] and sorted(written.refused) == [1, 3]
 
 
 def test_a_label_of_which_nothing_comes(make: Make) -> None:
@@ -65,7 +67,7 @@ def test_a_label_of_which_nothing_comes(make: Make) -> None:
     batch[1] = replace(batch[1], options=(" ", "put"))
     looks = [DecodedClip(make_frames(number, 4), np.arange(4.0), 2.0) for number in range(3)]
     found = option_scores(make(rule="texts"), batch, looks, "open")
-    assert sorted(found.found) == [0, 2]
+    assert sorted(found.by_place) == [0, 2]
     assert "the text ' ' is empty" in found.refused[1]
 
 
@@ -74,7 +76,7 @@ def test_a_label_of_which_nothing_comes(make: Make) -> None:
 def test_the_mass_on_the_letters_is_that_of_the_whole_vocabulary(make: Make, family: str, orders: int) -> None:
     backend, asked = make(family), make_question(0, 3).asked
     seen = DecodedClip(make_frames(0, 4), np.arange(4.0) / 2, 2.0)
-    found = option_scores(backend, [asked], [seen], "letters", orders=orders).found[0]
+    found = option_scores(backend, [asked], [seen], "letters", orders=orders).by_place[0]
     masses = []
     for turn in range(orders):
         form = query(asked.turned(turn), seen, "letters")
@@ -87,7 +89,9 @@ def test_the_mass_on_the_letters_is_that_of_the_whole_vocabulary(make: Make, fam
 
 def test_label_texts_have_no_letters(make: Make) -> None:
     seen = DecodedClip(make_frames(0, 4), np.arange(4.0), 2.0)
-    assert option_scores(make(rule="texts"), [make_question(0, 3).asked], [seen], "open").found[0].letter_mass is None
+    assert (
+        option_scores(make(rule="texts"), [make_question(0, 3).asked], [seen], "open").by_place[0].letter_mass is None
+    )
 
 
 @pytest.mark.parametrize(("tail", "thinking"), [("<think>\\n", "closed"), (None, "disabled by the template")])
@@ -165,8 +169,39 @@ def test_what_a_backend_cannot_do_is_said() -> None:
 def test_scores_that_are_no_numbers_fail_and_a_wrong_number_of_them_is_the_backends_fault() -> None:
     asked = make_question(0, 3).asked
     broken = option_scores(Half(scores=(0.0, np.nan, 0.0)), [asked], [None], "letters")
-    assert not broken.found and "not all numbers: [0.0, nan, 0.0]" in broken.refused[0]
+    assert not broken.by_place and "not all numbers: [0.0, nan, 0.0]" in broken.refused[0]
     sure = option_scores(Half(scores=(0.0, -np.inf, -np.inf)), [asked], [None], "letters")
-    assert sure.found[0].log_probabilities.tolist() == [0.0, -np.inf, -np.inf]
+    assert sure.by_place[0].log_probabilities.tolist() == [0.0, -np.inf, -np.inf]
     with pytest.raises(LlavactionError, match=r"shape \(2,\) for 'q0', which has 3 options"):
         option_answers(Half(scores=(0.0, 0.0)), [query(asked, None, "letters")])
+
+
+def test_a_model_answers_behind_its_own_caption(make: Make) -> None:
+    """The scores are those of the prompt with the caption in it, on the very frames that the caption was written of."""
+    backend = make(max_new_tokens=6)
+    batch = [make_question(number, 3).asked for number in range(3)]
+    clips = [DecodedClip(make_frames(number, 4), np.arange(4.0), 2.0) for number in range(3)]
+    clips[1] = replace(clips[1], error="cannot be read")
+    for style in ("letters", "published"):
+        answers = captioned_scores(backend, batch, clips, style, orders=2)
+        assert sorted(answers.by_place) == [0, 2] and answers.refused == {1: "cannot be read"}
+        for i, scores in answers.by_place.items():
+            prompt = caption_prompt(style)
+            assert [scores.caption] == backend.generate([Query(batch[i].query_id, prompt, (), clips[i])])
+            assert scores.caption
+            again = replace(batch[i], caption=scores.caption)
+            alone = option_scores(backend, [again], [clips[i]], style, orders=2).by_place[0]
+            np.testing.assert_allclose(scores.log_probabilities, alone.log_probabilities, atol=1e-5)
+            blind = option_scores(backend, [batch[i]], [clips[i]], style, orders=2).by_place[0]
+            assert np.abs(blind.log_probabilities - alone.log_probabilities).max() > 1e-4
+
+
+def test_a_caption_stands_before_the_prompt() -> None:
+    asked = make_question(0, 3).asked
+    plain, noted = (query(form, None, "letters").prompt for form in (asked, replace(asked, caption="A tap runs.")))
+    assert noted == f"Your caption of this video: A tap runs.\n{plain}"
+    published = query(replace(asked, caption="A tap runs."), None, "published_open").prompt
+    assert published.startswith(
+        "You observed the video before and wrote down the notes: A tap runs.. Now you watch the same video again and "
+        "you can do better. You are seeing this video from egocentric view"
+    )

@@ -46,7 +46,7 @@ def record(name: str, video: str | None, start: float = 1.0) -> TrainingRecord:
 
 def test_a_clip_shows_its_span(library: VideoLibrary, tmp_path: Path) -> None:
     found = cut_clips({"a.mp4": clip(2.0, 4.0), "b.mp4": clip(0.0, 6.0)}, library, tmp_path, fps=5, short_side=30)
-    assert (found.made, found.kept, found.failed) == (2, 0, {})
+    assert (found.written, found.present, found.failed) == (2, 0, {})
     facts = probe(tmp_path / "a.mp4")
     assert (facts.frames, facts.duration, facts.height, facts.width) == (10, pytest.approx(2.0), 30, 40)
     shown = VideoLibrary(tmp_path).read(Clip(video_id="a", start=0, stop=2), 10).images.mean((1, 2, 3))
@@ -68,14 +68,14 @@ def test_clips_that_were_cut_otherwise_are_not_taken_for_these(library: VideoLib
     with pytest.raises(InputError, match=r"cut with .*5.*not .*6") as caught:
         cut_clips({"a.mp4": clip(2.0, 4.0)}, library, tmp_path, fps=6)
     assert "another output folder" in str(caught.value)
-    assert cut_clips({"a.mp4": clip(2.0, 4.0)}, library, tmp_path, fps=5).kept == 1
+    assert cut_clips({"a.mp4": clip(2.0, 4.0)}, library, tmp_path, fps=5).present == 1
 
 
 def test_what_is_there_is_not_cut_again(library: VideoLibrary, tmp_path: Path) -> None:
     cut_clips({"a.mp4": clip(2.0, 4.0), "c.mp4": clip(5.0, 9.0)}, library, tmp_path)
     (tmp_path / "a.mp4").write_bytes(b"kept")
     found = cut_clips({"a.mp4": clip(2.0, 4.0), "b.mp4": clip(0.0, 1.0), "c.mp4": clip(5.0, 9.0)}, library, tmp_path)
-    assert (found.made, found.kept) == (1, 2) and (tmp_path / "a.mp4").read_bytes() == b"kept"
+    assert (found.written, found.present) == (1, 2) and (tmp_path / "a.mp4").read_bytes() == b"kept"
     assert list(found.partial) == ["c.mp4"]
 
 
@@ -83,7 +83,7 @@ def test_clips_of_a_video_that_changed_are_cut_again(tmp_path: Path) -> None:
     for brightness in (40, 200):
         write_video(tmp_path / "v.mp4", np.full((20, 60, 82, 3), brightness, np.uint8), RATE)
         found = cut_clips({"a.mp4": clip(0.0, 1.0, "v")}, VideoLibrary(tmp_path), tmp_path / "clips")
-        assert (found.made, found.kept) == (1, 0)
+        assert (found.written, found.present) == (1, 0)
         shown = VideoLibrary(tmp_path / "clips").read(Clip(video_id="a", start=0, stop=1), 4).images
         assert np.allclose(shown, brightness, atol=3)
 
@@ -124,7 +124,7 @@ def damage_middle(path: Path) -> None:
 def test_what_cannot_be_cut_is_named(library: VideoLibrary, tmp_path: Path) -> None:
     wanted = {"x.mp4": clip(0, 1, "broken"), "y.mp4": clip(0, 1, "nowhere"), "z.mp4": clip(20, 21), "a.mp4": clip(5, 9)}
     found = cut_clips(wanted, library, tmp_path)
-    assert set(found.failed) == {"x.mp4", "y.mp4", "z.mp4"} and found.made == 1  # one ends beyond its video
+    assert set(found.failed) == {"x.mp4", "y.mp4", "z.mp4"} and found.written == 1  # one ends beyond its video
     assert "no video 'nowhere'" in found.failed["y.mp4"] and "ends at 6.00 s" in found.failed["z.mp4"]
     assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["a.mp4"]
 

@@ -64,7 +64,7 @@ def test_the_mean_over_orders(benchmark: Benchmark) -> None:
 
     batch = [question.asked for question in benchmark.questions[:2]]
     found = option_scores(Two(), batch, [None, None], "letters", orders=2)
-    assert [found.found[i].letter_mass for i in (0, 1)] == [0.5, 0.5]
+    assert [found.by_place[i].letter_mass for i in (0, 1)] == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(("masses", "warns"), [((0.6, 0.5), False), ((0.6, 0.3), True), ((None, None), False)])

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -251,6 +251,52 @@ def test_generated_text_is_kept_and_parsed(tmp_path: Path, benchmark: Benchmark)
     assert (mistaken.choice, mistaken.parse_rule) == (wrong, "stated letter")
     assert result.metrics["counts"]["correct"] == 22
     assert result.metrics["decision_rules"] == ["generated text, robust parsing"]
+
+
+@dataclass
+class Captioner(FakeBackend):
+    """Writes a caption that names the right option, and knows the answer only where that stands in its prompt."""
+
+    captions: dict[str, str] = field(default_factory=dict)
+    frames: dict[str, list[bytes]] = field(default_factory=dict)
+
+    def _look(self, query: Query) -> None:
+        assert query.clip is not None and len(query.clip.frames) == self.needs_frames
+        self.frames.setdefault(query.query_id, []).append(query.clip.frames.tobytes())
+
+    def generate(self, queries: Sequence[Query]) -> list[str]:
+        for query in queries:
+            self._look(query)
+            assert not query.options and "A. " not in query.prompt  # a caption is written before the options are seen
+        return [self.captions[query.query_id] for query in queries]
+
+    def score_options(self, queries: Sequence[Query]) -> list[OptionScores]:
+        for query in queries:
+            self._look(query)
+        seen = [[f"I see: {text}\n" in query.prompt for text in query.options] for query in queries]
+        return [OptionScores(np.log(np.where(any(row), np.where(row, 0.97, 0.01), 0.25))) for row in seen]
+
+
+def test_an_answer_behind_the_model_s_own_caption(tmp_path: Path, benchmark: Benchmark) -> None:
+    config = CONFIG.model_copy(update={"decision": "caption_then_answer"})
+    mute = next(question for question in benchmark.questions[1:] if question.answer != 0)
+    captions = {q.question_id: f"I see: {q.asked.options[q.answer]}" for q in benchmark.questions}
+    backend = Captioner(needs_frames=3, captions=captions | {mute.question_id: ""})
+    result = run(config, benchmark, backend, FakeLibrary(bad=frozenset({"P01_01_0"})), tmp_path / "captions")
+    for question, prediction in zip(benchmark.questions, result.predictions, strict=True):
+        if prediction.parse_status == "failed":
+            assert question.question_id == "P01_01_0"
+        elif question is mute:
+            assert (prediction.text, prediction.choice) == ("", 0)
+        else:
+            assert prediction.text == captions[question.question_id] and prediction.correct
+    counts = result.metrics["counts"]
+    assert (counts["captions"], counts["empty_captions"], counts["correct"]) == (23, 1, 22)
+    assert result.metrics["decision_rules"] == ["option letters, behind the model's own caption"]
+    assert all(len(looks) == 2 and looks[0] == looks[1] for looks in backend.frames.values())
+    unaided = run(CONFIG, benchmark, Captioner(needs_frames=3), FakeLibrary(), tmp_path / "unaided")
+    assert unaided.predictions[0].text is None and "captions" not in unaided.metrics["counts"]
+    assert all(prediction.choice == 0 for prediction in unaided.predictions)
 
 
 def test_a_limit_draws_from_everywhere_and_is_nested() -> None:

@@ -313,6 +313,6 @@ def test_the_loader_prepares_no_more_than_there_is_room_for(home: Path, monkeypa
             dataloader_num_workers=wanted, dataloader_pin_memory=False, process_index=0, world_size=1
         )
         trainer._data, trainer._stage, trainer.data_collator = data, SimpleNamespace(micro_batch=micro_batch), list
-        trainer._schedule = SimpleNamespace()
+        trainer._sampler = SimpleNamespace()
         loader = trainer.get_train_dataloader()
         assert (loader.num_workers, loader.prefetch_factor) == expected

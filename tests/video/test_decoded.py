@@ -17,7 +17,7 @@ IMAGES = np.zeros((2, 4, 4, 3), np.uint8)
 
 def test_times_count_from_the_clips_start() -> None:
     whole = decoded(SimpleNamespace(images=IMAGES, times=np.array([1.99, 3.5]), error=None), CLIP)
-    assert (whole.times.tolist(), whole.duration, whole.nbytes, whole.kept) == ([0.0, 1.5], 2.0, 96, {})
+    assert (whole.times.tolist(), whole.duration, whole.nbytes, whole.record_fields) == ([0.0, 1.5], 2.0, 96, {})
     assert DecodedClip.evenly(IMAGES, 2.0).times.tolist() == [0.5, 1.5]
 
 
@@ -25,7 +25,7 @@ def test_what_is_missing_is_kept() -> None:
     error = InputError("ends early", file="/videos/of/somebody/v.mp4", hint="copy it again")
     part = decoded(SimpleNamespace(images=IMAGES, times=np.array([2.5, 3.5]), error=error, stand_ins=(1,)), CLIP)
     assert part.error is None
-    assert part.kept == {"note": "v.mp4: ends early (copy it again)", "stand_ins": (1,)}
+    assert part.record_fields == {"note": "v.mp4: ends early (copy it again)", "stand_ins": (1,)}
 
 
 @pytest.mark.parametrize("raised", [InputError("is damaged"), ValueError("is damaged")])

@@ -62,7 +62,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     predict_split(specialist, Source(annotations, videos, SPLIT), file, log=lambda _: None)
     say("the specialist has ranked all actions for every segment")
     library = VideoLibrary(videos)
-    asked: dict[str, tuple[str, str, dict[str, Any]]] = {
+    backend_specs: dict[str, tuple[str, str, dict[str, Any]]] = {
         "prior": ("prior (class frequencies)", "prior", {}),
         "no-frames": ("model without the video", str(model), {"frames": 0}),
         "one-frame": ("model, 1 frame", str(model), {"frames": 1}),
@@ -70,7 +70,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
         "specialist": ("specialist", f"specialist:{file}", {}),
     }
     rows, metrics, backends = [], {}, {}
-    for name, (label, spec, options) in asked.items():
+    for name, (label, spec, options) in backend_specs.items():
         config = RunConfig(benchmark=str(output / "benchmark"), backend=spec, videos=str(videos), limit=limit)
         backends[name] = informed_backend(spec, options, known_of_benchmark(benchmark), "benchmark")
         result = run(config, benchmark, backends[name], library, output / "runs" / name)
@@ -84,11 +84,11 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     )  # fmt: skip
     segments = list(dataset.segments(SPLIT))
     ranked = load_predictions(file, (), (), expected=Expected.of(segments, dataset.vocabulary))
-    found = recognise(
+    recognitions = recognise(
         recognition, segments, ranked, dataset.vocabulary, backends["model"], library, output / "runs" / "two-stage"
     )
     say("the model has chosen among the specialist's best")
-    overall, answered = found.metrics["overall"], found.metrics["counts"]["recognised"]
+    overall, answered = recognitions.metrics["overall"], recognitions.metrics["counts"]["recognised"]
     rows += (
         ("all actions: specialist's best", overall["specialist"]["action"], answered),
         (
@@ -98,8 +98,8 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
         ),
         (f"all actions: any of its best {recognition.candidates} is right", overall["specialist_top_k"], answered),
     )
-    write_json(output / "metrics.json", {"audit": audit, "runs": metrics, "two_stage": found.metrics})
-    write_report(output / "report.html", [output / "runs" / name for name in asked], benchmark, library, audit)
+    write_json(output / "metrics.json", {"audit": audit, "runs": metrics, "two_stage": recognitions.metrics})
+    write_report(output / "report.html", [output / "runs" / name for name in backend_specs], benchmark, library, audit)
     cells = [(n, f"{a['value']:.1%}", f"{a['low']:.1%} to {a['high']:.1%}", str(k), str(a["n"])) for n, a, k in rows]
     click.echo("\n" + table(cells, ["task: who", "accuracy", "95 % interval", "answered", "n"]))
     gain = overall["difference"]["action"]

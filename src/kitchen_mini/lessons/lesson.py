@@ -63,7 +63,7 @@ class Seeing(Addition):
         """See :meth:`Reading.wanted`."""
         return () if self._reading is None else self._reading.wanted(inputs)
 
-    def found(self, inputs: Mapping[str, torch.Tensor], outputs: Any) -> dict[str, torch.Tensor]:
+    def losses_of(self, inputs: Mapping[str, torch.Tensor], outputs: Any) -> dict[str, torch.Tensor]:
         """See :class:`Reading`."""
         if self._reading is None or "action_loss" not in outputs:
             return {}

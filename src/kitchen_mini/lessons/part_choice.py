@@ -49,9 +49,9 @@ class PartChoice(Task):
         return None if len(self._others(segment)) >= self.settings.options - 1 else "too few distractors"
 
     def converse(self, segment: Segment, rng: np.random.Generator) -> Conversation:
-        others = self._others(segment)
-        drawn = rng.permutation(len(others))[: self.settings.options - 1]
-        classes = [self._own(segment), *(others[place] for place in drawn)]
+        pool = self._others(segment)
+        places = rng.permutation(len(pool))[: self.settings.options - 1]
+        classes = [self._own(segment), *(pool[place] for place in places)]
         order = rng.permutation(len(classes))
         question = Question(
             question_id=segment.segment_id,
@@ -72,18 +72,18 @@ class PartChoice(Task):
         present = (segment, *self.material.table.overlapping(segment))
         synonyms = self.material.truth.synonyms
         if self.settings.part == "verb":
-            true = {same for one in present for same in synonyms.verbs(one.verb_class)}
+            true = {same for action in present for same in synonyms.verbs(action.verb_class)}
         else:
-            nouns = {noun for one in present for noun in (one.noun_class, *one.all_noun_classes)}
+            nouns = {noun for action in present for noun in (action.noun_class, *action.all_noun_classes)}
             true = {same for noun in nouns for same in synonyms.nouns(noun)}
         names = {same_when_read(self._name(self._own(segment)))}
-        found = []
-        for other in self._occurring:
-            name = same_when_read(self._name(other))
-            if other not in true and name not in names:
+        distractors = []
+        for number in self._occurring:
+            name = same_when_read(self._name(number))
+            if number not in true and name not in names:
                 names.add(name)
-                found.append(other)
-        return found
+                distractors.append(number)
+        return distractors
 
     def _own(self, segment: Segment) -> int:
         return segment.verb_class if self.settings.part == "verb" else segment.noun_class

@@ -87,13 +87,13 @@ def patch_targets(rows: Rows, side: int, nouns: int) -> NDArray[np.uint8]:
     hit = (overlap >= OF_PATCH / side**2 - _ROUNDING) | (overlap >= OF_BOX * area - _ROUNDING) & (overlap > 0)
     classes, used, on = rows[:, 4].astype(np.int64), rows[:, 5] > 0, rows[:, 6] > 0
     targets = np.zeros((2 * nouns + 2, side * side), np.uint8)
-    for chosen, channels in (
+    for inside, channels in (
         (classes != HAND, classes),
         (used & (classes != HAND), nouns + classes),
         (classes == HAND, np.full_like(classes, 2 * nouns)),
         (on, np.full_like(classes, 2 * nouns + 1)),
     ):
-        np.maximum.at(targets, channels[chosen], hit[chosen].astype(np.uint8))
+        np.maximum.at(targets, channels[inside], hit[inside].astype(np.uint8))
     return np.ascontiguousarray(targets.T)
 
 
@@ -105,17 +105,17 @@ def read_moments(config: BoxesConfig) -> dict[str, list[Moment]]:
     """
     if not config.path.is_dir():
         raise InputError("no such folder of boxes", file=config.path)
-    found: dict[str, list[Moment]] = {}
+    moments: dict[str, list[Moment]] = {}
     for path in sorted(config.path.rglob("*.jsonl")):
         for number, frame in enumerate(read_records(path, FrameBoxes)):
             rows = box_rows(frame)
             if len(rows) and rows[:, 4].max() >= config.nouns:
                 problem = f"a box is of noun class {rows[:, 4].max():.0f}, nouns is {config.nouns}"
                 raise InputError(problem, file=path, line=_line_of(path, number), hint="classes count from 0")
-            found.setdefault(frame.video_id, []).append(Moment(frame.time, rows))
-    if not found:
+            moments.setdefault(frame.video_id, []).append(Moment(frame.time, rows))
+    if not moments:
         raise InputError("holds no boxes: expected *.jsonl of FrameBoxes", file=config.path)
-    return {video: sorted(found[video], key=lambda moment: moment.time) for video in sorted(found)}
+    return {video: sorted(moments[video], key=lambda moment: moment.time) for video in sorted(moments)}
 
 
 class FrameScaler:
@@ -139,8 +139,8 @@ class FrameScaler:
         return np.stack([self._table[channel][scaled[:, channel]] for channel in range(3)], axis=1)
 
     def _made(self, frames: list[NDArray[np.uint8]], **steps: bool) -> Any:
-        made = self._process(frames, input_data_format="channels_last", return_tensors="np", **steps)
-        return np.asarray(made["pixel_values"])
+        features = self._process(frames, input_data_format="channels_last", return_tensors="np", **steps)
+        return np.asarray(features["pixel_values"])
 
 
 @dataclass(frozen=True)
@@ -222,18 +222,18 @@ def load_frames(config: BoxesConfig, library: VideoLibrary, scaler: FrameScaler,
         InputError: the boxes are not as they have to be (see :func:`read_moments`), a video is no single file, or not
             one frame can be read.
     """
-    wanted = read_moments(config)
-    missing = {video: len(wanted.pop(video)) for video in library.missing(wanted)}
-    wanted = _capped(wanted, config.cap, seed)
-    files = _VideoFrames([(_file_of(library, video), moments) for video, moments in wanted.items()], scaler)
+    moments_of = read_moments(config)
+    missing = {video: len(moments_of.pop(video)) for video in library.missing(moments_of)}
+    moments_of = _capped(moments_of, config.cap, seed)
+    files = _VideoFrames([(_file_of(library, video), moments) for video, moments in moments_of.items()], scaler)
     loader = Loader(files, min(workers, len(files)), batch_size=None, collate_fn=_as_it_is)
     frames: dict[str, tuple[NDArray[np.uint8], list[Rows]]] = {}
-    for video, (images, kept) in zip(wanted, progress(loader, "boxed videos", total=len(files)), strict=True):
-        lost = len(wanted[video]) - len(kept)
-        if lost:
-            missing[video] = lost
-        if kept:
-            frames[video] = images, [wanted[video][row].rows for row in kept]
+    for video, (images, rows) in zip(moments_of, progress(loader, "boxed videos", total=len(files)), strict=True):
+        missing_count = len(moments_of[video]) - len(rows)
+        if missing_count:
+            missing[video] = missing_count
+        if rows:
+            frames[video] = images, [moments_of[video][row].rows for row in rows]
     if not frames:
         raise InputError(
             f"none of the frames with boxes can be read; {len(missing)} videos are missing or damaged",
@@ -241,10 +241,10 @@ def load_frames(config: BoxesConfig, library: VideoLibrary, scaler: FrameScaler,
             hint=f"the first is '{min(missing)}'",
         )
     count = max(1, round(0.03 * len(frames))) if len(frames) >= 10 else 0
-    held = sorted(hashed_rng("held out", seed).permutation(sorted(frames))[:count].tolist())
-    training = BoxedFrames([found for video, found in frames.items() if video not in held])
-    held_out = BoxedFrames([frames[video] for video in held])
-    return Loaded(training, held_out, held, missing, library.facts((video, None) for video in frames))
+    held_videos = sorted(hashed_rng("held out", seed).permutation(sorted(frames))[:count].tolist())
+    training = BoxedFrames([video_frames for video, video_frames in frames.items() if video not in held_videos])
+    held_out = BoxedFrames([frames[video] for video in held_videos])
+    return Loaded(training, held_out, held_videos, missing, library.facts((video, None) for video in frames))
 
 
 class _VideoFrames(Dataset[tuple[NDArray[np.uint8], list[int]]]):
@@ -262,12 +262,12 @@ class _VideoFrames(Dataset[tuple[NDArray[np.uint8], list[int]]]):
         if path is None:
             return nothing
         try:
-            found = read_times(path, [moment.time + _LATER for moment in moments])
+            clip = read_times(path, [moment.time + _LATER for moment in moments])
         except Exception:  # a decoder may raise anything on a damaged file
             return nothing
-        stand_ins = set() if found.error is None else set(found.error.missing)
-        kept = [row for row in range(len(found.images)) if row not in stand_ins]
-        return (self._scaler.scaled(found.images[kept]), kept) if kept else nothing
+        stand_ins = set() if clip.error is None else set(clip.error.missing)
+        rows = [row for row in range(len(clip.images)) if row not in stand_ins]
+        return (self._scaler.scaled(clip.images[rows]), rows) if rows else nothing
 
 
 def _file_of(library: VideoLibrary, video: str) -> Path | None:
@@ -285,15 +285,15 @@ def _file_of(library: VideoLibrary, video: str) -> Path | None:
     return path
 
 
-def _capped(wanted: Mapping[str, list[Moment]], cap: int | None, seed: int) -> dict[str, list[Moment]]:
-    places = [(video, number) for video in wanted for number in range(len(wanted[video]))]
+def _capped(moments_of: Mapping[str, list[Moment]], cap: int | None, seed: int) -> dict[str, list[Moment]]:
+    places = [(video, number) for video in moments_of for number in range(len(moments_of[video]))]
     if cap is None or len(places) <= cap:
-        return dict(wanted)
-    kept: dict[str, list[Moment]] = {}
+        return dict(moments_of)
+    capped: dict[str, list[Moment]] = {}
     for index in np.sort(hashed_rng("boxes", seed).permutation(len(places))[:cap]):
         video, number = places[index]
-        kept.setdefault(video, []).append(wanted[video][number])
-    return kept
+        capped.setdefault(video, []).append(moments_of[video][number])
+    return capped
 
 
 def _line_of(path: Path, record: int) -> int:

@@ -56,8 +56,8 @@ class Reading:
         table, ids = self._core.get_input_embeddings(), inputs["input_ids"]
         with torch.no_grad():
             words = table(ids[self._words(inputs)]).float()
-            positions, known, names = self._named(inputs)
-            tokens = table(ids[positions.rows[:, None], positions.columns]).float()[known].mean(1) + names
+            positions, labelled, names = self._named(inputs)
+            tokens = table(ids[positions.rows[:, None], positions.columns]).float()[labelled].mean(1) + names
         return float(words.square().sum()), float(tokens.square().sum())
 
     def __call__(
@@ -76,10 +76,10 @@ class Reading:
         assert raw is not None
         before, after = states[0].detach().float(), raw.float()
         words = self._words(inputs)
-        told = (after[words] - before[words]).square().sum()
-        positions, known, names = self._named(inputs)
-        target = positions.take(before)[known].mean(1) + names
-        return told, (positions.take(after)[known].mean(1) - target).square().sum()
+        word_loss = (after[words] - before[words]).square().sum()
+        positions, labelled, names = self._named(inputs)
+        target = positions.take(before)[labelled].mean(1) + names
+        return word_loss, (positions.take(after)[labelled].mean(1) - target).square().sum()
 
     def _words(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Where words are, bool [rows, length]."""
@@ -92,9 +92,9 @@ class Reading:
     def _named(self, inputs: Mapping[str, torch.Tensor]) -> tuple[ActionPositions, torch.Tensor, torch.Tensor]:
         """The action tokens, which [videos] have verb and noun, and the vectors [so many, width] of these names."""
         core, ids = self._core, inputs["input_ids"]
-        rest = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "action_labels")}
-        positions: ActionPositions = core.action_positions(ids, **rest)
+        more = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "action_labels")}
+        positions: ActionPositions = core.action_positions(ids, **more)
         labels = positions.labels(inputs["action_labels"]).to(ids.device)
-        known = (labels[:, :2] >= 0).all(1)
-        names = core.verb_head.weight[labels[known, 0]] + core.noun_head.weight[labels[known, 1]]
-        return positions, known, names.detach().float()
+        labelled = (labels[:, :2] >= 0).all(1)
+        names = core.verb_head.weight[labels[labelled, 0]] + core.noun_head.weight[labels[labelled, 1]]
+        return positions, labelled, names.detach().float()

@@ -60,8 +60,8 @@ class StandIn(Task):
 
     def __init__(self, settings: StandInSettings, material: Material) -> None:
         super().__init__(settings, material)
-        own = task_settings(settings.of).model_copy(update={"name": settings.name})
-        self._task: Task = task_class(own.task)(own, material)
+        task = task_settings(settings.of).model_copy(update={"name": settings.name})
+        self._task: Task = task_class(task.task)(task, material)
 
     def refusal(self, segment: Segment) -> str | None:
         return self._task.refusal(segment)
@@ -72,17 +72,17 @@ class StandIn(Task):
     def record(self, segment: Segment, turn: int) -> TrainingRecord:
         """The record of the other task, told in words."""
         rng = self.material.rng(self.settings.name, segment, turn)
-        made = self.converse(segment, rng)
+        conversation = self.converse(segment, rng)
         around = f"{self._clutter(rng)}\n" if self.settings.clutter else ""
         return TrainingRecord(
             record_id=f"{self.settings.name}:{segment.segment_id}:{turn}",
             task=self._task.settings.task,
-            words=self.material.words(segment, "label"),
+            words=self.material.text_of(segment, "label"),
             messages=(
-                Message(role="user", content=f"{around}{VIDEO}\n{made.prompt}"),
-                Message(role="assistant", content=made.answer),
+                Message(role="user", content=f"{around}{VIDEO}\n{conversation.prompt}"),
+                Message(role="assistant", content=conversation.answer),
             ),
-            provenance={"segment_id": segment.segment_id, "seed": self.material.seed, **made.provenance},
+            provenance={"segment_id": segment.segment_id, "seed": self.material.seed, **conversation.provenance},
         )
 
     def _clutter(self, rng: np.random.Generator) -> str:

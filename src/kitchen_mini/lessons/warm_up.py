@@ -107,11 +107,11 @@ class WarmUpTrainer(BaseTrainer):
 
     def evaluate(self, *unused: Any, **also_unused: Any) -> dict[str, float]:
         """F1 of every group of channels on the frames held out, every process looking at its share."""
-        held: Any = self.eval_dataset
+        frames: Any = self.eval_dataset
         with self._meter.paused(), self.accelerator.autocast():
-            own = self._counts(held, self.args.process_index, self.args.world_size)
-        right, said, there = self._sum(own).unbind(1)
-        scores = (2 * right / (said + there).clamp(min=1)).tolist()
+            counts = self._counts(frames, self.args.process_index, self.args.world_size)
+        right, predicted, present = self._sum(counts).unbind(1)
+        scores = (2 * right / (predicted + present).clamp(min=1)).tolist()
         names = channel_groups(1)
         return self._reported({f"{EVAL}f1_{name}": score for name, score in zip(names, scores, strict=True)})
 
@@ -121,15 +121,15 @@ class WarmUpTrainer(BaseTrainer):
         batches: Any = self.data_collator
         groups = list(channel_groups(batches.nouns).values())
         counts = torch.zeros(len(groups), 3, dtype=torch.float64)
-        own, size = range(rank, len(frames), world), max(self._stage.micro_batch, 8)
+        indices, size = range(rank, len(frames), world), max(self._stage.micro_batch, 8)
         self._trained.eval()
-        for start in range(0, len(own), size):
-            batch = batches([frames[Draw(index, 0)] for index in own[start : start + size]])
-            said = self._trained(batch["pixel_values"].to(self.args.device))["logits"].cpu() > 0
-            there = batch["targets"] > 0
+        for start in range(0, len(indices), size):
+            batch = batches([frames[Draw(index, 0)] for index in indices[start : start + size]])
+            predicted = self._trained(batch["pixel_values"].to(self.args.device))["logits"].cpu() > 0
+            present = batch["targets"] > 0
             for number, group in enumerate(groups):
-                pair = said[..., group], there[..., group]
-                counts[number] += torch.tensor([int(found.sum()) for found in (pair[0] & pair[1], *pair)])
+                pair = predicted[..., group], present[..., group]
+                counts[number] += torch.tensor([int(cells.sum()) for cells in (pair[0] & pair[1], *pair)])
         self._trained.train()
         return counts
 
@@ -168,7 +168,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
     )
     loaded = load_frames(boxes, VideoLibrary(videos), scaler, config.seed, config.workers)
     count = len(loaded.training)
-    schedule = RecordSampler(
+    sampler = RecordSampler(
         Mixture((), (), [(0, count, 1.0)], config.seed),  # of frames, not records: all it tells is their order
         [1] * count,
         stage.steps or steps_of(stage.epochs, count, stage.global_batch),
@@ -179,7 +179,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
     )
     model = PatchLabeller(trainable.core, boxes.nouns, positive_weight=boxes.positive_weight, seed=config.seed)
     facts: Mapping[str, Any] = {
-        "steps": schedule.steps,
+        "steps": sampler.steps,
         "frames": count,
         "held_out_frames": len(loaded.held_out),
         "held_out_videos": loaded.held_out_videos,
@@ -188,13 +188,13 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
         "world_size": processes.num_processes,
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
-    args = arguments(config, stage, home, schedule.steps, processes.num_processes)
+    args = arguments(config, stage, home, sampler.steps, processes.num_processes)
     if len(loaded.held_out):
         _evaluate_at_the_end(args)
-    known = digests_of_boxes(boxes.path)
-    known |= {"frames": f"{count}, {len(loaded.held_out)}"}
-    known |= {f"video {name}": facts["sha256_of_parts"][:16] for name, facts in loaded.videos.items()}
-    hold_to_data(home, known, write=processes.is_main_process)
+    digests = digests_of_boxes(boxes.path)
+    digests |= {"frames": f"{count}, {len(loaded.held_out)}"}
+    digests |= {f"video {name}": facts["sha256_of_parts"][:16] for name, facts in loaded.videos.items()}
+    hold_to_data(home, digests, write=processes.is_main_process)
     if processes.is_main_process:
         clear_away(home / UNFINISHED)
     trainer = WarmUpTrainer(
@@ -203,7 +203,7 @@ def warm_up(config: TrainConfig, stage: StageConfig, start: Path, home: Path, re
         args,
         data=loaded.training,
         batches=FrameBatches(scaler, checkpoint.config.patches_per_side, boxes.nouns),
-        schedule=schedule,
+        sampler=sampler,
         meter=ThroughputMeter(1.0, processes.num_processes),
         evaluated=loaded.held_out,
         callbacks=[MetricsWriter(config.output, stage.name, facts)],

@@ -58,10 +58,10 @@ def write_mini(folder: str | Path, texts: Iterable[str], config: MiniConfig | No
     config, folder = config or MiniConfig(), Path(folder)
     tokenizer = learn_tokenizer(texts, config.entries)
     tokenizer.model_max_length = config.context
-    made = LlavaVideoConfig(**_shape(config, tokenizer))
+    model_config = LlavaVideoConfig(**_shape(config, tokenizer))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = LlavaVideoForConditionalGeneration(made)
+        model = LlavaVideoForConditionalGeneration(model_config)
         _draw(model, config)
     initialise_action_parts(model, seed)
     end, pad = (tokenizer.convert_tokens_to_ids(name) for name in (_END, _PAD))
@@ -82,7 +82,7 @@ def write_mini(folder: str | Path, texts: Iterable[str], config: MiniConfig | No
         tokenizer.save_pretrained(folder)
         write_json(folder / "preprocessor_config.json", image_settings)
         LlavaVideoProcessor.for_config(
-            made, tokenizer, image_settings=image_settings, chat_template=CHAT_TEMPLATE
+            model_config, tokenizer, image_settings=image_settings, chat_template=CHAT_TEMPLATE
         ).save_pretrained(folder)
     except OSError as error:
         raise unwritable(folder, error) from error
@@ -103,18 +103,18 @@ def learn_tokenizer(texts: Iterable[str], entries: int) -> PreTrainedTokenizerFa
         ]
     )
     core.decoder = decoders.ByteLevel()
-    seen = 0
+    text_count = 0
 
     def counted() -> Iterable[str]:
-        nonlocal seen
+        nonlocal text_count
         for text in texts:
-            seen += 1
+            text_count += 1
             yield text
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=entries, min_frequency=2, initial_alphabet=alphabet, show_progress=False)
     core.train_from_iterator(chain(counted(), _FRAME), trainer)
-    if not seen:
+    if not text_count:
         raise InputError("there is no text to learn a tokenizer from")
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
@@ -191,23 +191,23 @@ def _draw(model: Any, config: MiniConfig) -> None:
 def _look_back(attention: Any, head: int, steps: int) -> None:
     """Biases by which a head attends ``steps`` tokens back whatever they are, through the rotary positions."""
     size = attention.head_dim
-    own = slice(head * size, (head + 1) * size)
-    attention.q_proj.weight[own] *= 0.1
-    attention.k_proj.weight[own] *= 0.1
+    rows = slice(head * size, (head + 1) * size)
+    attention.q_proj.weight[rows] *= 0.1
+    attention.k_proj.weight[rows] *= 0.1
     frequencies = 10000.0 ** (-torch.arange(0, size, 2)[:_FREQUENCIES] / size)
     strength = math.sqrt(_SHARPNESS * math.sqrt(size))
     key, query = torch.zeros(size), torch.zeros(size)
     key[:_FREQUENCIES] = strength
     query[:_FREQUENCIES] = strength * torch.cos(-steps * frequencies)
     query[size // 2 : size // 2 + _FREQUENCIES] = strength * torch.sin(-steps * frequencies)
-    attention.k_proj.bias[own] = key
-    attention.q_proj.bias[own] = query
+    attention.k_proj.bias[rows] = key
+    attention.q_proj.bias[rows] = query
 
 
 def _look_for_likeness(attention: Any, head: int) -> None:
     """Queries made as keys are: a head attends to what is like the token itself."""
     size, width = attention.head_dim, attention.q_proj.weight.shape[1]
-    own = slice(head * size, (head + 1) * size)
+    rows = slice(head * size, (head + 1) * size)
     shared = torch.linalg.qr(torch.randn(width, size))[0].T
-    attention.q_proj.weight[own] = shared
-    attention.k_proj.weight[own] = shared
+    attention.q_proj.weight[rows] = shared
+    attention.k_proj.weight[rows] = shared

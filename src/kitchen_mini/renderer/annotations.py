@@ -81,10 +81,10 @@ def tail_classes(counts: Mapping[int, int], classes: int) -> list[int]:
         classes: how many classes there are; those without an instance are in the tail.
     """
     budget = TAIL_SHARE * sum(counts.values())
-    tail, held = [], 0
+    tail, count = [], 0
     for index in sorted(range(classes), key=lambda index: (counts.get(index, 0), -index)):
-        held += counts.get(index, 0)
-        if held > budget:
+        count += counts.get(index, 0)
+        if count > budget:
             break
         tail.append(index)
     return sorted(tail)
@@ -139,8 +139,8 @@ def _row(narration_id: str, script: Script, event: Event, fps: int) -> tuple[obj
 def timestamp(seconds: float, digits: int) -> str:
     """HH:MM:SS.ss with the given number of decimals."""
     ticks = round(seconds * 10**digits)
-    whole, part = divmod(ticks, 10**digits)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}.{part:0{digits}d}"
+    whole_seconds, part = divmod(ticks, 10**digits)
+    return f"{whole_seconds // 3600:02d}:{whole_seconds // 60 % 60:02d}:{whole_seconds % 60:02d}.{part:0{digits}d}"
 
 
 def frame_number(seconds: float, fps: int) -> int:

@@ -80,11 +80,11 @@ def generate(
     summary = KitchenMiniSummary(
         folder=folder,
         seed=seed,
-        videos={split: len(found) for split, found in by_split.items()},
-        segments={split: sum(len(script.events) for script in found) for split, found in by_split.items()},
+        videos={split: len(group) for split, group in by_split.items()},
+        segments={split: sum(len(script.events) for script in group) for split, group in by_split.items()},
         actions={
-            split: len({(event.step.verb, event.step.noun) for script in found for event in script.events})
-            for split, found in by_split.items()
+            split: len({(event.step.verb, event.step.noun) for script in group for event in script.events})
+            for split, group in by_split.items()
         },
         rendered_videos=len(missing),
         rendered_segments=sum(len(script.events) for script in missing),
@@ -126,24 +126,24 @@ def _claim(folder: Path, seed: int, settings: KitchenMiniConfig) -> dict[str, An
         raise InputError("is a file; kitchen_mini needs a folder to write to", file=folder)
     path = folder / CARD
     if path.is_file():
-        found = read_json(path)
-        if not isinstance(found, dict) or found.get("name") != card["name"]:
+        stored = read_json(path)
+        if not isinstance(stored, dict) or stored.get("name") != card["name"]:
             raise InputError("is not the card of a kitchen_mini dataset", file=path, hint="give an empty folder")
-        other = [
+        differences = [
             f"{key}: {was!r} there, {card[key]!r} asked for"
             for key in ("generator_version", "seed")
-            if (was := found.get(key)) != card[key]
+            if (was := stored.get(key)) != card[key]
         ]
-        there = found.get("settings")
-        there = there if isinstance(there, dict) else {}
-        other += [
-            f"{key}: {there.get(key)!r} there, {value!r} asked for"
+        stored_settings = stored.get("settings")
+        stored_settings = stored_settings if isinstance(stored_settings, dict) else {}
+        differences += [
+            f"{key}: {stored_settings.get(key)!r} there, {value!r} asked for"
             for key, value in card["settings"].items()
-            if there.get(key) != value
+            if stored_settings.get(key) != value
         ]
-        if other:
+        if differences:
             raise InputError(
-                f"holds a kitchen_mini dataset of other settings ({'; '.join(other)})",
+                f"holds a kitchen_mini dataset of other settings ({'; '.join(differences)})",
                 file=folder,
                 hint="give another folder, or the settings in its dataset.json",
             )

@@ -41,11 +41,11 @@ from kitchen_mini.renderer.state import (
 from kitchen_mini.renderer.world import REVERSES
 
 
-def _visit(rest: Point, place: Point, phase: float, arrive: float, leave: float) -> Point:
+def _visit(home: Point, place: Point, phase: float, arrive: float, leave: float) -> Point:
     """Come from ``rest`` to ``place`` until ``arrive``, stay, go back from ``leave`` on."""
     if phase < leave:
-        return between(rest, place, ease(phase, 0, arrive), 5)
-    return between(place, rest, ease(phase, leave, 1), 5)
+        return between(home, place, ease(phase, 0, arrive), 5)
+    return between(place, home, ease(phase, leave, 1), 5)
 
 
 def layers(scene: Scene, phase: float) -> list[Layer]:
@@ -124,11 +124,11 @@ def _open(scene: Scene, phase: float) -> list[Layer]:
 def _unscrew(scene: Scene, phase: float) -> list[Layer]:
     noun = scene.step.noun
     body, side = THINGS[noun], -scene.main
-    held = scene.step.spot == HAND
-    stand = plus(scene.focus, (0, 20)) if held else scene.place(scene.step.spot)
+    in_hand = scene.step.spot == HAND
+    stand = plus(scene.focus, (0, 20)) if in_hand else scene.place(scene.step.spot)
     steady: Point = (side * body.width * 0.8, -7.0)
-    hand = _visit(plus(scene.rest(side), (0, body.reach if held else 0)), plus(stand, steady), phase, 0.26, 0.76)
-    at = plus(hand, steady, -1) if held else stand
+    hand = _visit(plus(scene.rest(side), (0, body.reach if in_hand else 0)), plus(stand, steady), phase, 0.26, 0.76)
+    at = plus(hand, steady, -1) if in_hand else stand
     knob = plus(stand, (CAPS[noun][1][0], CAPS[noun][1][1]))
     twist = ease(phase, 0.3, 0.36) * (1 - ease(phase, 0.56, 0.62))
     turn = twist * 22 * math.sin(2 * math.pi * 3 * phase)
@@ -189,8 +189,8 @@ def _wash(scene: Scene, phase: float) -> list[Layer]:
     ]
 
 
-def _sponge(scene: Scene, hand: Point, held: bool) -> list[Layer]:
-    return [Item("sponge", plus(hand, scene.grip("sponge", 0), -1), lift=2)] if held else []
+def _sponge(scene: Scene, hand: Point, in_hand: bool) -> list[Layer]:
+    return [Item("sponge", plus(hand, scene.grip("sponge", 0), -1), lift=2)] if in_hand else []
 
 
 def _knife_work(scene: Scene, phase: float, blade: Point, roll: float) -> list[Layer]:
@@ -202,8 +202,8 @@ def _knife_work(scene: Scene, phase: float, blade: Point, roll: float) -> list[L
     angle = THINGS["knife"].carried * scene.main
     middle = turned((-9 * scene.main, 0), angle)
     contact = plus(plus(seat, middle, -1), blade)
-    rest = plus(scene.rest(scene.main), (0, 24))
-    hand = _visit(rest, plus(contact, scene.grip("knife", angle)), phase, 0.24, 0.8)
+    home = plus(scene.rest(scene.main), (0, 24))
+    hand = _visit(home, plus(contact, scene.grip("knife", angle)), phase, 0.24, 0.8)
     return [
         Item(noun, seat, scene.lying.get(noun, 0.0) + roll),
         Hand(side, steady, "grip"),
@@ -237,12 +237,12 @@ def _over(scene: Scene, phase: float, tilt: float, shift: Point, stretch: Point 
     hold = plus(seat, scene.grip(step.noun, _FULL_TILT.get(step.noun, 0) * scene.main))
     hand = plus(_visit(plus(scene.rest(scene.main), (0, thing.reach)), hold, phase, 0.26, 0.78), shift)
     at = plus(hand, scene.grip(step.noun, angle), -1)
-    found: list[Layer] = [Item(step.noun, at, angle, stretch, lift=12)]
+    drawn_layers: list[Layer] = [Item(step.noun, at, angle, stretch, lift=12)]
     if 0.34 < phase < 0.76:
         lip = plus(at, turned((thing.mouth[0] * scene.main, thing.mouth[1]), angle))
         content = scene.state.content.get(step.noun, step.noun)
-        found.insert(0, Drops(lip, target, content if content in CONTENTS else WATER))
-    return [Hand(scene.main, hand, "grip"), *found]
+        drawn_layers.insert(0, Drops(lip, target, content if content in CONTENTS else WATER))
+    return [Hand(scene.main, hand, "grip"), *drawn_layers]
 
 
 def _mouth(scene: Scene) -> Point:

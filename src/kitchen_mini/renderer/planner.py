@@ -63,8 +63,8 @@ class Planner:
             raise ImpossibleError
         if noun == BOARD:
             self._clear_board()
-        for other in self.state.held()[: max(0, len(self.state.held()) - 1)]:
-            self.put_down(other)
+        for item in self.state.held()[: max(0, len(self.state.held()) - 1)]:
+            self.put_down(item)
         fixture = place.partition(".")[0] if "." in place else ""
         self.access(fixture)
         partner = {"burner": "hob", ON_BOARD: BOARD}.get(place, fixture[:-1])
@@ -149,8 +149,8 @@ class Planner:
     def work(self, food: str, verb: str) -> None:
         """Cut or peel the food on the board with the knife in hand."""
         self._only_hold("knife")
-        named = self.maybe(0.3)
-        self._do(Step(verb, food, ON_BOARD, partner="knife" if named else "", relation="with" if named else ""))
+        knife = self.maybe(0.3)
+        self._do(Step(verb, food, ON_BOARD, partner="knife" if knife else "", relation="with" if knife else ""))
 
     def empty_over(self, noun: str, target: str, verb: str) -> None:
         """Pour, shake or squeeze ``noun`` over ``target`` ("" for the sink), opening it first where needed."""

@@ -68,7 +68,7 @@ def scripts(settings: KitchenMiniConfig, seed: int) -> list[Script]:
     What happens in a video depends on the seed, its split, its participant and its number among that participant's
     videos of the split: asking for more videos of one split leaves the others as they are but for their names.
     """
-    found: list[Script] = []
+    script_list: list[Script] = []
     numbers: dict[str, int] = {}
     for split in SPLITS:
         cast = _cast(settings, split, seed)
@@ -77,8 +77,8 @@ def scripts(settings: KitchenMiniConfig, seed: int) -> list[Script]:
             takes[name] = takes.get(name, 0) + 1
             numbers[name] = numbers.get(name, 0) + 1
             rng = hashed_rng("kitchen_mini", "script", seed, split, name, takes[name])
-            found.append(_script(f"{name}_{numbers[name]:02d}", split, participant(name, seed), settings, rng))
-    return found
+            script_list.append(_script(f"{name}_{numbers[name]:02d}", split, participant(name, seed), settings, rng))
+    return script_list
 
 
 def unseen_participants(settings: KitchenMiniConfig, split: str) -> list[str]:
@@ -96,12 +96,12 @@ def unseen_participants(settings: KitchenMiniConfig, split: str) -> list[str]:
 
 def _cast(settings: KitchenMiniConfig, split: str, seed: int) -> list[str]:
     """The participant of each video of a split."""
-    seen = [f"P{number:02d}" for number in range(1, settings.train_participants + 1)]
+    train_names = [f"P{number:02d}" for number in range(1, settings.train_participants + 1)]
     unseen = unseen_participants(settings, split)
     count = settings.videos(split)
     new = round(count * settings.unseen_share) if unseen else 0
-    order = hashed_rng("kitchen_mini", "cast", seed, split).permutation(len(seen))
-    names = [seen[order[index % len(seen)]] for index in range(count - new)]
+    order = hashed_rng("kitchen_mini", "cast", seed, split).permutation(len(train_names))
+    names = [train_names[order[index % len(train_names)]] for index in range(count - new)]
     return sorted([*names, *(unseen[index % len(unseen)] for index in range(new))])
 
 
@@ -123,7 +123,7 @@ def _noted(step: Step, begin: float, end: float, person: Participant, rng: np.ra
     """An action as annotated: its span read off by eye, its words chosen by the narrator."""
     start = round(max(0.0, begin + float(rng.uniform(-0.15, 0.15))), 2)
     stop = round(end + float(rng.uniform(-0.15, 0.15)), 2)
-    told = round(max(0.0, begin + float(rng.uniform(-0.2, 0.8))), 3)
+    timestamp = round(max(0.0, begin + float(rng.uniform(-0.2, 0.8))), 3)
     verb = VERBS[VERB_IDS[step.verb]]
     linked = verb.linked.get(step.relation, ()) if step.partner else ()
     phrase = _choose(linked if linked and rng.random() < 0.55 else verb.phrases, rng)
@@ -136,7 +136,7 @@ def _noted(step: Step, begin: float, end: float, person: Participant, rng: np.ra
     told_nouns = [spoken(noun) for noun in nouns]
     narration = " ".join(part for pair in zip(map(spoken, words), told_nouns, strict=True) for part in pair)
     classes = tuple(NOUN_IDS[key] for key in keys)
-    return Event(step, begin, end, start, stop, told, narration, phrase, nouns, classes)
+    return Event(step, begin, end, start, stop, timestamp, narration, phrase, nouns, classes)
 
 
 def _choose(phrases: tuple[str, ...], rng: np.random.Generator) -> str:
@@ -148,5 +148,5 @@ def _choose(phrases: tuple[str, ...], rng: np.random.Generator) -> str:
 def _called(noun: str, person: Participant, rng: np.random.Generator) -> str:
     """What a participant calls a thing: mostly their own word for it."""
     phrases = NOUNS[NOUN_IDS[noun]].phrases
-    own = _choose(phrases, hashed_rng("kitchen_mini", "word", person.name, noun))
-    return own if rng.random() < person.favourites else _choose(phrases, rng)
+    favourite = _choose(phrases, hashed_rng("kitchen_mini", "word", person.name, noun))
+    return favourite if rng.random() < person.favourites else _choose(phrases, rng)

@@ -72,19 +72,19 @@ def contact_sheet(
         draw.multiline_text((_LABEL_WIDTH - 8, top + height / 2), label, (40, 40, 40), font, anchor="rm", align="right")
         for column, image in enumerate(images):
             sheet.paste(Image.fromarray(image), (_LABEL_WIDTH + column * (width + _GAP), top))
-    made = sheet.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
+    quantized = sheet.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
     with whole(path) as part:
-        made.save(part, format=Image.registered_extensions().get(path.suffix.lower(), "PNG"), optimize=True)
+        quantized.save(part, format=Image.registered_extensions().get(path.suffix.lower(), "PNG"), optimize=True)
     return path
 
 
 def _example(data: EpicKitchens, split: str, verb: str, noun: str, shown: Sequence[str]) -> Segment:
     """A segment of the action, by the participant shown least often so far."""
-    found = [
+    segments = [
         segment
         for segment in data.segments(split)
         if data.verbs[segment.verb_class].key == verb and noun in ("", data.nouns[segment.noun_class].key)
     ]
-    if not found:
+    if not segments:
         raise InputError(f"the {split} split has no segment of '{verb} {noun}'", file=data.folder)
-    return min(found, key=lambda segment: shown.count(segment.participant_id))
+    return min(segments, key=lambda segment: shown.count(segment.participant_id))

@@ -142,9 +142,9 @@ def first_state(rng: np.random.Generator) -> State:
     state.place[BOARD] = str(rng.choice((*BOARD_PLACES, *BOARD_PLACES, "drawer1.0")))
     state.place["sponge"] = SLOTS[9]
     state.place["pan"] = BURNER if rng.random() < 0.75 else AWAY
-    rest = ["kettle", "bottle", "jar", "salt", "milk", *FOODS]
-    rng.shuffle(rest)
-    for noun in rest:
+    nouns = ["kettle", "bottle", "jar", "salt", "milk", *FOODS]
+    rng.shuffle(nouns)
+    for noun in nouns:
         if noun in ("bottle", "jar", "salt") and rng.random() < 0.35:
             stow(noun, shelves)
         elif len(slots) > 2 and rng.random() < 0.75:

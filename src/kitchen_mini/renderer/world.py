@@ -33,7 +33,7 @@ class Verb:
     @property
     def instances(self) -> tuple[str, ...]:
         """Every phrase of the class, the usual one first."""
-        return tuple(dict.fromkeys((*self.phrases, *(one for many in self.linked.values() for one in many))))
+        return tuple(dict.fromkeys((*self.phrases, *(phrase for many in self.linked.values() for phrase in many))))
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ REVERSES = {"put": "take", "close": "open", "turn-off": "turn-on"}
 
 def spoken(phrase: str) -> str:
     """How a class-file word is said: "pick-up" -> "pick up", "board:chopping" -> "chopping board"."""
-    head, *rest = phrase.replace("-", " ").split(":")
-    return " ".join((*rest, head))
+    head, *modifiers = phrase.replace("-", " ").split(":")
+    return " ".join((*modifiers, head))
 
 
 def allows(noun: str, verb: str) -> bool:

@@ -28,11 +28,11 @@ def specialist_folder() -> Path:
     return _complete(_HERE / "specialist", "specialist", hint)
 
 
-def _complete(folder: Path, what: str, hint: str) -> Path:
+def _complete(folder: Path, kind: str, hint: str) -> Path:
     missing = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
     if missing:
         raise InputError(
-            f"this copy of llavaction has no bundled {what}: {missing[0]} is missing in weights/{folder.name}",
+            f"this copy of llavaction has no bundled {kind}: {missing[0]} is missing in weights/{folder.name}",
             hint=hint,
         )
     return folder

@@ -117,10 +117,10 @@ class SegmentTable:
         if not neighbours:
             return []
         first = bisect_left(neighbours, segment.start - self._longest[segment.video_id], key=lambda s: s.start)
-        found = []
+        overlaps = []
         for other in neighbours[first:]:
             if other.start >= segment.stop:
                 break
             if other.stop > segment.start and other.segment_id != segment.segment_id:
-                found.append(other)
-        return found
+                overlaps.append(other)
+        return overlaps

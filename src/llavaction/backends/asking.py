@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -14,10 +14,18 @@ from llavaction.base.errors import InputError, LlavactionError, reason
 from llavaction.base.records import Strict
 from llavaction.questions.asked import Asked
 from llavaction.questions.option_orders import mean_over_orders, order_turns
-from llavaction.questions.prompts import OPEN_PROMPTS, Perspective, PromptStyle, multiple_choice_prompt
+from llavaction.questions.prompts import (
+    OPEN_PROMPTS,
+    Perspective,
+    PromptStyle,
+    caption_prompt,
+    multiple_choice_prompt,
+    with_caption,
+)
 from llavaction.video.decoded import DecodedClip, Library
 
 T = TypeVar("T")
+QueryOf = Callable[[Asked, DecodedClip | None], Query]
 
 
 def frames_wanted(backend: Backend, frames: int | None, library: Library | None) -> int:
@@ -80,8 +88,8 @@ def backend_settings(backend: Backend) -> dict[str, Any]:
 
     A model's settings hold digests of its contents under "fingerprint".
     """
-    found = getattr(backend, "settings", None) or getattr(backend, "config", {})
-    return found.model_dump(mode="json") if isinstance(found, Strict) else dict(found)
+    settings = getattr(backend, "settings", None) or getattr(backend, "config", {})
+    return settings.model_dump(mode="json") if isinstance(settings, Strict) else dict(settings)
 
 
 def known_by(backend: Backend, decision_rule: str, frames: int) -> dict[str, Any]:
@@ -115,9 +123,9 @@ def query(
     Raises:
         InputError: the prompt cannot be written.
     """
-    seen = None if clip is None else (clip.duration, len(clip.frames))
-    prompt = multiple_choice_prompt(asked, style, perspective=perspective, seen=seen)
-    return Query(asked.query_id, prompt, asked.options, clip)
+    length = None if clip is None else (clip.duration, len(clip.frames))
+    prompt = multiple_choice_prompt(asked, style, perspective=perspective, seen=length)
+    return Query(asked.query_id, with_caption(prompt, asked.caption, style), asked.options, clip)
 
 
 @dataclass(frozen=True)
@@ -125,11 +133,11 @@ class Answers(Generic[T]):
     """What came of the questions of a batch, by their places in it.
 
     Attributes:
-        found: the answers.
+        by_place: the answers.
         refused: why a question could not be asked, its clip could not be decoded included.
     """
 
-    found: Mapping[int, T]
+    by_place: Mapping[int, T]
     refused: Mapping[int, str]
 
 
@@ -158,18 +166,24 @@ def option_scores(
         LlavactionError: the backend does not keep to its protocol.
     """
     turns = [order_turns(len(asked.options), orders) for asked in batch]
-    forms = [[asked.turned(turn) for turn in own] for asked, own in zip(batch, turns, strict=True)]
-    answers = _ask_each(backend, forms, clips, style, perspective, lambda queries: option_answers(backend, queries))
-    found, refused = {}, dict(answers.refused)
-    for i, given in answers.found.items():
-        masses = [one.letter_mass for one in given if one.letter_mass is not None]
-        mass = float(np.mean(masses)) if len(masses) == len(given) else None
-        scores = mean_over_orders([one.log_probabilities for one in given], turns[i])
+    forms = [[asked.turned(turn) for turn in row] for asked, row in zip(batch, turns, strict=True)]
+    answers = _ask_each(
+        backend,
+        forms,
+        clips,
+        lambda asked, clip: query(asked, clip, style, perspective),
+        lambda queries: option_answers(backend, queries),
+    )
+    scores_of, refused = {}, dict(answers.refused)
+    for i, order_scores in answers.by_place.items():
+        masses = [score.letter_mass for score in order_scores if score.letter_mass is not None]
+        mass = float(np.mean(masses)) if len(masses) == len(order_scores) else None
+        scores = mean_over_orders([score.log_probabilities for score in order_scores], turns[i])
         if np.isnan(scores).any() or np.isposinf(scores).any():
             refused[i] = f"the backend's scores are not all numbers: {scores.tolist()}"
         else:
-            found[i] = OptionScores(scores, mass)
-    return Answers(found, refused)
+            scores_of[i] = OptionScores(scores, mass)
+    return Answers(scores_of, refused)
 
 
 def option_answers(backend: Backend, queries: Sequence[Query]) -> list[OptionScores]:
@@ -179,11 +193,11 @@ def option_answers(backend: Backend, queries: Sequence[Query]) -> list[OptionSco
         LlavactionError: there are not as many scores as options.
     """
     answers = backend.score_options(queries)
-    for one, given in zip(queries, answers, strict=False):  # their number is checked by :func:`answered`
-        if given.log_probabilities.shape != (len(one.options),):
+    for request, scores in zip(queries, answers, strict=False):  # their number is checked by :func:`answered`
+        if scores.log_probabilities.shape != (len(request.options),):
             raise LlavactionError(
-                f"the backend gave scores of shape {given.log_probabilities.shape} for '{one.query_id}', "
-                f"which has {len(one.options)} options"
+                f"the backend gave scores of shape {scores.log_probabilities.shape} for '{request.query_id}', "
+                f"which has {len(request.options)} options"
             )
     return answers
 
@@ -196,58 +210,84 @@ def written_answers(
     perspective: Perspective = "first_person",
 ) -> Answers[str]:
     """The text that the backend writes to each question; otherwise as :func:`option_scores`."""
-    answers = _ask_each(backend, [[asked] for asked in batch], clips, style, perspective, backend.generate)
-    return Answers({i: texts[0] for i, texts in answers.found.items()}, answers.refused)
+    return _written(backend, batch, clips, lambda asked, clip: query(asked, clip, style, perspective))
+
+
+def captioned_scores(
+    backend: Backend,
+    batch: Sequence[Asked],
+    clips: Sequence[DecodedClip | None],
+    style: PromptStyle,
+    perspective: Perspective = "first_person",
+    orders: int = 1,
+) -> Answers[OptionScores]:
+    """As :func:`option_scores`, behind a caption that the backend writes of each clip first; the scores hold it.
+
+    Both turns see the same frames: a clip is decoded and sampled once. A question without a caption fails alone.
+    """
+    prompt = caption_prompt(style, perspective)
+    captions = _written(backend, batch, clips, lambda asked, clip: Query(asked.query_id, prompt, (), clip))
+    places = list(captions.by_place)
+    captioned = [replace(batch[i], caption=captions.by_place[i].strip()) for i in places]
+    answers = option_scores(backend, captioned, [clips[i] for i in places], style, perspective, orders)
+    scores_of = {places[k]: replace(scores, caption=captioned[k].caption) for k, scores in answers.by_place.items()}
+    return Answers(scores_of, {**captions.refused, **{places[k]: why for k, why in answers.refused.items()}})
+
+
+def _written(
+    backend: Backend, batch: Sequence[Asked], clips: Sequence[DecodedClip | None], query_of: QueryOf
+) -> Answers[str]:
+    answers = _ask_each(backend, [[asked] for asked in batch], clips, query_of, backend.generate)
+    return Answers({i: texts[0] for i, texts in answers.by_place.items()}, answers.refused)
 
 
 def _ask_each(
     backend: Backend,
     forms: Sequence[Sequence[Asked]],
     clips: Sequence[DecodedClip | None],
-    style: PromptStyle,
-    perspective: Perspective,
+    query_of: QueryOf,
     ask: Callable[[Sequence[Query]], Sequence[T]],
 ) -> Answers[list[T]]:
     """Ask every question in each of its forms, those whose clip could be decoded."""
     queries: dict[int, list[Query]] = {}
     refused: dict[int, str] = {}
-    for i, (own, clip) in enumerate(zip(forms, clips, strict=True)):
+    for i, (question_forms, clip) in enumerate(zip(forms, clips, strict=True)):
         if clip is not None and clip.error is not None:
             refused[i] = clip.error
             continue
         try:
-            queries[i] = [query(form, clip, style, perspective) for form in own]
+            queries[i] = [query_of(form, clip) for form in question_forms]
         except InputError as error:  # the prompt cannot be written
             refused[i] = reason(error)
-    found = {}
+    answer_of = {}
     for i, answer in zip(queries, _answers(backend, list(queries.values()), ask), strict=True):
         if isinstance(answer, InputError):
             refused[i] = reason(answer)
         else:
-            found[i] = answer
-    return Answers(found, refused)
+            answer_of[i] = answer
+    return Answers(answer_of, refused)
 
 
 def _answers(
-    backend: Backend, asked: Sequence[Sequence[Query]], ask: Callable[[Sequence[Query]], Sequence[T]]
+    backend: Backend, queries: Sequence[Sequence[Query]], ask: Callable[[Sequence[Query]], Sequence[T]]
 ) -> list[list[T] | InputError]:
     """The answers to each question's queries, or why it could not be asked.
 
     A backend that names the question is asked again without it; one that does not is asked question by question.
     """
     results: dict[int, list[T] | InputError] = {}
-    while left := [i for i in range(len(asked)) if i not in results]:
+    while left := [i for i in range(len(queries)) if i not in results]:
         try:
-            answers = answered(backend, [one for i in left for one in asked[i]], ask)
-            results |= {i: list(islice(answers, len(asked[i]))) for i in left}
+            answers = answered(backend, [request for i in left for request in queries[i]], ask)
+            results |= {i: list(islice(answers, len(queries[i]))) for i in left}
         except InputError as error:
             name = error.question_id if isinstance(error, QuestionError) else None
-            bad = [i for i in left if asked[i][0].query_id == name]
+            bad = [i for i in left if queries[i][0].query_id == name]
             if bad or len(left) == 1:
                 results |= dict.fromkeys(bad or left, error)
             else:
-                results |= {i: _answers(backend, [asked[i]], ask)[0] for i in left}
-    return [results[i] for i in range(len(asked))]
+                results |= {i: _answers(backend, [queries[i]], ask)[0] for i in left}
+    return [results[i] for i in range(len(queries))]
 
 
 def answered(backend: Backend, queries: Sequence[Query], ask: Callable[[Sequence[Query]], Sequence[T]]) -> Iterator[T]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,20 +26,12 @@ class QuestionError(InputError):
     """One question that cannot be asked; the others of the call can be.
 
     Args:
-        problem, file, line, hint: as for :class:`InputError`.
+        problem, place: as for :class:`InputError`.
         question_id: the question.
     """
 
-    def __init__(
-        self,
-        problem: str,
-        *,
-        question_id: str = "",
-        file: str | Path | None = None,
-        line: int | None = None,
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(problem, file=file, line=line, hint=hint)
+    def __init__(self, problem: str, *, question_id: str = "", **place: Any) -> None:
+        super().__init__(problem, **place)
         self.question_id = question_id
 
     @classmethod
@@ -58,10 +49,12 @@ class OptionScores:
         log_probabilities: of each option, [number of options]; larger is better.
         letter_mass: the probability, among all tokens, that the answer begins with one of the question's option letters
             at all; None where it is not known. Small values tell that the answer does not begin where it is read.
+        caption: what it had written of the clip before; None where it was not asked to.
     """
 
     log_probabilities: NDArray[np.float64]
     letter_mass: float | None = None
+    caption: str | None = None
 
 
 @dataclass(frozen=True)

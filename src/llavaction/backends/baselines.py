@@ -197,15 +197,15 @@ class SpecialistBackend(Baseline):
             return cls(**options)
         if not argument:
             raise InputError("which predictions file?", hint="write specialist:FILE")
-        read = load_predictions(argument, segment_ids, actions, expected=expected)
-        content = hashlib.sha256("".join(to_line(found, ("clip",)) for found in read.values()).encode())
-        return cls(read, sha256=content.hexdigest(), **options)
+        predictions = load_predictions(argument, segment_ids, actions, expected=expected)
+        content = hashlib.sha256("".join(to_line(item, ("clip",)) for item in predictions.values()).encode())
+        return cls(predictions, sha256=content.hexdigest(), **options)
 
     @property
     def settings(self) -> dict[str, Any]:
         """See :attr:`Baseline.settings`."""
-        known = {"fingerprint": {"specialist's predictions": self._sha256}} if self._sha256 else {}
-        return {"predictions": len(self._predictions), **known}
+        identity = {"fingerprint": {"specialist's predictions": self._sha256}} if self._sha256 else {}
+        return {"predictions": len(self._predictions), **identity}
 
     def weights(self, query: Query) -> NDArray[np.float64]:
         """The specialist's log-scores.
@@ -280,8 +280,8 @@ class OracleBackend(Baseline):
 
 def _actions(query: Query, classes: OptionClasses, name: str) -> list[Action | None]:
     """The action class of each option, None for one without."""
-    known = classes.get(query.query_id, {})
-    actions = [known.get(text) for text in query.options]
+    action_of = classes.get(query.query_id, {})
+    actions = [action_of.get(text) for text in query.options]
     if all(action is None for action in actions):
         raise InputError(
             f"the options of question '{query.query_id}' have no action classes, which the '{name}' backend needs"
@@ -289,9 +289,9 @@ def _actions(query: Query, classes: OptionClasses, name: str) -> list[Action | N
     return actions
 
 
-def _needs(name: str, what: str, key: str, options: Mapping[str, Any]) -> None:
+def _needs(name: str, needed: str, key: str, options: Mapping[str, Any]) -> None:
     if key not in options:
-        raise InputError(f"the {name} backend needs {what}", hint="eval and recognise give them")
+        raise InputError(f"the {name} backend needs {needed}", hint="eval and recognise give them")
 
 
 def _no_argument(name: str, argument: str | None) -> None:

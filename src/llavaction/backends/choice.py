@@ -35,8 +35,8 @@ class Choice:
     @property
     def margin(self) -> float:
         """Score of the choice minus the next best, nats."""
-        others = [score for place, score in enumerate(self.scores) if place != self.place]
-        return round(self.scores[self.place] - max(others), DECIMALS)
+        other_scores = [score for place, score in enumerate(self.scores) if place != self.place]
+        return round(self.scores[self.place] - max(other_scores), DECIMALS)
 
 
 def choose(scores: NDArray[np.float64], added: NDArray[np.float64] | None = None) -> Choice:
@@ -48,6 +48,6 @@ def choose(scores: NDArray[np.float64], added: NDArray[np.float64] | None = None
         scores: log-probability of each option, [options]; minus infinity is a number here, others have to be finite.
         added: what else speaks for each option, [options].
     """
-    kept = tuple(round(float(score), DECIMALS) + 0.0 for score in np.maximum(scores, FLOOR))
-    joined = np.array(kept) if added is None else np.array(kept) + added
-    return Choice(kept, int(joined.argmax()), joined)
+    rounded = tuple(round(float(score), DECIMALS) + 0.0 for score in np.maximum(scores, FLOOR))
+    joined = np.array(rounded) if added is None else np.array(rounded) + added
+    return Choice(rounded, int(joined.argmax()), joined)

@@ -141,16 +141,16 @@ class HuggingFaceBackend:
                 alone += unit
                 continue
             endings = [[(letter,) for letter in letters[index]] for index in unit]
-            found = self._behind.score([prepared[index] for index in unit], endings)
-            for index, values in zip(unit, found, strict=True):
+            unit_scores = self._behind.score([prepared[index] for index in unit], endings)
+            for index, values in zip(unit, unit_scores, strict=True):
                 scores[index] = OptionScores(_over_options(values), float(np.exp(np.logaddexp.reduce(values))))
         for members in self._passes(prepared, alone):
             logits = self._forward([prepared[index] for index in members]).logits[:, -1].to("cpu", torch.float64)
             for row, index in zip(logits, members, strict=True):
                 # the softmax over the vocabulary cancels in the normalisation over the options
-                own = row[list(letters[index])]
-                mass = float((own.logsumexp(-1) - row.logsumexp(-1)).exp())
-                scores[index] = OptionScores(own.log_softmax(-1).numpy(), mass)
+                letter_logits = row[list(letters[index])]
+                mass = float((letter_logits.logsumexp(-1) - row.logsumexp(-1)).exp())
+                scores[index] = OptionScores(letter_logits.log_softmax(-1).numpy(), mass)
         return [scores[index] for index in range(len(queries))]
 
     def score_texts(self, queries: Sequence[Query], texts: Sequence[str]) -> NDArray[np.float64]:
@@ -308,8 +308,8 @@ class HuggingFaceBackend:
             return [[index] for index in indices]
         items = [prepared[index] for index in indices]
         groups = [(item.group, bool(item.tensors)) for item in items]
-        found = bounded_batches([len(item.ids) for item in items], groups, self.config.pass_tokens)
-        return [[indices[place] for place in members] for members in found]
+        batches = bounded_batches([len(item.ids) for item in items], groups, self.config.pass_tokens)
+        return [[indices[place] for place in members] for members in batches]
 
     def _inputs(self, items: Sequence[ModelInputs]) -> dict[str, torch.Tensor]:
         """A batch on the model's device, pixels in its precision."""

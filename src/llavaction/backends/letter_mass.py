@@ -20,11 +20,11 @@ def letter_mass_summary(masses: Iterable[float | None]) -> dict[str, Any] | None
     Returns:
         "mean", "median", "below_half" (share of questions below :data:`LITTLE`) and "n".
     """
-    known = np.array([mass for mass in masses if mass is not None], np.float64)
-    if not len(known):
+    values = np.array([mass for mass in masses if mass is not None], np.float64)
+    if not len(values):
         return None
-    found = {"mean": known.mean(), "median": np.median(known), "below_half": (known < LITTLE).mean()}
-    return {name: round(float(value), 6) for name, value in found.items()} | {"n": len(known)}
+    summary = {"mean": values.mean(), "median": np.median(values), "below_half": (values < LITTLE).mean()}
+    return {name: round(float(value), 6) for name, value in summary.items()} | {"n": len(values)}
 
 
 def letter_mass_warning(summary: Mapping[str, Any] | None) -> str | None:

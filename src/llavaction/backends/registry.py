@@ -27,9 +27,9 @@ def parse_spec(spec: str) -> tuple[str, str | None]:
     Raises:
         InputError: the name is unknown, or a plug-in lacks the model it names.
     """
-    named = named_folder("CHECKPOINTS", spec)
-    if named is not None:
-        return "transformers", str(named)
+    folder = named_folder("CHECKPOINTS", spec)
+    if folder is not None:
+        return "transformers", str(folder)
     name, colon, argument = spec.partition(":")
     if name in BACKENDS:
         return name, argument if colon else None
@@ -61,13 +61,13 @@ def make_backend(spec: str, **options: Any) -> Backend:
     """
     name, argument = parse_spec(spec)
     cls = resolve(BACKENDS, name, "backend")
-    known = _options(cls)
-    if known is not None:
+    option_names = _options(cls)
+    if option_names is not None:
         for option in options:
-            if option not in known:
+            if option not in option_names:
                 raise InputError(
                     f"the {name} backend has no option '{option}'",
-                    hint=suggestion(option, known) if known else "it has no options",
+                    hint=suggestion(option, option_names) if option_names else "it has no options",
                 )
     backend: Backend = cls.from_spec(argument, **options)
     return backend

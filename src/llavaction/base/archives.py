@@ -59,8 +59,8 @@ def open_zip(path: str | Path, *, hint: str | None = None) -> Iterator[zipfile.Z
     except Exception as error:
         if not isinstance(error, _DAMAGE) and type(error).__name__ not in ("error", "TokenError"):
             raise
-        said = str(error) or type(error).__name__
-        raise InputError(f"is damaged, or no zip file ({said:.200})", file=path, hint=hint) from None
+        problem = str(error) or type(error).__name__
+        raise InputError(f"is damaged, or no zip file ({problem:.200})", file=path, hint=hint) from None
 
 
 def open_text(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: str | Path) -> IO[str]:
@@ -87,16 +87,16 @@ def read_npz(path: str | Path, names: Sequence[str], *, hint: str | None = None)
     Raises:
         InputError: the file is damaged, an array is pickled, or together they are larger than ``MOST_ARRAY_BYTES``.
     """
-    found: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     with open_zip(path, hint=hint) as archive:
-        there = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         left = MOST_ARRAY_BYTES
         for name in names:
-            if name in there:
-                with archive.open(there[name]) as stream:
-                    found[name] = _read_array(stream, name, there[name].file_size, left, path, hint)
-                left -= found[name].nbytes
-    return found
+            if name in members:
+                with archive.open(members[name]) as stream:
+                    arrays[name] = _read_array(stream, name, members[name].file_size, left, path, hint)
+                left -= arrays[name].nbytes
+    return arrays
 
 
 def _read_array(stream: IO[bytes], name: str, size: int, most: int, path: str | Path, hint: str | None) -> NDArray[Any]:

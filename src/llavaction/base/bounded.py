@@ -37,11 +37,11 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; the library would take the last value of a key that stands twice."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
         raise ValueError(f"the key {twice!a:.80} stands twice in an object")
-    return made
+    return mapping
 
 
 JSON = json.JSONDecoder(object_pairs_hook=_each_key_once)
@@ -138,10 +138,10 @@ def check_value(value: Any, text: str, *, file: str | Path | None, line: int | N
         level = [value]
         while level:
             for item in level:
-                for said in [item] if isinstance(item, str) else item if isinstance(item, dict) else ():
-                    if isinstance(said, str) and not _is_text(said):
+                for string in [item] if isinstance(item, str) else item if isinstance(item, dict) else ():
+                    if isinstance(string, str) and not _is_text(string):
                         raise InputError(
-                            f"holds half a surrogate pair ({said!a:.60}), which is no character",
+                            f"holds half a surrogate pair ({string!a:.60}), which is no character",
                             file=file,
                             line=line,
                         )
@@ -182,9 +182,9 @@ def parse_yaml(text: str, *, file: str | Path | None = None) -> Any:
             check_value(value, text, file=file, line=None)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        said = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
         line = None if mark is None else mark.line + 1
-        raise InputError(f"not readable as YAML ({said})", file=file, line=line) from None
+        raise InputError(f"not readable as YAML ({problem})", file=file, line=line) from None
     except (ValueError, OverflowError, TypeError, AttributeError, KeyError, IndexError, RecursionError) as error:
         # dates and numbers that are none, tags on the wrong kind of value: the library's constructors check little
         raise InputError(f"not readable as YAML ({str(error) or type(error).__name__:.200})", file=file) from None
@@ -219,10 +219,10 @@ class _BoundedLoader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = set()
+        keys = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if (key.tag, key.value) in seen:
+                if (key.tag, key.value) in keys:
                     raise yaml.constructor.ConstructorError(None, None, f"the key '{key.value}' twice", key.start_mark)
-                seen.add((key.tag, key.value))
+                keys.add((key.tag, key.value))
         return super().construct_mapping(node, deep)

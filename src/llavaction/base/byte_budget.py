@@ -42,12 +42,12 @@ class ByteBudget:
             self._changed.wait_for(lambda: self._closed or (turn in (None, self._turn) and free()))
             if self._closed:
                 return -1
-            taken = max(size(), 1)  # something unknown is in use, too
-            self.used += taken
+            amount = max(size(), 1)  # something unknown is in use, too
+            self.used += amount
             if turn is not None:
                 self._turn += 1
                 self._changed.notify_all()
-            return taken
+            return amount
 
     def give(self, size: int) -> None:
         """Give bytes back; a negative number for some that were not foreseen."""
@@ -64,11 +64,11 @@ class ByteBudget:
     @contextmanager
     def room(self, size: int) -> Iterator[None]:
         """Use bytes for a while."""
-        taken = self.take(lambda: size)
+        amount = self.take(lambda: size)
         try:
             yield
         finally:
-            self.give(taken)
+            self.give(amount)
 
 
 def loader_workers(workers: int, batch_bytes: int, most: int = AHEAD) -> tuple[int, int | None]:

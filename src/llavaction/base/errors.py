@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class LlavactionError(Exception):
@@ -32,14 +33,12 @@ class InputError(LlavactionError):
         super().__init__(f"{place}{problem}" + (f"\n  hint: {hint}" if hint else ""))
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive the trip back from a worker process (keyword arguments are not pickled by default)."""
-        return (_rebuild_input_error, (type(self), self.problem, self.file, self.line, self.hint))
+        """Survive the trip back from a worker process, with all that the class keeps; by default it is not pickled."""
+        return _rebuilt, (type(self), vars(self))
 
 
-def _rebuild_input_error(
-    kind: type[InputError], problem: str, file: str | Path | None, line: int | None, hint: str | None
-) -> InputError:
-    return kind(problem, file=file, line=line, hint=hint)
+def _rebuilt(kind: type[InputError], fields: dict[str, Any]) -> InputError:
+    return kind(**fields)
 
 
 def reason(error: Exception) -> str:

@@ -167,10 +167,10 @@ def unwritable(path: str | Path, error: Exception, what: str = "cannot be writte
         error: what the writer raised.
         what: what is wrong, in words.
     """
-    said = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+    reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
     full = is_full(error)
     hint = "make room on the disk and start the same command again; what was written before is kept" if full else None
-    return InputError(f"{what}: {said}", file=path, hint=hint)
+    return InputError(f"{what}: {reason}", file=path, hint=hint)
 
 
 def is_full(error: BaseException) -> bool:

@@ -45,11 +45,11 @@ def joined_sources(sources: Mapping[str, str], paths: Iterable[Path]) -> dict[st
         paths: those to add. The second of a name is called "NAME (2)" and so on, in the order of their digests; where
             they lie and in which order they are given changes nothing.
     """
-    found = dict(sources)
+    contents = dict(sources)
     for name, content in sorted((path.name, file_sha256(path)) for path in paths):
         free = (f"{name} ({number})" if number > 1 else name for number in count(1))
-        found[next(key for key in free if key not in found)] = content
-    return found
+        contents[next(key for key in free if key not in contents)] = content
+    return contents
 
 
 def file_facts(path: Path) -> FileFacts:

@@ -84,14 +84,14 @@ class JsonCursor:
         if self.peek() == "}":
             self._take("}")
             return
-        seen = set()
+        keys = set()
         while True:
             if self.peek() != '"':
                 raise self._fault("not JSON (expected a key in quotes)")
             key = self.value()
-            if key in seen:
+            if key in keys:
                 raise self._fault(f"not JSON (the key {key!a:.80} stands twice in an object)")
-            seen.add(key)
+            keys.add(key)
             self._take(":")
             yield key
             if self._take(",}") == "}":
@@ -114,11 +114,11 @@ class JsonCursor:
             raise self._fault("not JSON (something follows the document)")
 
     def _take(self, expected: str) -> str:
-        found = self.peek()
-        if not found or found not in expected:
-            raise self._fault(f"not JSON (expected one of '{expected}')" if found else "not JSON (ends too soon)")
+        character = self.peek()
+        if not character or character not in expected:
+            raise self._fault(f"not JSON (expected one of '{expected}')" if character else "not JSON (ends too soon)")
         self._place += 1
-        return found
+        return character
 
     def _more(self) -> bool:
         if self._ended:

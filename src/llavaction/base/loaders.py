@@ -32,8 +32,8 @@ class Loader(DataLoader[Item]):
         rest: as PyTorch's takes it.
     """
 
-    def __init__(self, dataset: Dataset[Item], workers: int, **rest: Any) -> None:
-        super().__init__(dataset, num_workers=workers, worker_init_fn=_start, **rest)
+    def __init__(self, dataset: Dataset[Item], workers: int, **settings: Any) -> None:
+        super().__init__(dataset, num_workers=workers, worker_init_fn=_start, **settings)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # what it gives is all that anybody needs of it
         """The batches.

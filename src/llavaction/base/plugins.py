@@ -40,13 +40,13 @@ GROUP = "llavaction.plugins"
 def plugins() -> tuple[ModuleType, ...]:
     """All plug-ins. One that cannot be imported is left out, and a note says why."""
     ours = [name for name in PLUGINS if find_spec(name.partition(".")[0]) is not None]
-    found = []
+    modules = []
     for name in dict.fromkeys((*ours, *(point.value for point in metadata.entry_points(group=GROUP)))):
         try:
-            found.append(import_module(name))
+            modules.append(import_module(name))
         except Exception as error:  # somebody else's code
             note(f"the plug-in '{name}' cannot be used: {error}")
-    return tuple(found)
+    return tuple(modules)
 
 
 def plugin_name(plugin: ModuleType) -> str:
@@ -54,13 +54,13 @@ def plugin_name(plugin: ModuleType) -> str:
     return plugin.__name__.partition(".")[0].replace("_", "-")
 
 
-def with_plugins(kind: str, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def with_plugins(kind: str, built_in: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A registry with what plug-ins add to it under the name ``kind``; of equal names the first stays."""
-    found = dict(own or {})
+    entries = dict(built_in or {})
     for plugin in plugins():
         for name, value in getattr(plugin, kind, {}).items():
-            found.setdefault(name, value)
-    return found
+            entries.setdefault(name, value)
+    return entries
 
 
 def named_folder(kind: str, name: str) -> Path | None:
@@ -73,8 +73,8 @@ def named_folder(kind: str, name: str) -> Path | None:
     Raises:
         InputError: the plug-in lacks the folder.
     """
-    known = with_plugins(kind)
-    return attribute(known[name])() if name in known else None
+    folders = with_plugins(kind)
+    return attribute(folders[name])() if name in folders else None
 
 
 def in_todays_form(what: str, values: Mapping[str, Any]) -> Mapping[str, Any]:

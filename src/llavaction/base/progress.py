@@ -59,19 +59,19 @@ def progress(items: Iterable[T], what: str, *, total: int | None = None) -> Iter
         return
     if total is None and isinstance(items, Sized):
         total = len(items)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     _pace.start()
     for done, item in enumerate(items):
         if done and _pace.is_due():
-            _say(what, done, total, time.monotonic() - begun)
+            _say(what, done, total, time.monotonic() - started_at)
         yield item
 
 
-def _say(what: str, done: int, total: int | None, seconds: float) -> None:
-    rest = f", {duration(seconds / done * (total - done))} left" if total else ""
+def _say(label: str, done: int, total: int | None, seconds: float) -> None:
+    remaining = f", {duration(seconds / done * (total - done))} left" if total else ""
     of = f"{done:,} of {total:,} ({done / total:.0%})" if total else f"{done:,}"
     with contextlib.suppress(OSError, ValueError):  # a log that takes no more must not end the work
-        print(shown(f"{what}: {of} in {duration(seconds)}{rest}"), file=sys.stderr, flush=True)
+        print(shown(f"{label}: {of} in {duration(seconds)}{remaining}"), file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -52,8 +52,8 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 def _explain(error: ValidationError, cls: type[BaseModel]) -> str:
     sentences = []
-    found = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")  # a typo explains the rest
-    for item in found[:5]:
+    problems = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")  # a typo explains the rest
+    for item in problems[:5]:
         field = ".".join(str(step) for step in item["loc"])
         message = item["msg"]
         if item["type"] == "extra_forbidden":

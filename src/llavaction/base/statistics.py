@@ -122,8 +122,8 @@ class ClusteredBootstrap:
         sizes = np.bincount(self.codes, weights=weights, minlength=self.count)
         present = sizes > 0
         draws = self.draws if present.all() else self.draws[:, present]
-        drawn = draws @ sizes[present]
-        means = (draws @ sums[present])[drawn > 0] / drawn[drawn > 0]
+        drawn_sizes = draws @ sizes[present]
+        means = (draws @ sums[present])[drawn_sizes > 0] / drawn_sizes[drawn_sizes > 0]
         tail = _expanded_tail(int(present.sum()), (1 - self.level) / 2)
         low, high = np.quantile(means, [tail, 1 - tail])
         return float(low), float(high)
@@ -140,23 +140,23 @@ class ClusteredBootstrap:
             members: [values] true for those that count; all by default.
         """
         array = np.asarray(correct, dtype=np.float64)
-        chosen = slice(None) if members is None else members
-        taken, codes = array[chosen], self.codes[chosen]
-        if not len(taken):
+        rows = slice(None) if members is None else members
+        sample, codes = array[rows], self.codes[rows]
+        if not len(sample):
             raise ValueError("a share needs at least one value")
         clusters = len(np.unique(codes))
-        low, high = wilson(float(taken.sum()), len(taken), self.level)
+        low, high = wilson(float(sample.sum()), len(sample), self.level)
         method = ONE_VIDEO
         if 1 < clusters < FEW_CLUSTERS:
-            by_video = _t_bounds(taken, codes, self.level)
+            by_video = _t_bounds(sample, codes, self.level)
             low, high, method = max(0.0, min(low, by_video[0])), min(1.0, max(high, by_video[1])), FEW_VIDEOS
         elif clusters >= FEW_CLUSTERS:
-            drawn = self.bounds(array, members)
-            if taken.min() == taken.max():
-                low, high, method = min(low, drawn[0]), max(high, drawn[1]), "wider of bootstrap by video and Wilson"
+            bounds = self.bounds(array, members)
+            if sample.min() == sample.max():
+                low, high, method = min(low, bounds[0]), max(high, bounds[1]), "wider of bootstrap by video and Wilson"
             else:
-                (low, high), method = drawn, BOOTSTRAP
-        return Interval(float(taken.mean()), low, high, len(taken), clusters, method)
+                (low, high), method = bounds, BOOTSTRAP
+        return Interval(float(sample.mean()), low, high, len(sample), clusters, method)
 
     def mean_bounds(self, values: ArrayLike) -> tuple[float, float] | None:
         """Both ends for the mean of differences [values] between -1 and 1; None where all are of one cluster, which

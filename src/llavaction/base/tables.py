@@ -92,7 +92,7 @@ class Table:
         A quoted cell goes on over the next lines until its quote is closed. Where one of those lines is a whole record
         of its own, or the joined record has not as many cells as the header, the quote was never meant to be open.
         """
-        width, taken = len(self.columns), list[tuple[int, str]]()
+        width, lines = len(self.columns), list[tuple[int, str]]()
         while True:
             if len(text) > LONGEST_LINE:
                 problem = f"is longer than {LONGEST_LINE:,} characters"
@@ -101,23 +101,23 @@ class Table:
             if not isinstance(cells, str):
                 while len(cells) > width and not cells[-1].strip():
                     cells.pop()
-                if len(cells) <= width and not (taken and len(cells) < width):
+                if len(cells) <= width and not (lines and len(cells) < width):
                     return cells
                 kind = SEPARATORS[self.separator]
                 problem = f"has {len(cells)} cells, the header has {width}; a text that holds {kind} must be quoted"
                 break
             problem = cells
-            following = self._next() if cells == _OPEN and len(taken) < LONGEST_CELL else None
+            following = self._next() if cells == _OPEN and len(lines) < LONGEST_CELL else None
             if following is None:
                 break
-            taken.append(following)
+            lines.append(following)
             if following[1].count('"') % 2 == 0:
                 alone = split_line(following[1], self.separator)
                 if not isinstance(alone, str) and len(alone) >= width > 1:
                     break
             text = f"{text}\n{following[1]}"
-        self._ahead.extendleft(reversed(taken))
-        if taken or problem == _OPEN:
+        self._ahead.extendleft(reversed(lines))
+        if lines or problem == _OPEN:
             return 'a quote (") opens on this line and is not closed before the next row; close it, or write it as ""'
         return problem
 
@@ -150,26 +150,26 @@ class Table:
 
     def _read_header(self, required: Sequence[str]) -> tuple[str, list[str]]:
         declared = None
-        while (found := self._next()) is not None:
-            line, text = found
-            if (named := re.fullmatch(r'"?sep=(.)"?\s*', text, re.IGNORECASE)) and named[1] in SEPARATORS:
-                declared = named[1]
+        while (numbered_line := self._next()) is not None:
+            line, text = numbered_line
+            if (declaration := re.fullmatch(r'"?sep=(.)"?\s*', text, re.IGNORECASE)) and declaration[1] in SEPARATORS:
+                declared = declaration[1]
             elif text.strip():
                 break
-        if found is None:
+        if numbered_line is None:
             raise InputError(f"is empty; expected a header with {', '.join(required)}", file=self.path)
         if len(text) > LONGEST_LINE:
             raise InputError(f"its header is longer than {LONGEST_LINE:,} characters", file=self.path, line=line)
-        read = {mark: split_line(text, mark) for mark in ([declared] if declared else SEPARATORS)}
+        cells_of = {mark: split_line(text, mark) for mark in ([declared] if declared else SEPARATORS)}
         headers = {
             mark: (cells, [_column(name, required) for name in cells])
-            for mark, cells in read.items()
+            for mark, cells in cells_of.items()
             if not isinstance(cells, str)
         }
         if not headers:
             raise InputError("its header has a quote that is not closed", file=self.path, line=line)
         separator = max(headers, key=lambda mark: (len({*required} & {*headers[mark][1]}), len(headers[mark][1])))
-        written, names = headers[separator]
+        spellings, names = headers[separator]
         missing = [name for name in required if name not in names]
         if missing:
             raise InputError(f"lacks the column(s) {', '.join(missing)}; found {names[:40]}", file=self.path, line=line)
@@ -178,7 +178,7 @@ class Table:
             raise InputError(f"has two columns '{twice[0]}'", file=self.path, line=line, hint="take one of them away")
         if separator != ",":
             self.notes.append(f"line {line}: cells are separated by {SEPARATORS[separator]}")
-        respelt = [f"{was!r} as '{name}'" for was, name in zip(written, names, strict=True) if was != name]
+        respelt = [f"{was!r} as '{name}'" for was, name in zip(spellings, names, strict=True) if was != name]
         if respelt:
             self.notes.append(f"line {line}: columns read: {', '.join(respelt[:4])}{' ...' * (len(respelt) > 4)}")
         return separator, names

@@ -70,5 +70,5 @@ def safe_output() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def _escape(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"  # as JSON writes it, so that a printed document stays one
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"  # as JSON writes it, so that a printed document stays one

@@ -94,8 +94,8 @@ class ActionChoice(Task):
 
     def converse(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         pool = self._pools[segment.segment_id]
-        drawn = np.sort(rng.permutation(len(pool))[: self.settings.options - 1])
-        actions = [segment.action, *(pool[i] for i in drawn)]
+        places = np.sort(rng.permutation(len(pool))[: self.settings.options - 1])
+        actions = [segment.action, *(pool[i] for i in places)]
         texts = self._texts.write(segment, actions)
         order = rng.permutation(len(actions))
         question = Question(
@@ -106,25 +106,25 @@ class ActionChoice(Task):
             answer=int(np.flatnonzero(order == 0)[0]),
             provenance=Provenance(miner=self.settings.miner, text_pool=self.settings.text, seed=self.material.seed),
         )
-        told = self._prior(segment) if rng.random() < self.settings.prior_probability else ()
+        priors = self._prior(segment) if rng.random() < self.settings.prior_probability else ()
         lettered = self.settings.prompt == "letters"
         return Conversation(
-            prompt=self._prompt(question, told),
+            prompt=self._prompt(question, priors),
             answer=question.answer_letter if lettered else question.lettered_options[question.answer],
             provenance={
                 "miner": self.settings.miner,
                 "text": self.settings.text,
                 "options": [list(option.action) for option in question.options if option.action],
-                "prior_actions": len(told),
+                "prior_actions": len(priors),
             },
         )
 
-    def _prompt(self, question: Question, told: tuple[PriorAction, ...]) -> str:
+    def _prompt(self, question: Question, priors: tuple[PriorAction, ...]) -> str:
         if self.settings.prompt == "published":
             return format_task_related_prompt(
-                question.lettered_options, "mc_", perspective=self.settings.perspective, prior_actions=told
+                question.lettered_options, "mc_", perspective=self.settings.perspective, prior_actions=priors
             )
-        story = [f"{action.offset} seconds before this clip, this began: {action.narration}." for action in told]
+        story = [f"{action.offset} seconds before this clip, this began: {action.narration}." for action in priors]
         return "\n".join([*story, multiple_choice_prompt(question, "letters")])
 
     def _prior(self, segment: Segment) -> tuple[PriorAction, ...]:
@@ -139,15 +139,15 @@ class ActionChoice(Task):
 
     def _words(self, earlier: Segment) -> str:
         if self._prior_from == "annotations":
-            return self.material.words(earlier, "label" if self.settings.text == "clean" else "narration")
+            return self.material.text_of(earlier, "label" if self.settings.text == "clean" else "narration")
         assert self.material.predictions is not None
         return self.material.vocabulary.action_name(self.material.predictions[earlier.segment_id].actions[0])
 
     @property
     def _prior_from(self) -> str:
         """Who tells the prior actions: "annotations" or "specialist"; the former where they are never told."""
-        told = self.settings.prior_source == "predictions" and self.settings.prior_probability > 0
-        return "specialist" if told else "annotations"
+        predicted = self.settings.prior_source == "predictions" and self.settings.prior_probability > 0
+        return "specialist" if predicted else "annotations"
 
     @cached_property
     def _pools(self) -> dict[str, tuple[Action, ...]]:
@@ -171,15 +171,15 @@ class ActionChoice(Task):
         return {mined.segment_id: mined.actions for block in miner.blocks() for mined in miner.mine(block)}
 
     def _predicted(self, segments: list[Segment]) -> list[Segment]:
-        known = [segment for segment in segments if segment.segment_id in (self.material.predictions or {})]
-        missing = len(segments) - len(known)
-        if missing and (not known or self.settings.without_prediction == "refuse"):
+        predicted = [segment for segment in segments if segment.segment_id in (self.material.predictions or {})]
+        missing = len(segments) - len(predicted)
+        if missing and (not predicted or self.settings.without_prediction == "refuse"):
             first = next(s.segment_id for s in segments if s.segment_id not in (self.material.predictions or {}))
             raise InputError(
                 f"the specialist has no prediction for {missing} of {len(segments)} segments, e.g. {first}",
                 hint="give the predictions of all folds, or say 'without_prediction: leave_out' in the mixture",
             )
-        return known
+        return predicted
 
 
 class ActionChoiceAfterPrior(ActionChoice):

@@ -51,14 +51,14 @@ class Caption(Task):
 
     def converse(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         facts = {
-            "action": self.material.words(segment, self.settings.wording),
+            "action": self.material.text_of(segment, self.settings.wording),
             "object": self._objects(segment),
         }
         following = self.material.successors.get(segment.segment_id)
         double = rng.random() < self.settings.double and following is not None
         clip = None
         if double and following is not None and following.stop - segment.start <= self.settings.longest:
-            facts["next"] = self.material.words(following, self.settings.wording)
+            facts["next"] = self.material.text_of(following, self.settings.wording)
             clip = Clip(video_id=segment.video_id, start=segment.start, stop=following.stop)
         requests, forms = REQUESTS, DOUBLE if clip else SINGLE
         if self.material.vocabulary.one_label:

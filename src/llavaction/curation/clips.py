@@ -45,14 +45,14 @@ class Cut:
     """What came of cutting clips.
 
     Attributes:
-        made: how many files were written.
-        kept: how many were there already.
+        written: how many files were written.
+        present: how many were there already.
         partial: file name to what is missing in it, for clips that could be decoded only in part.
         failed: file name to what is wrong with its video.
     """
 
-    made: int
-    kept: int
+    written: int
+    present: int
     partial: Mapping[str, CutClip] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
 
@@ -102,7 +102,7 @@ def cut_clips(
         except Exception as error:  # a decoder may raise anything on a damaged file
             return f"{type(error).__name__}: {error}"
 
-    made, failed, budget = 0, {}, ByteBudget()
+    clip_count, failed, budget = 0, {}, ByteBudget()
     with RunFolder(folder) as home:
         journal = home.journal(CUTS, CutClip, "file")
         write_json(note, settings)
@@ -113,13 +113,13 @@ def cut_clips(
             for name, result in zip(todo, results, strict=True):
                 if isinstance(result, CutClip):
                     journal.append([result])
-                    made += 1
+                    clip_count += 1
                 else:
                     failed[name] = result
         cut = {name: journal.done[name] for name in clips if name in journal.done and name not in failed}
         journal.rewrite(journal.done.values())
-    partial = {name: found for name, found in cut.items() if found.problem is not None}
-    return Cut(made, len(clips) - len(todo), partial, failed)
+    partial = {name: clip_entry for name, clip_entry in cut.items() if clip_entry.problem is not None}
+    return Cut(clip_count, len(clips) - len(todo), partial, failed)
 
 
 def _sources(clips: Mapping[str, tuple[Clip, str | None]], library: VideoLibrary) -> dict[str, str]:
@@ -132,8 +132,8 @@ def _sources(clips: Mapping[str, tuple[Clip, str | None]], library: VideoLibrary
     return {name: digests[key] for name, key in ids.items()}
 
 
-def _is_done(found: CutClip | None, source: str, folder: Path) -> bool:
-    return found is not None and found.source == source and (folder / found.file).is_file()
+def _is_done(entry: CutClip | None, source: str, folder: Path) -> bool:
+    return entry is not None and entry.source == source and (folder / entry.file).is_file()
 
 
 def _cut(
@@ -170,15 +170,15 @@ def _written(
     rate = count / clip.duration
     frames = library.read(clip, count, segment_id=segment_id, size=size)
     problem = frames.error
-    there = max(1, count - _past_the_end(frames))
-    if there < count:  # the file is shorter, not slower
-        until = Clip(video_id=clip.video_id, start=clip.start, stop=clip.start + there / rate)
-        frames = library.read(until, there, segment_id=segment_id, size=size)
+    present = max(1, count - _past_the_end(frames))
+    if present < count:  # the file is shorter, not slower
+        until = Clip(video_id=clip.video_id, start=clip.start, stop=clip.start + present / rate)
+        frames = library.read(until, present, segment_id=segment_id, size=size)
     if not len(frames):
         return str(frames.error)
     write_video(path, frames.images, exact_rate(rate))
-    said = None if problem is None else problem.problem
-    return CutClip(file=path.name, source=source, frames=len(frames), stand_ins=frames.stand_ins, problem=said)
+    text = None if problem is None else problem.problem
+    return CutClip(file=path.name, source=source, frames=len(frames), stand_ins=frames.stand_ins, problem=text)
 
 
 def _past_the_end(frames: Frames) -> int:

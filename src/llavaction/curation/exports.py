@@ -75,9 +75,9 @@ def export(
     folder = Path(output)
     clips: dict[str, tuple[Clip, str | None]] = {}
     forged: dict[str, str] = {}
-    seen = left_out = 0
+    record_count = left_out = 0
     for record in read_records(records, TrainingRecord):
-        seen, left_out = seen + 1, left_out + (record.words is not None)
+        record_count, left_out = record_count + 1, left_out + (record.words is not None)
         mark = None if record.words is not None else forged_mark(record)
         if mark is not None:
             forged[record.record_id] = mark
@@ -89,45 +89,45 @@ def export(
         if record.words is None and record.record_id not in forged
     )
     if style == "llava":
-        kept, lacking = _places({clip.video_id for clip, _ in clips.values()}, library)
+        paths, lacking = _places({clip.video_id for clip, _ in clips.values()}, library)
         lines = (
-            _line(to_llava(record, video) | ({"video": kept[record.clip.video_id]} if record.clip and kept else {}))
+            _line(to_llava(record, video) | ({"video": paths[record.clip.video_id]} if record.clip and paths else {}))
             for record in exportable
             if record.clip is None or record.clip.video_id not in lacking
         )
         count = write_lines(folder / "llava.json", _as_list(lines)) - 1
-        return Exported(count, left_out, forged, 0, lacking, seen - left_out - len(forged) - count)
+        return Exported(count, left_out, forged, 0, lacking, record_count - left_out - len(forged) - count)
     cut = Cut(0, 0) if library is None else cut_clips(clips, library, folder / CLIPS, **cutting)
     uncut = cut.failed
-    written = (
+    export_lines = (
         f"{_line(FORMATS[style](record, CLIPS))}\n"
         for record in exportable
         if record.clip is None or clip_name(record.clip) not in uncut
     )
-    count = write_lines(folder / "train.jsonl", written)
+    count = write_lines(folder / "train.jsonl", export_lines)
     files = (_clip_file(name, clip, cut.partial) for name, (clip, _) in clips.items() if name not in uncut)
     write_records(folder / "clips.jsonl", files)
     if style == "llama-factory":
         write_json(folder / "dataset_info.json", llama_factory_entry("llavaction", "train.jsonl"))
-    partial = {name: f"{found.problem}" for name, found in cut.partial.items()}
-    return Exported(count, left_out, forged, len(clips), uncut, seen - left_out - len(forged) - count, partial)
+    partial = {name: f"{clip_entry.problem}" for name, clip_entry in cut.partial.items()}
+    return Exported(count, left_out, forged, len(clips), uncut, record_count - left_out - len(forged) - count, partial)
 
 
 def _places(videos: Iterable[str], library: VideoLibrary | None) -> tuple[dict[str, str], dict[str, str]]:
     """Where each video lies under the library, and what is wrong with those that do not."""
-    kept, lacking = {}, {}
+    video_files, lacking = {}, {}
     for name in sorted(videos) if library else ():
         assert library is not None
         try:
-            kept[name] = library.path(name).relative_to(library.root).as_posix()
+            video_files[name] = library.path(name).relative_to(library.root).as_posix()
         except MissingVideoError as error:
             lacking[name] = str(error)
-    return kept, lacking
+    return video_files, lacking
 
 
 def _clip_file(name: str, clip: Clip, partial: Mapping[str, CutClip]) -> ClipFile:
-    found = partial.get(name)
-    lacking = {} if found is None else {"stand_ins": found.stand_ins, "problem": found.problem}
+    entry = partial.get(name)
+    lacking = {} if entry is None else {"stand_ins": entry.stand_ins, "problem": entry.problem}
     return ClipFile(file=f"{CLIPS}/{name}", clip=clip, **lacking)
 
 

@@ -67,18 +67,18 @@ def to_llava(record: TrainingRecord, video: str = "{video_id}.mp4") -> dict[str,
         if IMAGE in message.content:
             raise InputError(f"record '{record.record_id}' says '{IMAGE}', which LLaVA takes for its video")
         turns.append({"from": _WRITTEN_AS[message.role], "value": message.content.replace(VIDEO, IMAGE)})
-    made: dict[str, Any] = {"id": record.record_id}
+    entry: dict[str, Any] = {"id": record.record_id}
     if record.clip is not None:
-        made["video"] = video.replace("{video_id}", record.clip.video_id)
-    made |= {"conversations": turns, "question_type": record.task}
+        entry["video"] = video.replace("{video_id}", record.clip.video_id)
+    entry |= {"conversations": turns, "question_type": record.task}
     if record.clip is not None:
-        made |= {"start_timestamp": str(record.clip.start), "end_timestamp": str(record.clip.stop)}
+        entry |= {"start_timestamp": str(record.clip.start), "end_timestamp": str(record.clip.stop)}
     if record.labels is not None:
         labels = record.labels
-        made |= {"verb_id": labels.verb, "noun_id": labels.noun, "action_id": labels.action}
+        entry |= {"verb_id": labels.verb, "noun_id": labels.noun, "action_id": labels.action}
     if record.provenance:
-        made["provenance"] = dict(record.provenance)
-    return made
+        entry["provenance"] = dict(record.provenance)
+    return entry
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,8 @@ def video_id(path: str) -> str:
     """The id of a video by its path; of the published "P01-P01_11" it is "P01_11"."""
     pure = PurePosixPath(path)
     name = pure.stem if pure.suffix.lower() in VIDEO_SUFFIXES else pure.name
-    participant, dash, rest = name.partition("-")
-    return rest if dash and rest.startswith(f"{participant}_") else name
+    participant, dash, recording = name.partition("-")
+    return recording if dash and recording.startswith(f"{participant}_") else name
 
 
 def _without_suffix(path: str) -> str:
@@ -195,18 +195,18 @@ def _entries(path: Path) -> Iterator[tuple[int, Any]]:
     with path.open(encoding="utf-8-sig") as stream:
         cursor = JsonCursor(stream, path)
         if cursor.peek() != "[":
-            found = type(cursor.value()).__name__
-            raise InputError(f"holds a {found}, expected a list of conversations", file=path)
+            kind = type(cursor.value()).__name__
+            raise InputError(f"holds a {kind}, expected a list of conversations", file=path)
         yield from enumerate(cursor.list_items(), start=1)
         cursor.end()
 
 
 def _one_of(entry: Mapping[str, Any], names: Sequence[str]) -> Any:
     """The value of the one name of several that the entry has."""
-    found = [name for name in names if entry.get(name) is not None]
-    if len(found) > 1:
-        raise InputError(f"has both '{found[0]}' and '{found[1]}'")
-    return entry[found[0]] if found else None
+    present = [name for name in names if entry.get(name) is not None]
+    if len(present) > 1:
+        raise InputError(f"has both '{present[0]}' and '{present[1]}'")
+    return entry[present[0]] if present else None
 
 
 def _short(entry: Mapping[str, Any], key: str) -> str:
@@ -227,12 +227,12 @@ def _named_video(entry: Any) -> str | None:
 
 
 def _clip(entry: Mapping[str, Any], duration: Callable[[str], float] | None, several: Collection[str]) -> Clip | None:
-    given = _one_of(entry, CLIPS)
-    if given is None or given == []:
+    value = _one_of(entry, CLIPS)
+    if value is None or value == []:
         return None
     video = _named_video(entry)
     if not video or "\0" in video or not video_id(video):
-        raise InputError(f"'video' is {given!r:.80}, expected one path")
+        raise InputError(f"'video' is {value!r:.80}, expected one path")
     name = video_id(video)
     name = _without_suffix(video) if name in several else name
     start, stop = _time(entry, "start_timestamp") or 0.0, _time(entry, "end_timestamp")
@@ -268,12 +268,12 @@ def _message(turn: Any) -> dict[str, str]:
     for key in turn:
         if key not in ("from", "value", "role", "content"):
             raise InputError(f"a turn has the unknown key '{key}'; {suggestion(str(key), ('from', 'value'))}")
-    speaker, said = _one_of(turn, ("from", "role")), _one_of(turn, ("value", "content"))
-    if isinstance(said, list):
-        said = "\n".join(_part(part) for part in said)
-    if not isinstance(speaker, str) or speaker not in SPEAKERS or not isinstance(said, str):
+    speaker, content = _one_of(turn, ("from", "role")), _one_of(turn, ("value", "content"))
+    if isinstance(content, list):
+        content = "\n".join(_part(part) for part in content)
+    if not isinstance(speaker, str) or speaker not in SPEAKERS or not isinstance(content, str):
         raise InputError(f"a turn is {turn!r:.80}, {expected}")
-    return {"role": SPEAKERS[speaker], "content": said.replace(IMAGE, VIDEO)}
+    return {"role": SPEAKERS[speaker], "content": content.replace(IMAGE, VIDEO)}
 
 
 def _part(part: Any) -> str:

@@ -47,9 +47,9 @@ class Material:
 
     def __post_init__(self) -> None:
         names = map(self.vocabulary.action_name, self.classes)
-        said = [*((segment.narration, f"segment '{segment.segment_id}'") for segment in self.table)]
-        said += [(name, "a class") for name in (*names, *filter(None, map(self.vocabulary.noun_name, self._nouns)))]
-        for text, whose in said:
+        texts = [*((segment.narration, f"segment '{segment.segment_id}'") for segment in self.table)]
+        texts += [(name, "a class") for name in (*names, *filter(None, map(self.vocabulary.noun_name, self._nouns)))]
+        for text, whose in texts:
             if text and VIDEO in text:
                 raise InputError(
                     f"{whose} is called {text!a:.80}, and '{VIDEO}' stands for the clip in training records",
@@ -97,7 +97,7 @@ class Material:
             verb=segment.verb_class, noun=segment.noun_class, action=self.vocabulary.action_id(segment.action)
         )
 
-    def words(self, segment: Segment, wording: Wording) -> str:
+    def text_of(self, segment: Segment, wording: Wording) -> str:
         """What a segment is called; its class's label where it has no narration."""
         if wording == "narration" and segment.narration:
             return segment.narration

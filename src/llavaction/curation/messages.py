@@ -53,17 +53,17 @@ def to_trl(record: TrainingRecord, folder: str) -> dict[str, Any]:
     """A record as TRL reads it; ``folder`` holds the clips."""
     paths = _paths(record, folder)
     return {
-        "messages": [{"role": said.role, "content": _parts(said, paths)} for said in record.messages],
+        "messages": [{"role": turn.role, "content": _parts(turn, paths)} for turn in record.messages],
         "videos": paths,
     }
 
 
 def to_swift(record: TrainingRecord, folder: str) -> dict[str, Any]:
     """A record as ms-swift and LLaMA-Factory read it; ``folder`` holds the clips."""
-    made: dict[str, Any] = {"messages": [{"role": said.role, "content": said.content} for said in record.messages]}
+    entry: dict[str, Any] = {"messages": [{"role": turn.role, "content": turn.content} for turn in record.messages]}
     if record.clip is not None:
-        made["videos"] = _paths(record, folder)
-    return made
+        entry["videos"] = _paths(record, folder)
+    return entry
 
 
 def llama_factory_entry(name: str, file: str) -> dict[str, Any]:
@@ -89,8 +89,8 @@ def forged_mark(record: TrainingRecord) -> str | None:
 
     Trainers put pictures and sounds where a text says so, and their tokenizers read control tokens in it.
     """
-    for said in record.messages:
-        mark = _MARK.search(said.content.replace(VIDEO, "", 1))
+    for message in record.messages:
+        mark = _MARK.search(message.content.replace(VIDEO, "", 1))
         if mark:
             return mark[0]
     return None
@@ -117,8 +117,8 @@ def _paths(record: TrainingRecord, folder: str) -> list[str]:
     return [] if record.clip is None else [f"{folder}/{clip_name(record.clip)}"]
 
 
-def _parts(said: Message, paths: list[str]) -> list[dict[str, str]]:
-    before, video, after = said.content.partition(VIDEO)
+def _parts(message: Message, paths: list[str]) -> list[dict[str, str]]:
+    before, video, after = message.content.partition(VIDEO)
     parts = [{"type": "text", "text": before}] if before else []
     if video:
         parts.append({"type": "video", "video": paths[0]})

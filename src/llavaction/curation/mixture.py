@@ -169,17 +169,17 @@ def take_share(task: Task) -> Share:
             usable.append(segment)
         else:
             left_out[reason] += 1
-    drawn = sorted(range(len(usable)), key=lambda i: hashed_seed("share", seed, settings.name, usable[i].segment_id))
-    wanted = settings.weight * len(usable)
-    wanted = round(wanted if settings.cap is None else min(wanted, settings.cap))
-    if wanted > MOST_RECORDS:
+    order = sorted(range(len(usable)), key=lambda i: hashed_seed("share", seed, settings.name, usable[i].segment_id))
+    record_count = settings.weight * len(usable)
+    record_count = round(record_count if settings.cap is None else min(record_count, settings.cap))
+    if record_count > MOST_RECORDS:
         raise InputError(
-            f"task '{settings.name}' would make {wanted:,} records of {len(usable):,} segments, more than "
+            f"task '{settings.name}' would make {record_count:,} records of {len(usable):,} segments, more than "
             f"{MOST_RECORDS:,}",
             hint="give it a smaller weight or cap",
         )
-    every = ((place, turn) for turn in range(math.ceil(settings.weight)) for place in drawn)
-    turns = list(islice(every, wanted))
+    every = ((place, turn) for turn in range(math.ceil(settings.weight)) for place in order)
+    turns = list(islice(every, record_count))
     skipped = len(usable) - len({place for place, _ in turns})
     if skipped:
         left_out["weight or cap"] = skipped

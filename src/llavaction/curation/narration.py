@@ -34,4 +34,4 @@ class DirectNarration(Task):
         prompt = open_prompt(QUESTION)
         if self.settings.prompt == "published_open":
             prompt = format_task_related_prompt("", "direct_narration", perspective=self.settings.perspective)
-        return Conversation(prompt, self.material.words(segment, self.settings.answer))
+        return Conversation(prompt, self.material.text_of(segment, self.settings.answer))

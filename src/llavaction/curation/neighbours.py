@@ -29,7 +29,7 @@ def preceding_pairs(table: SegmentTable, max_gap: float = MAX_GAP) -> dict[str, 
     return pairs
 
 
-def prior_actions(segment: Segment, pair: Pair, words: Callable[[Segment], str]) -> tuple[PriorAction, ...]:
+def prior_actions(segment: Segment, pair: Pair, text_of: Callable[[Segment], str]) -> tuple[PriorAction, ...]:
     """What a prompt about ``segment`` says of its pair; nothing where one of them began no earlier than the segment.
 
     (The published code then prints offsets of zero and below: "-1.2 seconds ago, you started".)
@@ -37,12 +37,12 @@ def prior_actions(segment: Segment, pair: Pair, words: Callable[[Segment], str])
     Args:
         segment: what is asked about.
         pair: see :func:`preceding_pairs`.
-        words: says what was done in a segment.
+        text_of: says what was done in a segment.
     """
     offsets = [offset(segment, earlier) for earlier in pair]
     if min(offsets) <= 0:
         return ()
-    return tuple(PriorAction(words(earlier), seconds) for earlier, seconds in zip(pair, offsets, strict=True))
+    return tuple(PriorAction(text_of(earlier), seconds) for earlier, seconds in zip(pair, offsets, strict=True))
 
 
 def offset(segment: Segment, earlier: Segment) -> float:
@@ -55,10 +55,10 @@ def successors(table: SegmentTable, max_gap: float = MAX_GAP) -> dict[str, Segme
 
     Only where neither of the two overlaps any segment: then "first this, then that" is the whole story.
     """
-    found: dict[str, Segment] = {}
+    next_of: dict[str, Segment] = {}
     for video in table.videos:
         for segment, following in pairwise(table.of_video(video)):
             near = 0 <= following.start - segment.stop <= max_gap
             if near and not table.overlapping(segment) and not table.overlapping(following):
-                found[segment.segment_id] = following
-    return found
+                next_of[segment.segment_id] = following
+    return next_of

@@ -78,16 +78,16 @@ class OpenQA(Task):
 
     def converse(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         for place in rng.permutation(len(self._kinds)):
-            made = list(self._kinds.values())[place](segment, rng)
-            if made is not None:
-                return made
+            conversation = list(self._kinds.values())[place](segment, rng)
+            if conversation is not None:
+                return conversation
         raise AssertionError("the verb, or the whole action, can always be asked for")
 
     def _verb(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         return self._ask("verb", self.material.vocabulary.verb_name(segment.verb_class), rng, noun=self._own(segment))
 
     def _action(self, segment: Segment, rng: np.random.Generator) -> Conversation:
-        return self._ask("action", self.material.words(segment, "label"), rng)
+        return self._ask("action", self.material.text_of(segment, "label"), rng)
 
     def _noun(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         return self._ask("noun", self._own(segment), rng, verb=self.material.vocabulary.verb_name(segment.verb_class))
@@ -108,10 +108,10 @@ class OpenQA(Task):
             return None
         if following.action in self._same(segment):
             return None
-        answer, other = (self.material.words(one, self.settings.wording) for one in (segment, following))
-        if answer == other:
+        answer, other_answer = (self.material.text_of(part, self.settings.wording) for part in (segment, following))
+        if answer == other_answer:
             return None
-        first, second = (answer, other) if rng.random() < 0.5 else (other, answer)
+        first, second = (answer, other_answer) if rng.random() < 0.5 else (other_answer, answer)
         clip = Clip(video_id=segment.video_id, start=segment.start, stop=following.stop)
         return self._ask("order", answer, rng, clip, first=first, second=second)
 
@@ -127,7 +127,7 @@ class OpenQA(Task):
     def _involved(self, segment: Segment) -> set[int]:
         """Nouns of the segment and of all that overlap it, with their synonyms."""
         present = (segment, *self.material.table.overlapping(segment))
-        nouns = {noun for one in present for noun in (one.noun_class, *one.all_noun_classes)}
+        nouns = {noun for action in present for noun in (action.noun_class, *action.all_noun_classes)}
         return {same for noun in nouns for same in self.material.truth.synonyms.nouns(noun)}
 
     def _same(self, segment: Segment) -> frozenset[Action]:

@@ -37,11 +37,11 @@ def load_out_of_fold(
     joined: Predictions = {}
     origin: dict[str, Path] = {}
     for path in paths:
-        found = load_predictions(
+        predictions = load_predictions(
             path, ids, vocabulary.actions, partial=len(paths) > 1, expected=expected, say=notes.append
         )
-        check_classes({name: item for name, item in found.items() if name in table}, vocabulary, path)
-        for segment_id, prediction in found.items():
+        check_classes({name: item for name, item in predictions.items() if name in table}, vocabulary, path)
+        for segment_id, prediction in predictions.items():
             if segment_id not in table:
                 continue
             if segment_id in joined:

@@ -62,8 +62,8 @@ class TrainingRecord(Record):
                 raise ValueError("a record has a clip or words that stand in for it, not both")
             if not self.words.strip():
                 raise ValueError("words that stand in for a clip must not be empty")
-        seen = sum(message.content.count(VIDEO) for message in self.messages)
-        if seen != (self.clip is not None or self.words is not None):
+        count = sum(message.content.count(VIDEO) for message in self.messages)
+        if count != (self.clip is not None or self.words is not None):
             shown = "a clip" if self.clip else "words" if self.words else "no clip"
-            raise ValueError(f"'{VIDEO}' stands {seen} times in the messages of a record with {shown}")
+            raise ValueError(f"'{VIDEO}' stands {count} times in the messages of a record with {shown}")
         return self

@@ -86,18 +86,18 @@ class Task(ABC):
 
     def record(self, segment: Segment, turn: int) -> TrainingRecord:
         """The record number ``turn`` (from 0) of a segment."""
-        made = self.converse(segment, self.material.rng(self.settings.name, segment, turn))
-        labelled = self.settings.labels and made.labelled
+        conversation = self.converse(segment, self.material.rng(self.settings.name, segment, turn))
+        labelled = self.settings.labels and conversation.labelled
         return TrainingRecord(
             record_id=f"{self.settings.name}:{segment.segment_id}:{turn}",
             task=self.settings.task,
-            clip=made.clip or segment.clip,
+            clip=conversation.clip or segment.clip,
             messages=(
-                Message(role="user", content=f"{VIDEO}\n{made.prompt}"),
-                Message(role="assistant", content=made.answer),
+                Message(role="user", content=f"{VIDEO}\n{conversation.prompt}"),
+                Message(role="assistant", content=conversation.answer),
             ),
             labels=self.material.labels(segment) if labelled else None,
-            provenance={"segment_id": segment.segment_id, "seed": self.material.seed, **made.provenance},
+            provenance={"segment_id": segment.segment_id, "seed": self.material.seed, **conversation.provenance},
         )
 
 
@@ -107,8 +107,8 @@ def task_class(name: str) -> type[Task]:
     Raises:
         InputError: none is (suggests the nearest).
     """
-    found: type[Task] = resolve(with_plugins("TASKS", TASKS), name, "task")
-    return found
+    loaded: type[Task] = resolve(with_plugins("TASKS", TASKS), name, "task")
+    return loaded
 
 
 def task_settings(entry: Mapping[str, Any], file: Path | None = None) -> TaskSettings:

@@ -28,7 +28,7 @@ class TemporalDetection(Task):
     def converse(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         before = rng.random() * self.settings.padding
         clip = padded(segment, before, self.settings.padding - before, self.material.durations.get(segment.video_id))
-        prompt = detection_prompt(self.material.words(segment, self.settings.wording), segment)
+        prompt = detection_prompt(self.material.text_of(segment, self.settings.wording), segment)
         return Conversation(prompt, relative_span(segment, clip), clip)
 
 

@@ -138,19 +138,19 @@ class CellReader:
             raise InputError(f"'{cell:.60}' is not a list such as ['plate', 'pan']", file=self.path, line=line)
         return items
 
-    def _say(self, kind: str, what: str) -> None:
-        self._said.setdefault(kind, what)
+    def _say(self, kind: str, text: str) -> None:
+        self._said.setdefault(kind, text)
 
     def _about_times(self) -> list[str]:
         notes = []
         for column, (line, text) in self._plain.items():
             forms = self._times[column]
-            said = f"line {line}: {column} '{text}' is read as seconds"
+            remark = f"line {line}: {column} '{text}' is read as seconds"
             if forms["clock"]:
-                said += f" ({forms.total() - forms['clock']} such rows, {forms['clock']} with HH:MM:SS)"
+                remark += f" ({forms.total() - forms['clock']} such rows, {forms['clock']} with HH:MM:SS)"
             if forms["whole"] and not forms["plain"]:
-                said += "; all are whole numbers: if they are milliseconds or frame numbers, turn them into seconds"
-            notes.append(said)
+                remark += "; all are whole numbers: if they are milliseconds or frame numbers, turn them into seconds"
+            notes.append(remark)
         return notes
 
 

@@ -103,10 +103,10 @@ class EpicKitchens:
         if path is None and unlabelled and spans is not None:
             return self._unlabelled(spans)
         if path is None:
-            found = f"splits found here: {', '.join(self.splits) or 'none'}"
+            hint = f"splits found here: {', '.join(self.splits) or 'none'}"
             if spans is not None:
-                found += f"; {spans.name} has no classes: its segments can only be predicted and recognised"
-            raise InputError(f"no EPIC_100_{split}.csv", file=self.folder, hint=found)
+                hint += f"; {spans.name} has no classes: its segments can only be predicted and recognised"
+            raise InputError(f"no EPIC_100_{split}.csv", file=self.folder, hint=hint)
         if path not in self._tables and path.name != f"EPIC_100_{split}.csv":
             self.notes.append(f"EPIC_100_{split}.csv is absent; {path.name} is used in its place")
         return self._table(path, COLUMNS)
@@ -211,32 +211,32 @@ class EpicKitchens:
         official = self.folder / f"EPIC_100_{split}.csv"
         if official.is_file() and self._is_labelled(official):
             return official
-        others = [
+        tables = [
             path
             for path in sorted(self.folder.glob(f"*EPIC_100_{split}_*.csv"))
             if "timestamps" not in path.name  # the official name of unlabelled lists
         ]
-        return others[0] if len(others) == 1 else None
+        return tables[0] if len(tables) == 1 else None
 
     def _spans_file(self, split: str) -> Path | None:
         """The table of a split's segments that says no classes."""
-        named = [self.folder / f"EPIC_100_{split}_timestamps.csv", self.folder / f"EPIC_100_{split}.csv"]
-        own = tables_of_splits(self.folder).get(split)
-        there = (path for path in (*named, own) if path is not None and path.is_file())
-        return next((path for path in there if not self._is_labelled(path)), None)
+        paths = [self.folder / f"EPIC_100_{split}_timestamps.csv", self.folder / f"EPIC_100_{split}.csv"]
+        table = tables_of_splits(self.folder).get(split)
+        files = (path for path in (*paths, table) if path is not None and path.is_file())
+        return next((path for path in files if not self._is_labelled(path)), None)
 
     def _is_labelled(self, path: Path) -> bool:
         if path not in self._labelled:
             self._labelled[path] = says_classes(path)
         return self._labelled[path]
 
-    def _remark(self, path: Path, line: int, what: str, refused: bool) -> None:
-        self.remarks.append(Remark(path.name, line, what, refused))
+    def _remark(self, path: Path, line: int, problem: str, refused: bool) -> None:
+        self.remarks.append(Remark(path.name, line, problem, refused))
 
-    def _note(self, path: Path, what: str) -> None:
-        said = shown(f"{path.name}: {what}")
-        if said not in self.notes:
-            self.notes.append(said)
+    def _note(self, path: Path, text: str) -> None:
+        line = shown(f"{path.name}: {text}")
+        if line not in self.notes:
+            self.notes.append(line)
 
     def _rows(self, path: Path, required: tuple[str, ...], cells: CellReader) -> Iterator[tuple[int, dict[str, str]]]:
         """Rows of a CSV file with the line on which each begins; rows that cannot be read are remarked, and once all
@@ -252,13 +252,13 @@ class EpicKitchens:
             elif columns is None:
                 yield row.line, dict(row.cells)
             else:
-                found = {name: row.cells.get(column, "") for name, column in columns.items()}
-                video = video_name(found["video_id"])[0]
+                cell_texts = {name: row.cells.get(column, "") for name, column in columns.items()}
+                video = video_name(cell_texts["video_id"])[0]
                 of_video[video] += 1
                 number = f"{video}{part}_{of_video[video]}"
-                yield row.line, {"participant_id": "", "narration": "", "narration_id": number} | found
-        for what in (*table.notes, *cells.notes):
-            self._note(path, what)
+                yield row.line, {"participant_id": "", "narration": "", "narration_id": number} | cell_texts
+        for note in (*table.notes, *cells.notes):
+            self._note(path, note)
 
     def _read_classes(self, name: str) -> dict[int, LabelClass]:
         path = self.folder / name
@@ -278,63 +278,63 @@ class EpicKitchens:
             if label.id in classes:
                 raise InputError(f"class id {label.id} occurs twice", file=path, line=line)
             classes[label.id] = label
-            other = readings.setdefault(same_when_read(label.name), label)
-            if other is not label:
-                what = f"class {label.id} reads like class {other.id} ('{label.name}'); no question offers both"
-                self._remark(path, line, what, refused=False)
+            twin = readings.setdefault(same_when_read(label.name), label)
+            if twin is not label:
+                problem = f"class {label.id} reads like class {twin.id} ('{label.name}'); no question offers both"
+                self._remark(path, line, problem, refused=False)
         for remark in self.remarks[faults:]:
             if remark.refused:
                 raise InputError(remark.what, file=path, line=remark.line, hint="a class cannot be left out")
         return classes
 
     def _read_segments(self, path: Path, columns: tuple[str, ...]) -> Iterator[Segment]:
-        seen: dict[str, int] = {}
+        lines: dict[str, int] = {}
         spans: Counter[tuple[Any, ...]] = Counter()
-        cells, found = CellReader(path), list[tuple[int, Segment]]()
+        cells, segments = CellReader(path), list[tuple[int, Segment]]()
         for line, row in self._rows(path, columns, cells):
             try:
                 segment = self._segment(row, cells, line, labelled=columns == COLUMNS)
-                if segment.segment_id in seen:
-                    raise InputError(f"narration_id '{segment.segment_id}' is also on line {seen[segment.segment_id]}")
+                if segment.segment_id in lines:
+                    raise InputError(f"narration_id '{segment.segment_id}' is also on line {lines[segment.segment_id]}")
             except InputError as error:
                 self._remark(path, line, error.problem, refused=True)
                 continue
-            seen[segment.segment_id] = line
-            found.append((line, segment))
-        names = self._video_ids(path, dict.fromkeys(segment.video_id for _, segment in found))
-        for line, read in found:
-            name = names[read.video_id]
-            segment = read if name == read.video_id else read.model_copy(update={"video_id": name})
+            lines[segment.segment_id] = line
+            segments.append((line, segment))
+        names = self._video_ids(path, dict.fromkeys(segment.video_id for _, segment in segments))
+        for line, unchecked in segments:
+            name = names[unchecked.video_id]
+            segment = unchecked if name == unchecked.video_id else unchecked.model_copy(update={"video_id": name})
             facts = self.videos.get(segment.video_id)
             if facts is not None and segment.start >= facts.duration:
-                what = f"{segment.segment_id} starts at {segment.start:.2f} s, the video ends at {facts.duration:.2f} s"
-                self._remark(path, line, f"{what}; are the times in seconds?", refused=True)
+                text = f"{segment.segment_id} starts at {segment.start:.2f} s, the video ends at {facts.duration:.2f} s"
+                self._remark(path, line, f"{text}; are the times in seconds?", refused=True)
                 continue
             if facts is not None and segment.stop > facts.duration:
-                what = f"{segment.segment_id} stops at {segment.stop:.2f} s, the video at {facts.duration:.2f} s"
-                self._remark(path, line, what, refused=False)
+                text = f"{segment.segment_id} stops at {segment.stop:.2f} s, the video at {facts.duration:.2f} s"
+                self._remark(path, line, text, refused=False)
             spans[segment.video_id, segment.start, segment.stop, segment.action] += 1
             yield segment
         repeated = sum(count - 1 for count in spans.values())
-        if repeated > REPEATED * len(found):
+        if repeated > REPEATED * len(segments):
             self._note(path, f"{repeated} segments have the video, times and classes of another one")
 
     def _video_ids(self, path: Path, raw: dict[str, None]) -> dict[str, str]:
         """What each video is called by: its name without folder and suffix where that is one video's alone."""
         parts = {name: video_name(name) for name in raw}
         owners = Counter(bare for bare, _ in set(parts.values()))
-        names = {name: bare if owners[bare] == 1 else whole for name, (bare, whole) in parts.items()}
+        names = {name: bare if owners[bare] == 1 else full_name for name, (bare, full_name) in parts.items()}
         changed = [name for name, new in names.items() if name != new]
         if changed:
-            said = f"video_id '{changed[0]}' is read as '{names[changed[0]]}'"
-            self._note(path, f"{said}, and {len(changed) - 1} others like it" if changed[1:] else said)
+            text = f"video_id '{changed[0]}' is read as '{names[changed[0]]}'"
+            self._note(path, f"{text}, and {len(changed) - 1} others like it" if changed[1:] else text)
         spelt: dict[str, list[str]] = {}
-        for known in self.videos:
-            spelt.setdefault(known.casefold(), []).append(known)
-        there, respelt = set(names.values()), list[str]()
+        for video_id in self.videos:
+            spelt.setdefault(video_id.casefold(), []).append(video_id)
+        used, respelt = set(names.values()), list[str]()
         for name, new in names.items():
             alike = spelt.get(new.casefold(), [])
-            if new not in self.videos and len(alike) == 1 and alike[0] not in there:
+            if new not in self.videos and len(alike) == 1 and alike[0] not in used:
                 names[name] = alike[0]
                 respelt.append(f"video_id '{new}' is taken for '{alike[0]}' of EPIC_100_video_info.csv")
         if respelt:
@@ -366,7 +366,7 @@ class EpicKitchens:
             if label not in classes:
                 raise InputError(f"{kind}_class {label} is not in the {kind} class file")
         nouns = cells.listed(row.get("all_noun_classes", ""), "all_noun_classes", line)
-        others = (cells.whole(other, "all_noun_classes", line) for other in nouns)
+        others = (cells.whole(noun_text, "all_noun_classes", line) for noun_text in nouns)
         return {
             "narration": "" if no_value(row["narration"]) else re.sub(r"\s*\n\s*", " ", row["narration"]),
             "verb_class": verb,

@@ -42,21 +42,21 @@ def named_columns(path: Path, needed: Collection[str], hint: str) -> dict[str, s
     Raises:
         InputError: the table cannot be read or lacks one that is needed.
     """
-    there = Table(path, ()).columns
-    found = {name: next((one for one in called if one in there), "") for name, called in HEADERS.items()}
-    missing = [HEADERS[name][0] for name in needed if not found[name]]
+    present = Table(path, ()).columns
+    column_of = {name: next((header for header in called if header in present), "") for name, called in HEADERS.items()}
+    missing = [HEADERS[name][0] for name in needed if not column_of[name]]
     if missing:
-        raise InputError(f"lacks the column(s) {', '.join(missing)}; found {there[:40]}", file=path, hint=hint)
-    return {name: column for name, column in found.items() if column}
+        raise InputError(f"lacks the column(s) {', '.join(missing)}; found {present[:40]}", file=path, hint=hint)
+    return {name: column for name, column in column_of.items() if column}
 
 
 def says_classes(path: Path) -> bool:
     """Whether a table has a column that says what happens; True also where it is too broken to tell."""
     try:
-        there = Table(path, ()).columns
+        columns = Table(path, ()).columns
     except InputError:
         return True
-    return any(column in there for column in CLASSES)
+    return any(column in columns for column in CLASSES)
 
 
 def tables_in(folder: Path) -> list[Path]:
@@ -70,13 +70,13 @@ def tables_of_splits(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: there are two of one split.
     """
-    found: dict[str, Path] = {}
+    tables: dict[str, Path] = {}
     for split, names in SPLITS.items():
         for path in tables_in(folder):
             if path.stem.lower() not in names:
                 continue
-            if split in found:
-                problem = f"holds two tables of the split '{split}': {found[split].name} and {path.name}"
+            if split in tables:
+                problem = f"holds two tables of the split '{split}': {tables[split].name} and {path.name}"
                 raise InputError(problem, file=folder, hint="put all segments of a split into one table")
-            found[split] = path
-    return found
+            tables[split] = path
+    return tables

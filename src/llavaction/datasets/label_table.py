@@ -68,10 +68,10 @@ class LabelTable(EpicKitchens):
             spans = self._spans_file(split)
             if unlabelled and spans is not None:
                 return self._unlabelled(spans)
-            found = f"splits: {', '.join((*self.splits, ALL))}"
+            hint = f"splits: {', '.join((*self.splits, ALL))}"
             if spans is not None:
-                found += f"; {spans.name} has no labels: its segments can only be predicted and recognised"
-            raise InputError(f"has no split '{split}'", file=self.folder, hint=found)
+                hint += f"; {spans.name} has no labels: its segments can only be predicted and recognised"
+            raise InputError(f"has no split '{split}'", file=self.folder, hint=hint)
         if split in self._files:
             return self._table(self._files[split], COLUMNS)
         everything = (segment for path in self._files.values() for segment in self._table(path, COLUMNS))
@@ -99,10 +99,10 @@ class LabelTable(EpicKitchens):
                     spellings.setdefault(same_when_read(label), Counter())[label] += 1
         if not spellings:
             raise InputError("has no row with a label", file=next(iter(self._files.values())), hint=_expected())
-        for read, written in spellings.items():
-            self._labels_of[read], *others = sorted(written, key=lambda label: (-written[label], label))
+        for reading, counts in spellings.items():
+            self._labels_of[reading], *others = sorted(counts, key=lambda label: (-counts[label], label))
             if others:
-                self.notes.append(shown(f"label '{others[0]}' is read as '{self._labels_of[read]}'"))
+                self.notes.append(shown(f"label '{others[0]}' is read as '{self._labels_of[reading]}'"))
         names = sorted(self._labels_of.values(), key=lambda label: (label.casefold(), label))
         return {number: WholeLabel(id=number, key=name) for number, name in enumerate(names)}
 
@@ -122,13 +122,13 @@ class LabelTable(EpicKitchens):
                 f"every video of {path.name} shares a '{subject}' with others: subjects are not kept apart"
             )
             subject, together = None, {video: video for video in ranked}
-        wanted, held_out = max(1, round(HELD_OUT * len(ranked))), set[str]()
+        target, held_out = max(1, round(HELD_OUT * len(ranked))), set[str]()
         for video in ranked:
-            if len(held_out) < wanted:
+            if len(held_out) < target:
                 held_out |= {other for other in ranked if together[other] == together[video]}
-        whole = f", each '{subject}' with all its videos" if subject else ""
+        group = f", each '{subject}' with all its videos" if subject else ""
         self.notes.append(
-            f"{path.name} has no column 'split': {len(held_out)} of {len(ranked)} videos, drawn by their names{whole}, "
+            f"{path.name} has no column 'split': {len(held_out)} of {len(ranked)} videos, drawn by their names{group}, "
             f"are 'validation', the others 'train'; --split {ALL} takes every segment"
         )
         return {s.segment_id: "validation" if s.video_id in held_out else "train" for s in table}
@@ -141,7 +141,7 @@ class LabelTable(EpicKitchens):
         values = {"narration": narration, "verb_class": self._ids[label], "noun_class": NO_NOUN.id}
         if "split" not in row:
             return values
-        split = next((name for name, written in SPLITS.items() if row["split"].lower() in written), None)
+        split = next((name for name, spellings in SPLITS.items() if row["split"].lower() in spellings), None)
         if split is None:
             raise InputError(f"split '{row['split']:.60}' is none of {', '.join(SPLITS)}")
         return values | {"extra": {"split": split}}
@@ -153,12 +153,12 @@ class LabelTable(EpicKitchens):
 
 def label_files(folder: Path) -> dict[str, Path]:
     """The tables of labels of a folder by split: those called by the splits' names, else its only one, for "all"."""
-    named = tables_of_splits(folder)
-    if labelled := {split: path for split, path in named.items() if says_classes(path)}:
+    split_tables = tables_of_splits(folder)
+    if labelled := {split: path for split, path in split_tables.items() if says_classes(path)}:
         return labelled
-    others = [path for path in tables_in(folder) if path not in named.values()]
+    others = [path for path in tables_in(folder) if path not in split_tables.values()]
     tables = [path for path in others if not path.name.startswith("EPIC_100_")]
-    return {ALL: tables[0]} if len(tables) == 1 else named
+    return {ALL: tables[0]} if len(tables) == 1 else split_tables
 
 
 def _expected() -> str:
@@ -171,11 +171,11 @@ def _expected() -> str:
 def _videos_of_one_subject(table: SegmentTable) -> dict[str, str]:
     """For each video the first of those it shares a subject with, directly or by way of others."""
     first_of: dict[str, str] = {video: video for video in table.videos}
-    seen: dict[str, str] = {}
+    videos: dict[str, str] = {}
     for segment in table:
         if not segment.participant_id:
             continue
-        one, other = first_of[segment.video_id], first_of[seen.setdefault(segment.participant_id, segment.video_id)]
-        if one != other:
-            first_of = {video: min(one, other) if first in (one, other) else first for video, first in first_of.items()}
+        a, b = (first_of[segment.video_id], first_of[videos.setdefault(segment.participant_id, segment.video_id)])
+        if a != b:
+            first_of = {video: min(a, b) if first in (a, b) else first for video, first in first_of.items()}
     return first_of

@@ -31,8 +31,8 @@ _LONGEST_OBJECT = 4000
 def contained_answers(text: str) -> list[str]:
     r"""What stands in containers made for an answer: ``<answer>``, else ``\boxed{}``, else the fields of objects."""
     tagged = [_ANSWER_CLOSES.split(piece, maxsplit=1)[0] for piece in _ANSWER_OPENS.split(text)[1:]]
-    found = tagged or _BOXED.findall(_unwrapped(text)) or _fields(text)
-    return list(dict.fromkeys(found))
+    answers = tagged or _BOXED.findall(_unwrapped(text)) or _fields(text)
+    return list(dict.fromkeys(answers))
 
 
 def plain_text(text: str) -> str:
@@ -63,23 +63,23 @@ def _unwrapped(text: str) -> str:
 
 def _fields(text: str) -> list[str]:
     """What the objects within a text, in JSON or as Python prints them, hold as an answer."""
-    found = []
+    answers = []
     for block in _OBJECT.findall(text):
         value = _value(block) if len(block) <= _LONGEST_OBJECT else None
         if isinstance(value, dict):
-            held = [item for key, item in value.items() if isinstance(key, str) and _FIELD.fullmatch(key.strip())]
-            found += [", ".join(map(str, item)) if isinstance(item, list) else str(item) for item in held]
+            values = [item for key, item in value.items() if isinstance(key, str) and _FIELD.fullmatch(key.strip())]
+            answers += [", ".join(map(str, item)) if isinstance(item, list) else str(item) for item in values]
         elif isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
-            found.append(value[0])
-    return found
+            answers.append(value[0])
+    return answers
 
 
 def _value(block: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of escapes that Python does not know
-        for read in (json.loads, ast.literal_eval):
+        for read_block in (json.loads, ast.literal_eval):
             try:
-                return read(block)
+                return read_block(block)
             except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
                 continue
     return None

@@ -55,7 +55,7 @@ class AnswerText:
         self.text = _SUFFIX.sub(" ", _LEAD_IN.sub("", text))
 
     @cached_property
-    def kept(self) -> str:
+    def final_text(self) -> str:
         """The text behind the last point at which something is taken back, without options that are not chosen."""
         return self.verdicts.text
 
@@ -68,12 +68,12 @@ class AnswerText:
     @cached_property
     def _alone(self) -> dict[str, set[int]]:
         """The options of every text that is nothing but one."""
-        found: dict[str, set[int]] = {}
+        option_of: dict[str, set[int]] = {}
         for i, (letter, option) in enumerate(zip(self.letters.lower(), self.options, strict=True)):
             forms = (form.format(letter) for form in _NAMED_ALONE)
-            for whole in (option, f"{letter} {option}", f"{option} {letter}", *forms):
-                found.setdefault(whole, set()).add(i)
-        return found
+            for text in (option, f"{letter} {option}", f"{option} {letter}", *forms):
+                option_of.setdefault(text, set()).add(i)
+        return option_of
 
     def index(self, letter: str) -> int:
         """The option of a letter, ``BEYOND`` where there is none."""
@@ -81,16 +81,16 @@ class AnswerText:
 
     def line(self, line: str) -> int | None:
         """The option that a line names if it is nothing but an answer."""
-        whole = "" if "?" in line else words_of(line)
-        found = set(self._alone.get(whole, ()))
-        if len(whole) == 1 and whole.upper() in LETTERS:
-            found.add(self.index(whole))
-        if (match := _CAPITAL.match(line)) and whole[2:] in self.options:
-            found.add(self.index(match[1]))
-            found.add(self.options.index(whole[2:]))
-        if whole and (called := _CALLED_ALONE.fullmatch(line)):
-            found.add(self.index(called["letter"]))
-        return None if not found else found.pop() if len(found) == 1 else BEYOND
+        line_words = "" if "?" in line else words_of(line)
+        options = set(self._alone.get(line_words, ()))
+        if len(line_words) == 1 and line_words.upper() in LETTERS:
+            options.add(self.index(line_words))
+        if (match := _CAPITAL.match(line)) and line_words[2:] in self.options:
+            options.add(self.index(match[1]))
+            options.add(self.options.index(line_words[2:]))
+        if line_words and (called := _CALLED_ALONE.fullmatch(line)):
+            options.add(self.index(called["letter"]))
+        return None if not options else options.pop() if len(options) == 1 else BEYOND
 
     def named(self, text: str) -> set[int]:
         """Options whose words occur in a text."""
@@ -114,18 +114,18 @@ class AnswerText:
         return any(option and words.startswith(f"{option} ") for option in options)
 
 
-def answer_lines(written: AnswerText) -> list[int]:
+def answer_lines(answer: AnswerText) -> list[int]:
     """The options of the lines that are nothing but an answer, without a list of all of them."""
-    found, before = [], ""
-    for line in filter(str.strip, written.kept.splitlines()):
-        choice = written.line(line)
+    choices, before = [], ""
+    for line in filter(str.strip, answer.final_text.splitlines()):
+        choice = answer.line(line)
         if choice is not None and not (before.endswith(":") and DENIED.search(before)):
-            found.append(choice)
+            choices.append(choice)
         before = line.strip()
-    if set(found) >= set(range(len(written.options))):  # the options as they were asked
-        for choice in range(len(written.options)):
-            found.remove(choice)
-    return found
+    if set(choices) >= set(range(len(answer.options))):  # the options as they were asked
+        for choice in range(len(answer.options)):
+            choices.remove(choice)
+    return choices
 
 
 _LONGEST = 10_000
@@ -170,17 +170,17 @@ def _stem(word: str) -> str:
     return word.removesuffix("e") if len(word) > 3 else word
 
 
-def _texts_within(whole: str, options: Sequence[str]) -> set[int]:
+def _texts_within(words: str, options: Sequence[str]) -> set[int]:
     """Options whose words occur in the text, leaving out those that only occur inside a longer option that does."""
     spans: list[tuple[int, int, int]] = []
     for i, option in enumerate(options):
         if option:
             pattern = rf"(?<!\S){re.escape(option)}(?!\S)"
-            spans.extend((match.start(), match.end(), i) for match in re.finditer(pattern, whole))
-    found: set[int] = set()
+            spans.extend((match.start(), match.end(), i) for match in re.finditer(pattern, words))
+    options_within: set[int] = set()
     longest = (0, 0)  # of the spans that begin no later, the one that reaches furthest
     for start, stop, i in sorted(spans, key=lambda span: (span[0], -span[1])):
         if stop > longest[1] or (start, stop) == longest:
-            found.add(i)
+            options_within.add(i)
             longest = (start, stop)
-    return found
+    return options_within

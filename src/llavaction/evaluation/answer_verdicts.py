@@ -171,10 +171,10 @@ def verdicts(text: str, options: Sequence[str], index: Callable[[str], int]) -> 
         index: the option of a letter.
     """
     text = re.sub(f"[{_PRIVATE}]", " ", text)
-    seen = _option_texts(tuple(options)).sub(
+    masked = _option_texts(tuple(options)).sub(
         lambda match: chr(ord(_FIRST) + int((match.lastgroup or "")[1:])) * len(match[0]), text
     )
-    found = Verdicts(text)
+    result = Verdicts(text)
 
     def named(passage: str) -> set[int]:
         letters = {index(letter) for letter in _LETTER.findall(passage)}
@@ -184,25 +184,25 @@ def verdicts(text: str, options: Sequence[str], index: Callable[[str], int]) -> 
         def left_out(match: re.Match[str]) -> str:
             if len(options_named := named(match[0])) < least:
                 return match[0]
-            (found.right if has(match, "yes") else noted).update(options_named or range(len(options)))
+            (result.right if has(match, "yes") else noted).update(options_named or range(len(options)))
             return ("" if has(match, "but") or has(match, "behind") else mark).rjust(len(match[0]), _LEFT_OUT)
 
-        nonlocal seen
-        for pattern in said.patterns if said.words.search(seen) else ():
-            seen = pattern.sub(left_out, seen)
+        nonlocal masked
+        for pattern in said.patterns if said.words.search(masked) else ():
+            masked = pattern.sub(left_out, masked)
 
     def has(match: re.Match[str], group: str) -> bool:
         return match.groupdict().get(group) is not None
 
-    leave_out(_VERDICT, found.wrong, least=1)
-    leave_out(_DENIED, found.wrong, least=1)
-    leave_out(_MENTIONED, found.discussed)
-    leave_out(_DOUBTED, found.doubted, "?")
-    leave_out(_JOINED, found.doubted, "?", least=2)
-    leave_out(_ASKED, found.doubted, "?")
-    kept = (mark if mark in ";?" else char for char, mark in zip(text, seen, strict=True) if mark != _LEFT_OUT)
-    found.text = "".join(kept)
-    return found
+    leave_out(_VERDICT, result.wrong, least=1)
+    leave_out(_DENIED, result.wrong, least=1)
+    leave_out(_MENTIONED, result.discussed)
+    leave_out(_DOUBTED, result.doubted, "?")
+    leave_out(_JOINED, result.doubted, "?", least=2)
+    leave_out(_ASKED, result.doubted, "?")
+    chars = (mark if mark in ";?" else char for char, mark in zip(text, masked, strict=True) if mark != _LEFT_OUT)
+    result.text = "".join(chars)
+    return result
 
 
 @lru_cache(maxsize=256)

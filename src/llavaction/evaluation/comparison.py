@@ -39,12 +39,12 @@ def compare(
         raise InputError("holds nothing whose right answer is known", file=lacking.folder)
     notes = _same_questions(first, second, across_benchmarks)
     names = labels([first, second])
-    others = {prediction.question_id: prediction for prediction in second.predictions}
-    pairs = [(prediction, others[prediction.question_id]) for prediction in first.predictions]
+    second_of = {prediction.question_id: prediction for prediction in second.predictions}
+    pairs = [(prediction, second_of[prediction.question_id]) for prediction in first.predictions]
     videos = [prediction.video_id for prediction, _ in pairs]
     right_a = [prediction.correct for prediction, _ in pairs]
     right_b = [prediction.correct for _, prediction in pairs]
-    found = asdict(paired_comparison(right_a, right_b, videos, n=n, seed=seed))
+    comparison = asdict(paired_comparison(right_a, right_b, videos, n=n, seed=seed))
     bootstrap = ClusteredBootstrap(videos, n=n, seed=seed)
     for name, answers in zip(names, zip(*pairs, strict=True), strict=True):
         failed = sum(answer.parse_status == "failed" for answer in answers)
@@ -64,10 +64,10 @@ def compare(
         "a": {"name": names[0], "folder": str(run_a), "accuracy": bootstrap.interval(right_a).rounded()},
         "b": {"name": names[1], "folder": str(run_b), "accuracy": bootstrap.interval(right_b).rounded()},
         "difference": {
-            "value": round(found.pop("difference"), 6),
-            **{end: None if found[end] is None else round(found[end], 6) for end in ("low", "high")},
+            "value": round(comparison.pop("difference"), 6),
+            **{end: None if comparison[end] is None else round(comparison[end], 6) for end in ("low", "high")},
         },
-        **{name: value for name, value in found.items() if name not in ("low", "high")},
+        **{name: value for name, value in comparison.items() if name not in ("low", "high")},
         "questions": len(pairs),
         "videos": len(set(videos)),
         "notes": notes,
@@ -98,9 +98,9 @@ def _same_questions(first: FinishedRun, second: FinishedRun, across_benchmarks: 
     return [f"{message}: the difference is between benchmarks as well as between models"]
 
 
-def comparison_text(found: dict[str, Any]) -> str:
+def comparison_text(comparison: dict[str, Any]) -> str:
     """The result of :func:`compare` as a table with a sentence on what it means."""
-    a, b, difference = found["a"], found["b"], found["difference"]
+    a, b, difference = comparison["a"], comparison["b"], comparison["difference"]
     width = max(len(a["name"]), len(b["name"]), 10)
     lines = [f"{'':{width}}  accuracy  95 % interval"]
     for run in (a, b):
@@ -112,13 +112,13 @@ def comparison_text(found: dict[str, Any]) -> str:
     lines += [
         f"{'difference':{width}}  {difference['value']:+8.1%}  {bounds}",
         "",
-        f"{found['questions']} questions from {counted(found['videos'], 'video')}: {found['both']} right in both, "
-        f"{found['only_first']} only in the first, {found['only_second']} only in the second, "
-        f"{found['neither']} in neither.",
-        f"{p_value(found['p_permutation'])} (sign-flip test by video); "
-        f"{p_value(found['p_mcnemar'])} (exact McNemar, takes questions for independent)",
-        verdict(found),
-        *(f"note: {note}" for note in found["notes"]),
+        f"{comparison['questions']} questions from {counted(comparison['videos'], 'video')}: "
+        f"{comparison['both']} right in both, {comparison['only_first']} only in the first, "
+        f"{comparison['only_second']} only in the second, {comparison['neither']} in neither.",
+        f"{p_value(comparison['p_permutation'])} (sign-flip test by video); "
+        f"{p_value(comparison['p_mcnemar'])} (exact McNemar, takes questions for independent)",
+        verdict(comparison),
+        *(f"note: {note}" for note in comparison["notes"]),
     ]
     return "\n".join(lines)
 
@@ -133,11 +133,11 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def verdict(found: dict[str, Any]) -> str:
+def verdict(comparison: dict[str, Any]) -> str:
     """One sentence: which run is better, if that can be told."""
-    a, b = found["a"]["name"], found["b"]["name"]
-    if found["p_permutation"] >= 0.05:
+    a, b = comparison["a"]["name"], comparison["b"]["name"]
+    if comparison["p_permutation"] >= 0.05:
         return f"No difference between {a} and {b} can be told from chance on these questions."
-    better, worse = (b, a) if found["difference"]["value"] > 0 else (a, b)
-    size = abs(found["difference"]["value"])
+    better, worse = (b, a) if comparison["difference"]["value"] > 0 else (a, b)
+    size = abs(comparison["difference"]["value"])
     return f"{better} is better than {worse} by {100 * size:.1f} points; the difference is unlikely to be chance."

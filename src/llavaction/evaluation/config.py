@@ -16,10 +16,11 @@ class RunConfig(AskingConfig):
     """How a run is made."""
 
     benchmark: str = Field(description="Folder of the benchmark.")
-    decision: Literal["likelihood", "generation"] = Field(
+    decision: Literal["likelihood", "generation", "caption_then_answer"] = Field(
         default="likelihood",
-        description="Whether the likeliest option is chosen (likelihood), or the one that the answer it writes is "
-        "about (generation).",
+        description="Whether the likeliest option is chosen (likelihood), the one that the answer it writes is about "
+        "(generation), or the likeliest behind a caption that the model has written just before (caption_then_answer; "
+        "--set max_new_tokens=N for a longer one).",
     )
     parsing: Literal["robust", "published"] = Field(
         default="robust",
@@ -39,4 +40,5 @@ class RunConfig(AskingConfig):
         """How choices are made, as predictions name it."""
         if self.decision == "generation":
             return f"generated text, {self.parsing} parsing"
-        return super().decision_rule(backend)
+        caption = ", behind the model's own caption" if self.decision == "caption_then_answer" else ""
+        return super().decision_rule(backend) + caption

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,23 +71,22 @@ def excess(prediction: Prediction) -> float | None:
 def worst(pairs: Sequence[tuple[Question, Prediction]], count: int) -> list[tuple[Question, Prediction]]:
     """The wrong choices, the surest first; those without scores come after them, drawn by the hash of their id."""
     wrong = [pair for pair in pairs if pair[1].choice is not None and not pair[1].correct]
-
-    def order(pair: tuple[Question, Prediction]) -> tuple[float, int]:
-        ahead = excess(pair[1])
-        return (1.0 if ahead is None else -ahead, hashed_seed("failure", pair[0].question_id))
-
-    return sorted(wrong, key=order)[:count]
+    return _furthest(wrong, excess, "failure", count)
 
 
 def surest(pairs: Sequence[tuple[Question, Prediction]], count: int) -> list[tuple[Question, Prediction]]:
     """Right choices to hold beside the failures, the surest first; those without scores by the hash of their id."""
-    right = [pair for pair in pairs if pair[1].correct]
+    return _furthest([pair for pair in pairs if pair[1].correct], lambda answer: answer.margin, "success", count)
 
+
+def _furthest(
+    pairs: list[tuple[Question, Prediction]], lead: Callable[[Prediction], float | None], salt: str, count: int
+) -> list[tuple[Question, Prediction]]:
     def order(pair: tuple[Question, Prediction]) -> tuple[float, int]:
-        margin = pair[1].margin
-        return (1.0 if margin is None else -margin, hashed_seed("success", pair[0].question_id))
+        nats = lead(pair[1])
+        return (1.0 if nats is None else -nats, hashed_seed(salt, pair[0].question_id))
 
-    return sorted(right, key=order)[:count]
+    return sorted(pairs, key=order)[:count]
 
 
 def view(question: Question, prediction: Prediction, strip: Strip) -> Example:
@@ -106,12 +105,12 @@ def film_strip(library: Library | None, question: Question, count: int) -> Strip
     """Decode a few frames of a question's clip; whatever goes wrong is said in the strip's remark."""
     if library is None:
         return Strip(remark="The report was made without the videos.")
-    seen = decode(library, question.clip, count, question.question_id)
-    if seen.error is not None:
-        return Strip(remark=seen.error)
-    jpeg, width, height = _jpeg(seen.frames)
+    clip = decode(library, question.clip, count, question.question_id)
+    if clip.error is not None:
+        return Strip(remark=clip.error)
+    jpeg, width, height = _jpeg(clip.frames)
     source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-    return Strip(source, seen.note, width, height)
+    return Strip(source, clip.note, width, height)
 
 
 def _jpeg(images: NDArray[np.uint8]) -> tuple[bytes, int, int]:

@@ -80,31 +80,31 @@ def write_figures(folder: str | Path, runs: Sequence[FinishedRun], pairs: Sequen
         ModuleNotFoundError: matplotlib is not installed (pip install 'llavaction[figures]').
         InputError: a file cannot be written.
     """
-    folder, named = Path(folder), labels(runs)
-    written = _table(folder / "accuracy", _accuracies(named, runs))
-    written += _figure(folder / "accuracy", lambda axes: _bars(axes, named, runs), (5, 0.5 + 0.35 * len(runs)))
+    folder, run_labels = Path(folder), labels(runs)
+    paths = _table(folder / "accuracy", _accuracies(run_labels, runs))
+    paths += _figure(folder / "accuracy", lambda axes: _bars(axes, run_labels, runs), (5, 0.5 + 0.35 * len(runs)))
     for number, (run, run_pairs) in enumerate(zip(runs, pairs, strict=True), start=1):
         metrics = run.metrics
-        written += _table(folder / f"classes-{number}", _classes(metrics))
-        written += _table(folder / f"confusions-{number}", _confusions(metrics))
+        paths += _table(folder / f"classes-{number}", _classes(metrics))
+        paths += _table(folder / f"confusions-{number}", _confusions(metrics))
         if metrics.get("calibration"):
-            found = metrics["calibration"]
-            written += _figure(folder / f"calibration-{number}", lambda axes, found=found: _dots(axes, found), (3, 3))
+            curve = metrics["calibration"]
+            paths += _figure(folder / f"calibration-{number}", lambda axes, curve=curve: _dots(axes, curve), (3, 3))
         heat = heat_map(run_pairs, names)
         if heat is not None:
             part = "verb" if metrics["parts"].get("verb") else "action"
             draw = partial(_heat, heat=heat, part=part)
-            written += _figure(folder / f"{part}s-{number}", draw, (6, 5))
-    return written
+            paths += _figure(folder / f"{part}s-{number}", draw, (6, 5))
+    return paths
 
 
-def _accuracies(named: Sequence[str], runs: Sequence[FinishedRun]) -> list[list[Cell]]:
+def _accuracies(run_labels: Sequence[str], runs: Sequence[FinishedRun]) -> list[list[Cell]]:
     head = ["run", "accuracy", "low", "high", "questions", "videos", "answered", "unread", "not_asked", "chance"]
     rows: list[list[Cell]] = [[*head]]
-    for name, run in zip(named, runs, strict=True):
+    for name, run in zip(run_labels, runs, strict=True):
         share, counts = run.metrics["accuracy"], run.metrics["counts"]
-        known = [share["value"], share["low"], share["high"]] if counts["answered"] else [None] * 3
-        values = [*known, share["n"], share["clusters"]]
+        interval = [share["value"], share["low"], share["high"]] if counts["answered"] else [None] * 3
+        values = [*interval, share["n"], share["clusters"]]
         rows.append([name, *values, counts["answered"], counts["unparsed"], counts["failed"], run.metrics["chance"]])
     return rows
 
@@ -120,8 +120,8 @@ def _classes(metrics: Mapping[str, Any]) -> list[list[Cell]]:
 
 def _confusions(metrics: Mapping[str, Any]) -> list[list[Cell]]:
     rows: list[list[Cell]] = [["of", "right", "chosen", "how often", "questions"]]
-    for kind, found in metrics.get("confusions", {}).items():
-        rows += [[kind, row["true"], row["chosen"], row["n"], row["of"]] for row in found]
+    for kind, pairs in metrics.get("confusions", {}).items():
+        rows += [[kind, row["true"], row["chosen"], row["n"], row["of"]] for row in pairs]
     return rows
 
 
@@ -166,7 +166,7 @@ def _plain(text: str) -> str:
     return shown(text).replace("$", r"\$")
 
 
-def _bars(axes: Any, named: Sequence[str], runs: Sequence[FinishedRun]) -> None:
+def _bars(axes: Any, run_labels: Sequence[str], runs: Sequence[FinishedRun]) -> None:
     for place, run in enumerate(reversed(runs)):
         share = run.metrics["accuracy"]
         if not run.metrics["counts"]["answered"]:
@@ -175,15 +175,15 @@ def _bars(axes: Any, named: Sequence[str], runs: Sequence[FinishedRun]) -> None:
         reach = [[max(value - 100 * share["low"], 0)], [max(100 * share["high"] - value, 0)]]
         axes.barh(place, value, xerr=reach, color="#4477aa", ecolor="#222222", capsize=3, height=0.6)
     axes.axvline(100 * runs[0].metrics["chance"], color="#888888", linestyle="--", linewidth=1)
-    axes.set_yticks(range(len(runs)), [_plain(name) for name in reversed(named)])
+    axes.set_yticks(range(len(runs)), [_plain(name) for name in reversed(run_labels)])
     axes.set_xlim(0, 100)
     axes.set_xlabel("right answers, % (95 % interval; dashed: guessing)")
 
 
-def _dots(axes: Any, found: Mapping[str, Any]) -> None:
+def _dots(axes: Any, calibration: Mapping[str, Any]) -> None:
     axes.plot([0, 1], [0, 1], color="#888888", linestyle="--", linewidth=1)
-    sizes = [20 + 200 * bin["n"] / found["n"] for bin in found["bins"]]
-    points = [(bin["confidence"], bin["accuracy"]) for bin in found["bins"]]
+    sizes = [20 + 200 * bin["n"] / calibration["n"] for bin in calibration["bins"]]
+    points = [(bin["confidence"], bin["accuracy"]) for bin in calibration["bins"]]
     axes.scatter(*zip(*points, strict=True), s=sizes, color="#4477aa", alpha=0.8)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the choice", ylabel="share of right answers")
 

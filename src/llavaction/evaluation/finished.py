@@ -55,8 +55,8 @@ class FinishedRun:
         Recognitions are comparable whatever candidates each was offered: the question is which of all actions is seen.
         """
         if self.recognitions:
-            asked = "".join(f"{found.segment_id} {found.clip} {found.truth}\n" for found in self.recognitions)
-            return hashlib.sha256(asked.encode()).hexdigest()
+            lines = "".join(f"{item.segment_id} {item.clip} {item.truth}\n" for item in self.recognitions)
+            return hashlib.sha256(lines.encode()).hexdigest()
         return str(self.config.get("resolved", {}).get("questions_sha256", ""))
 
     @classmethod
@@ -86,12 +86,12 @@ class FinishedRun:
             raise InputError("'resolved' is no mapping of settings", file=folder / "config.yaml")
         if (folder / RECOGNITIONS).is_file():
             recognitions = tuple(read_records(folder / RECOGNITIONS, Recognition, journal=True))
-            predictions = [as_prediction(found) for found in recognitions if found.truth is not None]
+            predictions = [as_prediction(recognition) for recognition in recognitions if recognition.truth is not None]
             return cls(folder, config, predictions, metrics, recognitions)
         return cls(folder, config, read_predictions(folder), metrics)
 
 
-def as_prediction(found: Recognition) -> Prediction:
+def as_prediction(recognition: Recognition) -> Prediction:
     """A recognition as an answer to "which of all actions?", for comparisons.
 
     The options are the candidates and, behind them, the right action where it is none of them.
@@ -99,19 +99,19 @@ def as_prediction(found: Recognition) -> Prediction:
     Raises:
         InputError: the right action is not known.
     """
-    if found.truth is None:
-        raise InputError(f"the action of segment '{found.segment_id}' is not known, so nothing can be compared")
-    known = found.truth in found.candidates
+    if recognition.truth is None:
+        raise InputError(f"the action of segment '{recognition.segment_id}' is not known, so nothing can be compared")
+    is_candidate = recognition.truth in recognition.candidates
     return Prediction(
-        question_id=found.segment_id,
-        video_id=found.clip.video_id,
-        answer=found.candidates.index(found.truth) if known else len(found.candidates),
-        choice=None if found.action is None else found.candidates.index(found.action),
-        parse_status="failed" if found.action is None else "scored",
-        decision_rule=found.decision_rule,
-        error=found.error,
-        note=found.note,
-        stand_ins=found.stand_ins,
+        question_id=recognition.segment_id,
+        video_id=recognition.clip.video_id,
+        answer=recognition.candidates.index(recognition.truth) if is_candidate else len(recognition.candidates),
+        choice=None if recognition.action is None else recognition.candidates.index(recognition.action),
+        parse_status="failed" if recognition.action is None else "scored",
+        decision_rule=recognition.decision_rule,
+        error=recognition.error,
+        note=recognition.note,
+        stand_ins=recognition.stand_ins,
     )
 
 

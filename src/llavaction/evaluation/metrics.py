@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,8 @@ def compute_metrics(
 
     Unparsed and failed questions count as wrong in ``accuracy`` and not at all in ``accuracy_of_answered`` (None where
     no question was answered). ``counts.with_note`` are clips that were not complete, ``counts.stand_ins`` the frames
-    that stood in for missing ones. Questions of the benchmark without a prediction (a run with a limit)
-    are left out and counted under ``counts.not_asked``.
+    that stood in for missing ones, ``counts.captions`` the captions written before answers, if any. Questions of the
+    benchmark without a prediction (a run with a limit) are left out and counted under ``counts.not_asked``.
 
     Args:
         benchmark: the questions.
@@ -54,11 +54,12 @@ def compute_metrics(
     pairs = match(benchmark, predictions)
     names = names_for(benchmark, vocabulary)
     groups = benchmark.facts.groups if groups is None else groups
-    whole = benchmark.facts.one_label  # neither verbs nor nouns: the action is all there is
+    one_label = benchmark.facts.one_label  # neither verbs nor nouns: the action is all there is
     right = np.array([prediction.correct for _, prediction in pairs])
     bootstrap = ClusteredBootstrap([question.clip.video_id for question, _ in pairs], n=RESAMPLES, seed=seed)
     answered = np.array([prediction.choice is not None for _, prediction in pairs])
     status = Counter(prediction.parse_status for _, prediction in pairs)
+    captions = [p.text for _, p in pairs if p.parse_status == "scored" and p.text is not None]
     card = benchmark.card
     return {
         "schema_version": 1,
@@ -77,11 +78,12 @@ def compute_metrics(
             "with_note": sum(prediction.note is not None for _, prediction in pairs),
             "stand_ins": sum(len(prediction.stand_ins) for _, prediction in pairs),
             "not_asked": len(benchmark.questions) - len(pairs),
+            **({"captions": len(captions), "empty_captions": captions.count("")} if captions else {}),
         },
         "position": _position(pairs),
         "parts": {
-            "verb": None if whole else _part(pairs, bootstrap, 0),
-            "noun": None if whole else _part(pairs, bootstrap, 1),
+            "verb": None if one_label else _part(pairs, bootstrap, 0),
+            "noun": None if one_label else _part(pairs, bootstrap, 1),
         },
         "groups": {
             name: _share(bootstrap, right, np.array([question.question_id in ids for question, _ in pairs]))
@@ -90,22 +92,13 @@ def compute_metrics(
         "margin": _margin(pairs),
         "letter_mass": letter_mass_summary(prediction.letter_mass for _, prediction in pairs),
         "calibration": _calibration(pairs),
-        "verbs": []
-        if whole
-        else _table(pairs, bootstrap, [_class(q, 0) for q, _ in pairs], lambda key: names.verb_name(key[0])),
-        "nouns": []
-        if whole
-        else _table(pairs, bootstrap, [_class(q, 1) for q, _ in pairs], lambda key: names.noun_name(key[0])),
-        "actions": _table(
-            pairs,
-            bootstrap,
-            [q.options[q.answer].action for q, _ in pairs],
-            lambda key: names.action_name((key[0], key[1])),
-        ),
+        "verbs": [] if one_label else _table(pairs, bootstrap, lambda action: action[:1], names.verb_name),
+        "nouns": [] if one_label else _table(pairs, bootstrap, lambda action: action[1:], names.noun_name),
+        "actions": _table(pairs, bootstrap, lambda action: action, lambda *action: names.action_name(action)),
         "confusions": {
-            "verbs": [] if whole else _top(confusion(pairs, 0), names.verb_name),
-            "nouns": [] if whole else _top(confusion(pairs, 1), names.noun_name),
-            "actions": _top(confusion(pairs, 0), names.verb_name) if whole else [],
+            "verbs": [] if one_label else _top(confusion(pairs, 0), names.verb_name),
+            "nouns": [] if one_label else _top(confusion(pairs, 1), names.noun_name),
+            "actions": _top(confusion(pairs, 0), names.verb_name) if one_label else [],
         },
     }
 
@@ -159,19 +152,14 @@ def confusion(pairs: Pairs, part: int) -> Counter[tuple[int, int]]:
         pairs: questions with predictions; those without a choice or without classes do not count.
         part: 0 for verbs, 1 for nouns.
     """
-    found: Counter[tuple[int, int]] = Counter()
+    counts: Counter[tuple[int, int]] = Counter()
     for question, prediction in pairs:
         if prediction.choice is None:
             continue
-        true, chosen = question.options[question.answer].action, question.options[prediction.choice].action
-        if true is not None and chosen is not None:
-            found[true[part], chosen[part]] += 1
-    return found
-
-
-def _class(question: Question, part: int) -> tuple[int, ...] | None:
-    action = question.options[question.answer].action
-    return None if action is None else (action[part],)
+        true, predicted = question.options[question.answer].action, question.options[prediction.choice].action
+        if true is not None and predicted is not None:
+            counts[true[part], predicted[part]] += 1
+    return counts
 
 
 def _share(
@@ -208,8 +196,8 @@ def _part(pairs: Pairs, bootstrap: ClusteredBootstrap, part: int) -> dict[str, A
         right.append(prediction.choice is not None and same[prediction.choice])
         chance.append(sum(same) / len(same))
     member = np.array(members)
-    found = _share(bootstrap, np.array(right), member)
-    return None if found is None else found | {"chance": round(float(np.array(chance)[member].mean()), 6)}
+    share = _share(bootstrap, np.array(right), member)
+    return None if share is None else share | {"chance": round(float(np.array(chance)[member].mean()), 6)}
 
 
 def _margin(pairs: Pairs) -> dict[str, float | None]:
@@ -257,13 +245,14 @@ def _wilson_row(successes: int, n: int) -> dict[str, Any]:
 
 
 def _table(
-    pairs: Pairs, bootstrap: ClusteredBootstrap, keys: Sequence[tuple[int, ...] | None], name: Any
+    pairs: Pairs, bootstrap: ClusteredBootstrap, part: Callable[[Any], tuple[int, ...]], name: Callable[..., str]
 ) -> list[dict[str, Any]]:
-    """One row per class of the right option: n, accuracy, interval; the most frequent class first."""
+    """One row per class of the right option, or ``part`` of it: n, accuracy, interval; the most frequent first."""
     members: dict[tuple[int, ...], list[int]] = {}
-    for i, key in enumerate(keys):
-        if key is not None:
-            members.setdefault(key, []).append(i)
+    for i, (question, _) in enumerate(pairs):
+        action = question.options[question.answer].action
+        if action is not None:
+            members.setdefault(part(action), []).append(i)
     right = np.array([prediction.correct for _, prediction in pairs])
     rows = []
     for key, indices in sorted(members.items(), key=lambda item: (-len(item[1]), item[0])):
@@ -274,7 +263,7 @@ def _table(
             mask[indices] = True
             interval = bootstrap.interval(right, mask)
             row |= {"low": round(interval.low, 6), "high": round(interval.high, 6)}
-        rows.append({"class": list(key), "name": name(key), "n": len(indices), "correct": correct} | row)
+        rows.append({"class": list(key), "name": name(*key), "n": len(indices), "correct": correct} | row)
     return rows
 
 
@@ -285,6 +274,6 @@ def _top(counts: Counter[tuple[int, int]], name: Any) -> list[dict[str, Any]]:
         totals[true] += n
     wrong = sorted((item for item in counts.items() if item[0][0] != item[0][1]), key=lambda item: (-item[1], item[0]))
     return [
-        {"true": name(true), "chosen": name(chosen), "classes": [true, chosen], "n": n, "of": totals[true]}
-        for (true, chosen), n in wrong[:CONFUSIONS]
+        {"true": name(true), "chosen": name(predicted), "classes": [true, predicted], "n": n, "of": totals[true]}
+        for (true, predicted), n in wrong[:CONFUSIONS]
     ]

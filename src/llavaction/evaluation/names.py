@@ -40,10 +40,10 @@ class OptionNames:
             for option in question.options:
                 if option.action is None:
                     continue
-                first, _, rest = option.text.partition(" ")
+                first, _, noun = option.text.partition(" ")
                 actions.setdefault(option.action, Counter())[option.text] += 1
                 verbs.setdefault(option.action[0], Counter())[first] += 1
-                nouns.setdefault(option.action[1], Counter())[rest or first] += 1
+                nouns.setdefault(option.action[1], Counter())[noun or first] += 1
         self._verbs, self._nouns = _unique(verbs), _unique(nouns)
         self._actions = {action: _most_frequent(texts) for action, texts in actions.items()}
 

@@ -75,58 +75,60 @@ def parse_answer(text: str, options: Sequence[str]) -> ParsedAnswer:
 
 
 def _read(text: str, options: Sequence[str]) -> ParsedAnswer:
-    written = AnswerText(text, options)
-    found = next(filter(None, (rule(written) for rule in _RULES)), _unparsed(_NONE))
-    said = written.verdicts
-    if found.choice in said.wrong:
+    answer = AnswerText(text, options)
+    parsed = next(filter(None, (rule(answer) for rule in _RULES)), _unparsed(_NONE))
+    views = answer.verdicts
+    if parsed.choice in views.wrong:
         return _unparsed(_NOT)
-    if found.rule not in (_EMPTY, _NONE):
-        return found
-    possible = said.doubted | said.discussed
-    return _unparsed(_SEVERAL if len(possible) > 1 else _UNSURE_OF if possible else _NOT if said.wrong else found.rule)
+    if parsed.rule not in (_EMPTY, _NONE):
+        return parsed
+    possible = views.doubted | views.discussed
+    return _unparsed(
+        _SEVERAL if len(possible) > 1 else _UNSURE_OF if possible else _NOT if views.wrong else parsed.rule
+    )
 
 
-def _contained(written: AnswerText) -> ParsedAnswer | None:
+def _contained(answer: AnswerText) -> ParsedAnswer | None:
     r"""An answer in a container of its own: ``<answer>``, ``\boxed{}``, or a field of a JSON object."""
-    contents = contained_answers(written.raw)
+    contents = contained_answers(answer.raw)
     if len(contents) > _MOST_CONTAINERS:
         return _unparsed(_SEVERAL)
-    readings = [_read(content, written.texts) for content in contents]
+    readings = [_read(content, answer.texts) for content in contents]
     parsed = [reading for reading in readings if reading.choice is not None]
     if len({reading.choice for reading in parsed}) > 1:
         return _unparsed(_SEVERAL)
     return parsed[0] if parsed else readings[0] if readings else None
 
 
-def _whole(written: AnswerText) -> ParsedAnswer | None:
+def _whole(answer: AnswerText) -> ParsedAnswer | None:
     """The text is nothing but an answer."""
-    whole = words_of(written.text)
-    if not whole:
+    line = words_of(answer.text)
+    if not line:
         return _unparsed(_EMPTY)
-    choice = written.line(written.text)
+    choice = answer.line(answer.text)
     if choice is None:
         return None
     if choice == BEYOND:
-        return _unparsed(_NONE if len(whole) == 1 else _DISAGREE)
+        return _unparsed(_NONE if len(line) == 1 else _DISAGREE)
     return _parsed(
-        choice, "exact text" if whole == written.options[choice] else "letter" if len(whole) == 1 else "letter and text"
+        choice, "exact text" if line == answer.options[choice] else "letter" if len(line) == 1 else "letter and text"
     )
 
 
-def _judged(written: AnswerText) -> ParsedAnswer | None:
+def _judged(answer: AnswerText) -> ParsedAnswer | None:
     """The options have verdicts, "A: no, B: yes"."""
-    if not (right := written.verdicts.right):
+    if not (right := answer.verdicts.right):
         return None
-    said = {choice for statement in statements(written, written.kept) for choice in statement.choices}
-    return _unparsed(_SEVERAL) if len(right | said) > 1 else _parsed(right.copy().pop(), "verdict")
+    stated_choices = {choice for statement in statements(answer, answer.final_text) for choice in statement.choices}
+    return _unparsed(_SEVERAL) if len(right | stated_choices) > 1 else _parsed(right.copy().pop(), "verdict")
 
 
-def _stated(written: AnswerText) -> ParsedAnswer | None:
+def _stated(answer: AnswerText) -> ParsedAnswer | None:
     """The text says "the answer is B", or that the final answer is."""
-    found = list(statements(written, written.kept))
-    final = [statement for statement in found if statement.final]
-    found = final or found
-    choices = {choice for statement in found for choice in statement.choices}
+    candidates = list(statements(answer, answer.final_text))
+    final = [statement for statement in candidates if statement.final]
+    candidates = final or candidates
+    choices = {choice for statement in candidates for choice in statement.choices}
     if not choices:
         return None
     if len(choices) > 1:
@@ -134,17 +136,17 @@ def _stated(written: AnswerText) -> ParsedAnswer | None:
     choice = choices.pop()
     if choice == BEYOND:
         return _unparsed(_NONE)
-    for rest in {statement.rest for statement in found}:
-        if (meant := written.meant(rest)) and choice not in meant and not DENIED.search(written.without_options(rest)):
+    for tail in {statement.rest for statement in candidates}:
+        if (later := answer.meant(tail)) and choice not in later and not DENIED.search(answer.without_options(tail)):
             return _unparsed(_DISAGREE)
-    if not final and len(lines := set(answer_lines(written))) == 1 and lines != {choice}:
+    if not final and len(lines := set(answer_lines(answer))) == 1 and lines != {choice}:
         return _unparsed(_SEVERAL)
     return _parsed(choice, "stated letter")
 
 
-def _alone_on_a_line(written: AnswerText) -> ParsedAnswer | None:
+def _alone_on_a_line(answer: AnswerText) -> ParsedAnswer | None:
     """A line is nothing but an answer, and no other line is another; a list of all options does not count."""
-    choices = set(answer_lines(written))
+    choices = set(answer_lines(answer))
     if not choices:
         return None
     if len(choices) > 1 or choices == {BEYOND}:
@@ -152,69 +154,69 @@ def _alone_on_a_line(written: AnswerText) -> ParsedAnswer | None:
     return _parsed(choices.pop(), "letter")
 
 
-def _begins(written: AnswerText) -> ParsedAnswer | None:
+def _begins(answer: AnswerText) -> ParsedAnswer | None:
     """The text begins with a letter or an option's text, set off from what follows: "B, because ...", "B. The hand"."""
-    first = written.kept.strip()
+    first = answer.final_text.strip()
     letter = _LEADING.match(first)
     line = first.partition("\n")[0]
     if letter is None:
-        return _begins_with_text(written, line)
-    rest = line[letter.end() :]
-    if re.match(r"\W*\d", rest) and not rest.startswith(" ("):
+        return _begins_with_text(answer, line)
+    remainder = line[letter.end() :]
+    if re.match(r"\W*\d", remainder) and not remainder.startswith(" ("):
         return None  # a number for each letter
     if DOUBTED.match(first, letter.end()) or LISTED.match(first, letter.end("letter")):
         return None
-    choice = written.index(letter["letter"])
-    because = REASON.match(rest) is not None
-    said = rest if because else written.kept[letter.end() :]
-    refused = _NONE if choice == BEYOND else _contradicted(written, choice, line, said)
+    choice = answer.index(letter["letter"])
+    because = REASON.match(remainder) is not None
+    explanation = remainder if because else answer.final_text[letter.end() :]
+    refused = _NONE if choice == BEYOND else _contradicted(answer, choice, line, explanation)
     if not because and not refused:
-        if _named_letters(written) - {choice}:
+        if _named_letters(answer) - {choice}:
             refused = _SEVERAL
-        elif written.verdicts.doubted or _UNSURE.search(written.without_options(written.kept)):
+        elif answer.verdicts.doubted or _UNSURE.search(answer.without_options(answer.final_text)):
             refused = _UNSURE_OF
     return _unparsed(refused) if refused else _parsed(choice, "letter")
 
 
-def _contradicted(written: AnswerText, choice: int, line: str, said: str) -> str | None:
+def _contradicted(answer: AnswerText, choice: int, line: str, explanation: str) -> str | None:
     """Why an option is not chosen though ``line`` begins with its letter and goes on with ``said``, or None."""
-    text = written.texts[choice]
-    named = line.casefold().find(text.casefold())
-    if named >= 0 and DOUBTED.match(line, named + len(text)):
+    text = answer.texts[choice]
+    position = line.casefold().find(text.casefold())
+    if position >= 0 and DOUBTED.match(line, position + len(text)):
         return _NOT
-    meant = written.meant(said)
-    if meant and choice not in meant and not DENIED.search(written.without_options(said)):
+    later = answer.meant(explanation)
+    if later and choice not in later and not DENIED.search(answer.without_options(explanation)):
         return _DISAGREE
     return None
 
 
-def _begins_with_text(written: AnswerText, line: str) -> ParsedAnswer | None:
+def _begins_with_text(answer: AnswerText, line: str) -> ParsedAnswer | None:
     head = re.split(r"[,.;:!]", line, maxsplit=1)[0]
-    choice = written.line(head)
-    if choice is None or choice == BEYOND or written.meant(written.kept) != {choice} or head == line:
+    choice = answer.line(head)
+    if choice is None or choice == BEYOND or answer.meant(answer.final_text) != {choice} or head == line:
         return None
     return None if DOUBTED.match(line, len(head)) else _parsed(choice, "option text")
 
 
-def _marked(written: AnswerText) -> ParsedAnswer | None:
+def _marked(answer: AnswerText) -> ParsedAnswer | None:
     """The text marks one letter ("option B", "(B)"), or contains one option's words."""
-    text, verdicts = written.kept, written.verdicts
-    letters = {written.index(letter) for letter in _letters(_MARKED, text)} - {BEYOND}
-    letters |= {written.index(found[1]) for found in LETTERED.finditer(text) if written.follows(text, found.end())}
-    named, meant = written.named(text), written.meant(text)
-    others = _named_letters(written) - {BEYOND} if letters else meant - named
-    choices = letters or named
-    if len(choices) > 1 or (choices and others - choices):
+    text, verdicts = answer.final_text, answer.verdicts
+    letters = {answer.index(letter) for letter in _letters(_MARKED, text)} - {BEYOND}
+    letters |= {answer.index(match[1]) for match in LETTERED.finditer(text) if answer.follows(text, match.end())}
+    named_choices, meant_choices = answer.named(text), answer.meant(text)
+    other_choices = _named_letters(answer) - {BEYOND} if letters else meant_choices - named_choices
+    choices = letters or named_choices
+    if len(choices) > 1 or (choices and other_choices - choices):
         return _unparsed(_SEVERAL)
     if not choices or choices == {BEYOND}:
         return None
-    around = written.without_options(text)
+    around = answer.without_options(text)
     if DENIED.search(around):
         return _unparsed(_NOT)
     unsure = verdicts.doubted or verdicts.discussed or text.rstrip().endswith("?")
     if unsure or _UNSURE.search(around) or _DEPENDS.search(around):
         return _unparsed(_UNSURE_OF)
-    if named and not choices <= named:
+    if named_choices and not choices <= named_choices:
         return _unparsed(_DISAGREE)
     return _parsed(min(choices), "letter" if letters else "option text")
 
@@ -250,10 +252,10 @@ _UNSURE = re.compile(rf"(?i){either('doubted')}")
 _DEPENDS = re.compile(rf"(?i){either('condition')}")
 
 
-def _named_letters(written: AnswerText) -> set[int]:
+def _named_letters(answer: AnswerText) -> set[int]:
     """The options whose letters stand anywhere in a text."""
-    lone = {written.index(letter) for letter in LONE.findall(written.kept)} - {BEYOND}
-    return lone | {written.index(letter) for letter in _letters(_MARKED, written.kept)}
+    lone = {answer.index(letter) for letter in LONE.findall(answer.final_text)} - {BEYOND}
+    return lone | {answer.index(letter) for letter in _letters(_MARKED, answer.final_text)}
 
 
 def _letters(pattern: re.Pattern[str], text: str) -> set[str]:

@@ -37,7 +37,7 @@ class Prediction(Record):
         default=None, description="probability that the answer begins with one of the letters, mean over orders"
     )
     margin: float | None = Field(default=None, description="score of the choice minus the next best, nats")
-    text: str | None = Field(default=None, description="what was generated, unchanged")
+    text: str | None = Field(default=None, description="what was generated: the answer, or the caption before it")
     parse_rule: str | None = Field(default=None, description="which rule read the text, or why none could")
     error: str | None = Field(default=None, description="why the question could not be asked")
     note: str | None = Field(default=None, description="what the reader should know, e.g. only a part could be decoded")
@@ -69,48 +69,27 @@ def scored(
         choice: what its scores decide.
         rule: the backend's decision rule.
         letter_mass: probability that the answer begins with one of the letters, if it is known.
-        seen: what is to be kept of the clip: ``note`` and ``stand_ins``.
+        seen: what is to be kept of the clip, ``note`` and ``stand_ins``, and a caption as ``text``.
     """
-    return Prediction(
-        question_id=question.question_id,
-        video_id=question.clip.video_id,
-        answer=question.answer,
-        choice=choice.place,
-        parse_status="scored",
-        decision_rule=rule,
-        scores=choice.scores,
-        letter_mass=None if letter_mass is None else round(letter_mass, DECIMALS),
-        margin=choice.margin,
-        **seen,
-    )
+    mass = None if letter_mass is None else round(letter_mass, DECIMALS)
+    decided = {"choice": choice.place, "scores": choice.scores, "margin": choice.margin, "letter_mass": mass}
+    return _prediction(question, rule, parse_status="scored", **decided, **seen)
 
 
 def generated(question: Question, text: str, parsed: ParsedAnswer, rule: str, **seen: Any) -> Prediction:
     """The prediction for one question's generated text; ``seen`` as for :func:`scored`."""
-    return Prediction(
-        question_id=question.question_id,
-        video_id=question.clip.video_id,
-        answer=question.answer,
-        choice=parsed.choice,
-        parse_status=parsed.status,
-        decision_rule=rule,
-        text=text,
-        parse_rule=parsed.rule,
-        **seen,
-    )
+    decided = {"choice": parsed.choice, "parse_status": parsed.status, "parse_rule": parsed.rule}
+    return _prediction(question, rule, text=text, **decided, **seen)
 
 
 def failed(question: Question, rule: str, error: str, **seen: Any) -> Prediction:
     """The prediction for a question that could not be asked; it counts as wrong. ``seen`` as for :func:`scored`."""
-    return Prediction(
-        question_id=question.question_id,
-        video_id=question.clip.video_id,
-        answer=question.answer,
-        parse_status="failed",
-        decision_rule=rule,
-        error=error,
-        **seen,
-    )
+    return _prediction(question, rule, parse_status="failed", error=error, **seen)
+
+
+def _prediction(question: Question, rule: str, **fields: Any) -> Prediction:
+    video, answer = question.clip.video_id, question.answer
+    return Prediction(question_id=question.question_id, video_id=video, answer=answer, decision_rule=rule, **fields)
 
 
 def probabilities(prediction: Prediction) -> tuple[float, ...]:
@@ -130,9 +109,9 @@ def read_predictions(folder: str | Path) -> list[Prediction]:
     """
     path = Path(folder) / PREDICTIONS
     predictions = list(read_records(path, Prediction, journal=True))
-    seen: set[str] = set()
+    question_ids: set[str] = set()
     for line, prediction in enumerate(predictions, start=1):
-        if prediction.question_id in seen:
+        if prediction.question_id in question_ids:
             raise InputError(f"question id '{prediction.question_id}' occurs twice", file=path, line=line)
-        seen.add(prediction.question_id)
+        question_ids.add(prediction.question_id)
     return predictions

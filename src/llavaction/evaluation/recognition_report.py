@@ -43,8 +43,8 @@ class RecognitionView:
     def groups(self) -> dict[str, Any]:
         """Accuracies by name of the group, all segments first; groups that cannot be measured are left out."""
         metrics = self.run.metrics
-        found = {"all segments": metrics.get("overall"), **metrics.get("groups", {})}
-        return {name: values for name, values in found.items() if values}
+        values_of = {"all segments": metrics.get("overall"), **metrics.get("groups", {})}
+        return {name: values for name, values in values_of.items() if values}
 
 
 def write_recognition_report(path: str | Path, runs: Sequence[FinishedRun]) -> Path:
@@ -67,8 +67,8 @@ def write_recognition_report(path: str | Path, runs: Sequence[FinishedRun]) -> P
             run=run,
             confusions=confusions(run.recognitions),
             wrong=surest_mistakes(run.recognitions),
-            failed=[found for found in run.recognitions if found.error is not None],
-            noted=[found for found in run.recognitions if found.note is not None],
+            failed=[recognition for recognition in run.recognitions if recognition.error is not None],
+            noted=[recognition for recognition in run.recognitions if recognition.note is not None],
             environment=environment_of(run.folder),
         )
         for number, (label, run) in enumerate(zip(labels(runs), runs, strict=True), start=1)
@@ -83,21 +83,21 @@ def write_recognition_report(path: str | Path, runs: Sequence[FinishedRun]) -> P
 def confusions(recognitions: Sequence[Recognition], most: int = 20) -> list[tuple[str, str, int]]:
     """(right action, chosen action, how often), the most frequent first."""
     counts = Counter(
-        (name_of_truth(found), found.name or str(found.action))
-        for found in recognitions
-        if found.action is not None and found.truth is not None and found.action != found.truth
+        (name_of_truth(recognition), recognition.name or str(recognition.action))
+        for recognition in recognitions
+        if recognition.action is not None and recognition.truth is not None and recognition.action != recognition.truth
     )
     return [(*pair, count) for pair, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]]
 
 
 def surest_mistakes(recognitions: Sequence[Recognition], most: int = 20) -> list[Recognition]:
     """Wrong choices, the surest first."""
-    wrong = [found for found in recognitions if found.action is not None and found.truth not in (None, found.action)]
-    return sorted(wrong, key=lambda found: (-(found.confidence or 0.0), found.segment_id))[:most]
+    wrong = [item for item in recognitions if item.action is not None and item.truth not in (None, item.action)]
+    return sorted(wrong, key=lambda item: (-(item.confidence or 0.0), item.segment_id))[:most]
 
 
-def name_of_truth(found: Recognition) -> str:
+def name_of_truth(item: Recognition) -> str:
     """The right action in words where it is among the candidates, else by its classes."""
-    if found.truth in found.candidates and found.candidate_names:
-        return found.candidate_names[found.candidates.index(found.truth)]
-    return "none of the candidates" if found.truth is None else f"class {found.truth[0]}, {found.truth[1]}"
+    if item.truth in item.candidates and item.candidate_names:
+        return item.candidate_names[item.candidates.index(item.truth)]
+    return "none of the candidates" if item.truth is None else f"class {item.truth[0]}, {item.truth[1]}"

@@ -48,8 +48,8 @@ class RunView:
     @property
     def of_answered(self) -> Mapping[str, Any] | None:
         """The accuracy over answered questions; None where no question was, or the run is from before it was kept."""
-        found: Mapping[str, Any] | None = self.run.metrics.get("accuracy_of_answered")
-        return found
+        accuracy: Mapping[str, Any] | None = self.run.metrics.get("accuracy_of_answered")
+        return accuracy
 
     @property
     def metrics(self) -> Mapping[str, Any]:
@@ -114,11 +114,11 @@ def write_report(
             anchor=f"run-{number}",
             run=run,
             heat_map=heat_map(run_pairs, names),
-            failures=[view(question, found, strip(question)) for question, found in worst(run_pairs, failures)],
-            successes=[view(question, found, strip(question)) for question, found in surest(run_pairs, successes)],
-            failed=[found for _, found in run_pairs if found.parse_status == "failed"],
-            unparsed=[found for _, found in run_pairs if found.parse_status == "unparsed"],
-            noted=[found for _, found in run_pairs if found.note is not None],
+            failures=[view(question, item, strip(question)) for question, item in worst(run_pairs, failures)],
+            successes=[view(question, item, strip(question)) for question, item in surest(run_pairs, successes)],
+            failed=[item for _, item in run_pairs if item.parse_status == "failed"],
+            unparsed=[item for _, item in run_pairs if item.parse_status == "unparsed"],
+            noted=[item for _, item in run_pairs if item.note is not None],
             environment=environment_of(run.folder),
         )
         for number, (label, run, run_pairs) in enumerate(zip(labels(finished), finished, pairs, strict=True), start=1)
@@ -151,8 +151,8 @@ def environment_of(folder: Path) -> Any:
     path = folder / "environment.json"
     if not path.is_file():
         return None
-    found = read_json(path)
-    listed = found.get("environments") if isinstance(found, dict) else None
+    record = read_json(path)
+    listed = record.get("environments") if isinstance(record, dict) else None
     if not isinstance(listed, list) or not listed or not isinstance(listed[-1], dict):
         raise InputError("expected the environments a run was made in", file=path)
     return listed[-1]
@@ -160,17 +160,17 @@ def environment_of(folder: Path) -> Any:
 
 def differences(labels: Sequence[str], pairs: Sequence[Pairs]) -> Iterator[dict[str, Any]]:
     """Paired comparisons of every two runs (of the first with each other one, where there are more than four)."""
-    chosen = combinations(range(len(pairs)), 2) if len(pairs) <= 4 else ((0, i) for i in range(1, len(pairs)))
-    for a, b in chosen:
-        others = {question.question_id: found.correct for question, found in pairs[b]}
-        common = [(question, found.correct) for question, found in pairs[a] if question.question_id in others]
+    run_pairs = combinations(range(len(pairs)), 2) if len(pairs) <= 4 else ((0, i) for i in range(1, len(pairs)))
+    for a, b in run_pairs:
+        second = {question.question_id: item.correct for question, item in pairs[b]}
+        common = [(question, item.correct) for question, item in pairs[a] if question.question_id in second]
         if common:
-            found = paired_comparison(
+            comparison = paired_comparison(
                 [right for _, right in common],
-                [others[question.question_id] for question, _ in common],
+                [second[question.question_id] for question, _ in common],
                 [question.clip.video_id for question, _ in common],
             )
-            yield {"a": labels[a], "b": labels[b], "found": found, "questions": len(common)}
+            yield {"a": labels[a], "b": labels[b], "comparison": comparison, "questions": len(common)}
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -185,8 +185,8 @@ def points(share: float | None) -> str:
 
 def clock(seconds: float) -> str:
     """Seconds as text, "1:02.50"."""
-    minutes, rest = divmod(round(seconds, 2), 60)
-    return f"{int(minutes)}:{rest:05.2f}"
+    minutes, remainder = divmod(round(seconds, 2), 60)
+    return f"{int(minutes)}:{remainder:05.2f}"
 
 
 def plain(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from llavaction.backends.asking import (
     Answers,
+    captioned_scores,
     check_capability,
     check_prompt,
     frames_wanted,
@@ -91,8 +92,10 @@ def run(
     """
     begun = time.perf_counter()
     questions = asked_questions(benchmark, config.limit)
-    check_capability(backend, "generate" if config.decision == "generation" else "score")
-    if config.decision == "likelihood":
+    if config.decision != "likelihood":
+        check_capability(backend, "generate")
+    if config.decision != "generation":
+        check_capability(backend, "score")
         check_prompt(backend, config.prompt)
     frames = frames_wanted(backend, config.frames, library)
     pace = Pace(library, frames, config.batch_size, config.workers, retry_failed)
@@ -150,17 +153,20 @@ def _predict(
 ) -> list[Prediction]:
     """One prediction per question of a batch: the backend sees what is asked, the record gets what is true."""
     rule = config.decision_rule(backend)
-    kept = [{} if clip is None else clip.kept for clip in clips]
-    made: dict[int, Prediction] = {}
+    fields: list[dict[str, Any]] = [{} if clip is None else clip.record_fields for clip in clips]
+    predictions: dict[int, Prediction] = {}
     answers: Answers[Any]
     if config.decision == "generation":
         parse = parse_as_published if config.parsing == "published" else parse_answer
         answers = written_answers(backend, batch, clips, config.prompt, config.perspective)
-        for i, text in answers.found.items():
-            made[i] = generated(questions[i], text, parse(text, list(batch[i].options)), rule, **kept[i])
+        for i, text in answers.by_place.items():
+            parsed = parse(text, list(batch[i].options))
+            predictions[i] = generated(questions[i], text, parsed, rule, **fields[i])
     else:
-        answers = option_scores(backend, batch, clips, config.prompt, config.perspective, config.option_orders)
-        for i, found in answers.found.items():
-            choice = choose(found.log_probabilities)
-            made[i] = scored(questions[i], choice, rule, letter_mass=found.letter_mass, **kept[i])
-    return [made[i] if i in made else failed(q, rule, answers.refused[i]) for i, q in enumerate(questions)]
+        score = captioned_scores if config.decision == "caption_then_answer" else option_scores
+        answers = score(backend, batch, clips, config.prompt, config.perspective, config.option_orders)
+        for i, scores in answers.by_place.items():
+            choice = choose(scores.log_probabilities)
+            fields[i]["text"] = scores.caption
+            predictions[i] = scored(questions[i], choice, rule, letter_mass=scores.letter_mass, **fields[i])
+    return [predictions.get(i) or failed(q, rule, answers.refused[i]) for i, q in enumerate(questions)]

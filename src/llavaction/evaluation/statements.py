@@ -90,13 +90,13 @@ class Statement:
     rest: str
 
 
-def statements(written: AnswerText, text: str) -> Iterable[Statement]:
+def statements(answer: AnswerText, text: str) -> Iterable[Statement]:
     """What a text says the answer is, in the order of the letters.
 
     Statements that are turned round ("the answer is not B") are left out.
 
     Args:
-        written: the answer that the text belongs to.
+        answer: the answer that the text belongs to.
         text: the text.
     """
     places: dict[int, int] = {}  # where the letter stands, to where the statement begins
@@ -111,16 +111,16 @@ def statements(written: AnswerText, text: str) -> Iterable[Statement]:
             places.setdefault(match.start("letter"), match.start())
     for place, start in sorted(places.items()):
         opening = place - 1 if place and text[place - 1] in "([" else place
-        found = _TO_THE_LETTER.match(text, opening)
+        letter_match = _TO_THE_LETTER.match(text, opening)
         before = text[max(0, start - _NEAR) : start]
-        if found is None or _is_denied(before):
+        if letter_match is None or _is_denied(before):
             continue
-        letters, end = _letters_at(written, text, found)
+        letters, end = _letters_at(answer, text, letter_match)
         if letters and not DOUBTED.match(text, end):
             line_end = text.find("\n", end)
-            rest = text[end : end + _REST if line_end < 0 else min(line_end, end + _REST)]
-            choices = frozenset(written.index(letter) for letter in letters)
-            yield Statement(choices, _FINAL.search(before) is not None, rest)
+            remainder = text[end : end + _REST if line_end < 0 else min(line_end, end + _REST)]
+            choices = frozenset(answer.index(letter) for letter in letters)
+            yield Statement(choices, _FINAL.search(before) is not None, remainder)
 
 
 @lru_cache(maxsize=1024)
@@ -129,12 +129,12 @@ def _is_denied(before: str) -> bool:
     return bool(_BEFORE_DENIED.search(before) or _NOT_THE_ANSWER.search(before) or before.endswith("不"))
 
 
-def _letters_at(written: AnswerText, text: str, found: re.Match[str]) -> tuple[list[str], int]:
+def _letters_at(answer: AnswerText, text: str, match: re.Match[str]) -> tuple[list[str], int]:
     """The letters at a place, "B" or "B or C", and where they end; none where it is a word ("a plate")."""
-    letter, end = found["letter"], found.end()
+    letter, end = match["letter"], match.end()
     if letter.islower() or letter in "AI":
         after = text[end : end + _NEAR]
-        word = _WORD_AFTER.match(after) is not None and not written.follows(text, end, letter)
+        word = _WORD_AFTER.match(after) is not None and not answer.follows(text, end, letter)
         closed = bool(re.match(r"[.,;:)\]}\"'*`]", after))
         if (
             word

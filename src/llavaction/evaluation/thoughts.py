@@ -34,17 +34,17 @@ def without_thoughts(text: str) -> str | None:
         The rest, or None where a thought is never closed: the text was cut off before the answer.
     """
     for marks in _MARKS:
-        said: list[str] = []
+        spoken: list[str] = []
         position, thinking = 0, False
         for mark in marks.finditer(text):
             if mark["opens"] is None:
                 if not thinking:
-                    said.clear()
+                    spoken.clear()
                 position, thinking = mark.end(), False
             elif not thinking:
-                said.append(text[position : mark.start()])
+                spoken.append(text[position : mark.start()])
                 thinking = True
         if thinking:
             return None
-        text = "\n".join([*said, text[position:]])
+        text = "\n".join([*spoken, text[position:]])
     return text

@@ -52,9 +52,9 @@ class ActionTokenConfig(Strict):
 
     @model_validator(mode="after")
     def _ids_fit(self) -> ActionTokenConfig:
-        wanted = len(TOKENS[self.supervision])
-        if self.token_ids and self.token_ids != tuple(range(self.token_ids[0], self.token_ids[0] + wanted)):
-            raise ValueError(f"token_ids are {self.token_ids}; '{self.supervision}' needs {wanted} consecutive ids")
+        count = len(TOKENS[self.supervision])
+        if self.token_ids and self.token_ids != tuple(range(self.token_ids[0], self.token_ids[0] + count)):
+            raise ValueError(f"token_ids are {self.token_ids}; '{self.supervision}' needs {count} consecutive ids")
         return self
 
     @property

@@ -39,15 +39,15 @@ class ActionTokenMixin:
         """Name every input in the signature of the forward, by which ``generate`` and the trainers go."""
         super().__init_subclass__(**options)
         backbone = next(base for base in cls.__mro__[1:] if issubclass(base, nn.Module) and "forward" in vars(base))
-        own = inspect.signature(backbone.forward)
-        named = [item for item in own.parameters.values() if item.kind is not item.VAR_KEYWORD]
-        rest = [item for item in own.parameters.values() if item.kind is item.VAR_KEYWORD]
+        signature = inspect.signature(backbone.forward)
+        parameters = [item for item in signature.parameters.values() if item.kind is not item.VAR_KEYWORD]
+        keywords = [item for item in signature.parameters.values() if item.kind is item.VAR_KEYWORD]
         more = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in cls.more_inputs]
 
         def forward(self: Any, input_ids: Any = None, **inputs: Any) -> Any:
             return ActionTokenMixin.forward(self, input_ids, **inputs)
 
-        forward.__signature__ = own.replace(parameters=[*named, *more, *rest])  # type: ignore[attr-defined]
+        forward.__signature__ = signature.replace(parameters=[*parameters, *more, *keywords])  # type: ignore[attr-defined]
         cls.forward = forward  # type: ignore[method-assign]
 
     def __init__(self, config: Any) -> None:
@@ -70,8 +70,8 @@ class ActionTokenMixin:
                 hint="take a backbone with a plain embedding, such as Qwen2.5-VL or LLaVA-OneVision",
             )
         ids = () if self.action is None else self.action.token_ids
-        found = (getattr(self.config, name, None) for name in ("image_token_id", "video_token_id"))
-        self.set_input_embeddings(TokenEmbedding(table, ids, [index for index in found if index is not None]))
+        visual_ids = (getattr(self.config, name, None) for name in ("image_token_id", "video_token_id"))
+        self.set_input_embeddings(TokenEmbedding(table, ids, [index for index in visual_ids if index is not None]))
         if self.action is not None:
             like = {"device": table.weight.device, "dtype": table.weight.dtype, "bias": False}
             for name, classes in zip(HEADS, self.action.sizes, strict=True):
@@ -99,22 +99,23 @@ class ActionTokenMixin:
             InputError: ``action_labels`` do not suit the rows or the heads, or ``action_words`` the rows or the model.
         """
         as_tuple = inputs.pop("return_dict", None) is False
-        asked = action_labels is not None or bool(inputs.get("output_hidden_states"))
+        reads_states = action_labels is not None or bool(inputs.get("output_hidden_states"))
         if action_labels is not None and input_ids is not None:
             shape = tuple(action_labels.shape)
             if len(shape) not in (2, 3) or shape[0] != len(input_ids) or shape[-1] != 3:
                 raise InputError(f"action_labels of {list(shape)} for {len(input_ids)} rows", hint="expected [rows, 3]")
-        wanted = asked and self.action is not None and input_ids is not None
-        if wanted:
+        reads_action = reads_states and self.action is not None and input_ids is not None
+        if reads_action:
             inputs["output_hidden_states"] = True
-        given = inputs
+        arguments = inputs
         if action_words is not None:
-            given = inputs | {"inputs_embeds": self.with_words(input_ids, action_words, inputs.get("inputs_embeds"))}
-        outputs = super().forward(input_ids=input_ids, return_dict=True, **given)  # type: ignore[misc]
+            vectors = self.with_words(input_ids, action_words, inputs.get("inputs_embeds"))
+            arguments = inputs | {"inputs_embeds": vectors}
+        outputs = super().forward(input_ids=input_ids, return_dict=True, **arguments)  # type: ignore[misc]
         labels = inputs.get("labels")
         if labels is not None and not bool((labels[:, 1:] != -100).any()):
             outputs["loss"] = 0 * outputs.logits.sum()  # nothing to learn from this text; its mean would be undefined
-        if wanted:
+        if reads_action:
             self._read_actions(outputs, self.action_positions(input_ids, **inputs), action_labels)
         return outputs.to_tuple() if as_tuple else outputs
 
@@ -189,10 +190,10 @@ def initialise_action_parts(model: Any, seed: int = 0) -> None:
     generator = torch.Generator().manual_seed(seed)
     table = model.get_input_embeddings()
     if model.action.token_ids:
-        words = table.weight.float().cpu()
-        shape = (len(model.action.token_ids), words.shape[1])
-        drawn = words.mean(0) + words.std(0) * torch.randn(shape, generator=generator)
-        table.action_token.weight.copy_(drawn)
+        token_vectors = table.weight.float().cpu()
+        shape = (len(model.action.token_ids), token_vectors.shape[1])
+        drawn_vectors = token_vectors.mean(0) + token_vectors.std(0) * torch.randn(shape, generator=generator)
+        table.action_token.weight.copy_(drawn_vectors)
     spread = getattr(model.config.get_text_config(), "initializer_range", 0.02)
     for name in HEADS:
         weight = getattr(model, name).weight

@@ -45,12 +45,12 @@ class ActionPositions:
     def of_tokens(cls, ids: torch.Tensor, token_ids: Sequence[int]) -> ActionPositions:
         """Find the tokens by their ids [rows, length]; of a group that truncation split nothing is taken."""
         first, number = token_ids[0], len(token_ids)
-        whole = ids == first
+        complete = ids == first
         for step in range(1, number):
             shifted = functional.pad(ids[:, step:], (0, step), value=-1)
-            whole = whole & (shifted == first + step)
-        rows, columns = whole.nonzero(as_tuple=True)
-        before = whole.cumsum(1)[rows, columns] - 1
+            complete = complete & (shifted == first + step)
+        rows, columns = complete.nonzero(as_tuple=True)
+        before = complete.cumsum(1)[rows, columns] - 1
         return cls(rows, columns[:, None] + torch.arange(number, device=ids.device), before)
 
     def take(self, states: torch.Tensor) -> torch.Tensor:
@@ -96,13 +96,13 @@ class TokenEmbedding(nn.Embedding):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Vectors [..., width] of ids [...]."""
         outside = [index for index in (*self.placeholders, *self.action_ids) if index >= self.num_embeddings]
-        words = input
+        ids = input
         for index in outside:
-            words = words.masked_fill(input == index, 0)
-        vectors = super().forward(words)
+            ids = ids.masked_fill(input == index, 0)
+        vectors = super().forward(ids)
         if not self.action_ids:
             return vectors
         offset = input - self.action_ids[0]
-        own = (offset >= 0) & (offset < len(self.action_ids))
-        actions = self.action_token(torch.where(own, offset, 0))
-        return torch.where(own.unsqueeze(-1), actions.to(vectors), vectors)
+        is_action = (offset >= 0) & (offset < len(self.action_ids))
+        actions = self.action_token(torch.where(is_action, offset, 0))
+        return torch.where(is_action.unsqueeze(-1), actions.to(vectors), vectors)

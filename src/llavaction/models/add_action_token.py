@@ -29,9 +29,9 @@ def add_action_token(model: PreTrainedModel, tokenizer: Any, settings: ActionTok
     """
     model_class = family_class(model.config.model_type).action_model
     if model_class is None:
-        known = [kind for kind in FAMILIES if family_class(kind).action_model is not None]
+        kinds = [kind for kind in FAMILIES if family_class(kind).action_model is not None]
         raise InputError(
-            f"no action token for models of type '{model.config.model_type}'", hint=f"known are {', '.join(known)}"
+            f"no action token for models of type '{model.config.model_type}'", hint=f"known are {', '.join(kinds)}"
         )
     kind = model_class.config_class.model_type
     if getattr(model.config, "action", None) is not None:

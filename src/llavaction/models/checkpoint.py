@@ -226,9 +226,9 @@ def _chat_template(folder: Path, processor: Mapping[str, Any], tokenizer: Any) -
         processor.get("chat_template"),
         tokenizer.chat_template,
     ):
-        chosen = template.get("default") if isinstance(template, dict) else template
-        if chosen:
-            return str(chosen)
+        text = template.get("default") if isinstance(template, dict) else template
+        if text:
+            return str(text)
     return None
 
 

@@ -185,34 +185,34 @@ def _plan_ours(
     with _blaming(source / "config.json"):
         published = PublishedConfig.from_mapping(stored)
     tower = find_tower_config(source, published.mm_vision_tower, vision_tower, tower_config)
-    kept = _tokenizer_files(tokenizer_folder or source, required=tokenizer_folder is not None)
+    tokenizer_files = _tokenizer_files(tokenizer_folder or source, required=tokenizer_folder is not None)
     tokenizer, ids = None, None
-    if kept:
+    if tokenizer_files:
         tokenizer = _open_tokenizer(tokenizer_folder or source)
         ids = list(add_visual_tokens(tokenizer, published.action_tokens).values())
     with _blaming(source / "config.json"):
         config = our_config(stored, tower, ids)
         shapes = tensor_shapes(config)
-    found = open_weights(source)
-    if not any(name.startswith(PUBLISHED_TOWER) for name in found):
+    source_tensors = open_weights(source)
+    if not any(name.startswith(PUBLISHED_TOWER) for name in source_tensors):
         if vision_tower is None:
             raise InputError(
                 f"does not contain its vision tower '{published.mm_vision_tower}'",
                 file=source,
                 hint="give the folder of that SigLIP checkpoint as --vision-tower",
             )
-        found |= tower_tensors(vision_tower, tower, PUBLISHED_TOWER)
+        source_tensors |= tower_tensors(vision_tower, tower, PUBLISHED_TOWER)
     elif vision_tower is not None:
         raise InputError("contains its vision tower already", file=source, hint="leave --vision-tower out")
-    notes = _drop_twin(found, published_name(WORD_TABLE), config)
+    notes = _drop_twin(source_tensors, published_name(WORD_TABLE), config)
     newline = None if published.has_newline_vector else shapes.pop(IMAGE_NEWLINE)
-    _check(found, {published_name(name): shape for name, shape in shapes.items()}, source)
-    tensors = {name: found[published_name(name)] for name in shapes}
+    _check(source_tensors, {published_name(name): shape for name, shape in shapes.items()}, source)
+    tensors = {name: source_tensors[published_name(name)] for name in shapes}
     if newline is not None:  # ours has the vector even where it is not used
         tensors[IMAGE_NEWLINE] = StoredTensor(IMAGE_NEWLINE, tensors[WORD_TABLE].dtype, newline, None)
     if tokenizer is None:
         notes.append("no tokenizer was found, so there is none in the new folder; give one with --tokenizer")
-    copies = {f"{KEPT}/{name}": path for name, path in kept.items()}
+    copies = {f"{KEPT}/{name}": path for name, path in tokenizer_files.items()}
     return _Plan("ours", tensors, stored, config, tower, copies | _generation(source), tokenizer, notes)
 
 
@@ -222,15 +222,15 @@ def _plan_published(source: Path, tokenizer_folder: Path | None) -> _Plan:
         tower = TowerConfig.of_model(config)
         stored = published_config(config)
         shapes = tensor_shapes(config)
-    found = open_weights(source)
-    notes = _drop_twin(found, WORD_TABLE, config)
-    _check(found, shapes, source)
+    source_tensors = open_weights(source)
+    notes = _drop_twin(source_tensors, WORD_TABLE, config)
+    _check(source_tensors, shapes, source)
     if not PublishedConfig.from_mapping(stored).has_newline_vector:
         del shapes[IMAGE_NEWLINE]
     copies = _tokenizer_files(tokenizer_folder or source / KEPT, required=tokenizer_folder is not None)
     if not copies:
         notes.append("the published tokenizer is not known, so there is none in the new folder; see --tokenizer")
-    tensors = {published_name(name): found[name] for name in shapes}
+    tensors = {published_name(name): source_tensors[name] for name in shapes}
     return _Plan("published", tensors, stored, config, tower, copies | _generation(source), None, notes)
 
 
@@ -245,28 +245,28 @@ def _blaming(file: Path) -> Iterator[None]:
         raise InputError(f"is refused by transformers: {error}", file=file) from error
 
 
-def _drop_twin(found: dict[str, StoredTensor], table: str, config: LlavaVideoConfig) -> list[str]:
+def _drop_twin(tensors: dict[str, StoredTensor], table: str, config: LlavaVideoConfig) -> list[str]:
     """Take the output layer out where it is tied to the word table but stored all the same; returns a note on it."""
-    if not config.tie_word_embeddings or LM_HEAD not in found or table not in found:
+    if not config.tie_word_embeddings or LM_HEAD not in tensors or table not in tensors:
         return []
-    if not same_bytes(found[LM_HEAD], found[table]):
+    if not same_bytes(tensors[LM_HEAD], tensors[table]):
         raise InputError(
             f"'{LM_HEAD}' differs from '{table}', though tie_word_embeddings says they are one",
-            file=found[LM_HEAD].file,
+            file=tensors[LM_HEAD].file,
         )
-    del found[LM_HEAD]
+    del tensors[LM_HEAD]
     return [f"'{LM_HEAD}' was stored though it is tied to '{table}'; it is left out"]
 
 
-def _check(found: Mapping[str, StoredTensor], shapes: Mapping[str, tuple[int, ...]], folder: Path) -> None:
+def _check(tensors: Mapping[str, StoredTensor], shapes: Mapping[str, tuple[int, ...]], folder: Path) -> None:
     """Refuse tensors that are missing, surplus or misshapen."""
-    missing = [f"'{name}' is missing" for name in shapes if name not in found]
-    surplus = [f"'{name}' is surplus ({_place(found[name])})" for name in found if name not in shapes]
+    missing = [f"'{name}' is missing" for name in shapes if name not in tensors]
+    surplus = [f"'{name}' is surplus ({_place(tensors[name])})" for name in tensors if name not in shapes]
     misshapen = [
-        f"'{name}' is {found[name].dtype} {list(found[name].shape)}, expected is {list(shape)} in floating point "
-        f"({_place(found[name])})"
+        f"'{name}' is {tensors[name].dtype} {list(tensors[name].shape)}, expected is {list(shape)} in floating point "
+        f"({_place(tensors[name])})"
         for name, shape in shapes.items()
-        if name in found and (found[name].shape != shape or not found[name].is_float)
+        if name in tensors and (tensors[name].shape != shape or not tensors[name].is_float)
     ]
     wrong = [*missing, *surplus, *misshapen]
     if wrong:
@@ -351,14 +351,14 @@ def _verify(plan: _Plan, source: Path, folder: Path) -> float | None:
     Returns:
         See :func:`compare_arithmetic`.
     """
-    written = open_weights(folder)
+    tensors = open_weights(folder)
     for name, tensor in plan.tensors.items():
-        if name not in written or not same_bytes(written[name], tensor):
+        if name not in tensors or not same_bytes(tensors[name], tensor):
             raise InputError(f"'{name}' does not read back as it was written", file=folder)
     if plan.to == "ours":
         published, ours = {published_name(name): tensor for name, tensor in plan.tensors.items()}, folder
     else:
-        published, ours = written, source
+        published, ours = tensors, source
     difference = compare_arithmetic(published, plan.published, plan.tower, ours)
     if difference is None:
         plan.notes.append("the model does not fit into memory in float32, so the arithmetic was not compared")

@@ -98,8 +98,8 @@ def remark_on_images(config: Any) -> str | None:
     """What to tell a user whose model could take a video but is shown images; None if it takes none."""
     kind = str(config.model_type)
     facts = FAMILIES.get(kind)
-    named = ("video_token_id", "video_token_index")
-    takes = facts.takes_video if facts else any(getattr(config, name, None) is not None for name in named)
+    keys = ("video_token_id", "video_token_index")
+    takes = facts.takes_video if facts else any(getattr(config, name, None) is not None for name in keys)
     if not takes:
         return None
     return (

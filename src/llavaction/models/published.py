@@ -239,14 +239,14 @@ def published_config(config: LlavaVideoConfig) -> dict[str, Any]:
         InputError: the model has something else the published format has no words for.
     """
     tower = TowerConfig.of_model(config)
-    now = _translated(config, tower)
+    current = _translated(config, tower)
     if config.published is None:
-        return _FIXED | {"mm_vision_tower": f"siglip-patch{tower.patch_size}-{tower.image_size}"} | now
+        return _FIXED | {"mm_vision_tower": f"siglip-patch{tower.patch_size}-{tower.image_size}"} | current
     before = _translated(our_config(config.published, tower), tower)
-    changed = {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)}
+    changed = {name for name in current.keys() | before.keys() if current.get(name) != before.get(name)}
     changed |= _NEWLINE_KEYS if changed & _NEWLINE_KEYS else set()
-    kept = {name: value for name, value in config.published.items() if name not in changed}
-    return kept | {name: value for name, value in now.items() if name in changed}
+    unchanged = {name: value for name, value in config.published.items() if name not in changed}
+    return unchanged | {name: value for name, value in current.items() if name in changed}
 
 
 def _translated(config: LlavaVideoConfig, tower: TowerConfig) -> dict[str, Any]:

@@ -158,12 +158,12 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
         "".join(header).encode()
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"its header is damaged ({type(error).__name__}: {error})", file=file) from None
-    found, end = {}, 0
+    tensors, end = {}, 0
     for begin, stop, name, dtype, shape in entries:
         if dtype not in _TORCH_TYPES:
             raise InputError(f"tensor '{name}' is of type {dtype}, which is not known here", file=file)
-        found[name] = StoredTensor(name, dtype, shape, file, 8 + length + begin)
-        if begin != end or stop - begin != found[name].total_bytes:
+        tensors[name] = StoredTensor(name, dtype, shape, file, 8 + length + begin)
+        if begin != end or stop - begin != tensors[name].total_bytes:
             raise InputError(f"its header is damaged: '{name}' is not where it should be", file=file)
         end = stop
     if size != 8 + length + end:
@@ -173,7 +173,7 @@ def read_header(file: Path) -> dict[str, StoredTensor]:
             file=file,
             hint="the download or the copy is not complete" if lack > 0 else None,
         )
-    return found
+    return tensors
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -204,21 +204,21 @@ def _read_shards(folder: Path, places: Mapping[str, str]) -> dict[str, StoredTen
             file=folder / INDEX,
             hint="the download is not complete",
         )
-    found: dict[str, StoredTensor] = {}
+    tensors: dict[str, StoredTensor] = {}
     for shard in shards:
         for name, tensor in read_header(folder / shard).items():
-            if name in found:
-                raise InputError(f"tensor '{name}' is also in '{found[name].file}'", file=folder / shard)
-            found[name] = tensor
-    for name in sorted(found.keys() | places.keys()):
-        where = found[name].file if name in found else None
+            if name in tensors:
+                raise InputError(f"tensor '{name}' is also in '{tensors[name].file}'", file=folder / shard)
+            tensors[name] = tensor
+    for name in sorted(tensors.keys() | places.keys()):
+        where = tensors[name].file if name in tensors else None
         if where != (folder / places[name] if name in places else None):
             raise InputError(
                 f"tensor '{name}' is in {where.name if where else 'no shard'}, "
                 f"the index says {places.get(name, 'nothing of it')}",
                 file=folder / INDEX,
             )
-    return found
+    return tensors
 
 
 def write_weights(folder: Path, tensors: Mapping[str, StoredTensor], shard_bytes: int) -> int:

@@ -199,28 +199,28 @@ class ConversationTokeniser:
         ids: list[int] = []
         labels: list[int] = []
         for turn in turns:
-            own = self._turn_ids(turn, video)
-            ids.extend(own)
-            labels.extend(self._labels(own, learnt=turn.role == "assistant"))
+            turn_ids = self._turn_ids(turn, video)
+            ids.extend(turn_ids)
+            labels.extend(self._labels(turn_ids, learnt=turn.role == "assistant"))
         return Example(tuple(ids), tuple(labels))
 
     def _labels(self, ids: list[int], *, learnt: bool) -> list[int]:
         """Labels of one turn's tokens; visual ones are never learnt."""
         if self.config.supervise == "published":
             markers = (self._start, self._end, self._newline)
-            kept = [learnt or token in markers for token in ids]
+            is_target = [learnt or token in markers for token in ids]
         elif self.config.supervise == "nothing":
-            kept = [False] * len(ids)
+            is_target = [False] * len(ids)
         else:
             stop = len(ids) - ids[::-1].index(self._end)  # what follows the last marker is only the line break
-            kept = [learnt and self._header <= place < stop for place in range(len(ids))]
+            is_target = [learnt and self._header <= place < stop for place in range(len(ids))]
         visual = self._placeholders.values()
-        return [token if keep and token not in visual else IGNORED for token, keep in zip(ids, kept, strict=True)]
+        return [token if keep and token not in visual else IGNORED for token, keep in zip(ids, is_target, strict=True)]
 
     def _turn_ids(self, turn: Turn, video: str | None) -> list[int]:
         """Token ids of one turn; a text is cut at placeholders with ids, and what is between is encoded by itself."""
-        known = "|".join(map(re.escape, self._placeholders)) if video is None else f"{VIDEO}\n?"
-        pieces = re.split(f"({known})", turn.text) if known else [turn.text]
+        pattern = "|".join(map(re.escape, self._placeholders)) if video is None else f"{VIDEO}\n?"
+        pieces = re.split(f"({pattern})", turn.text) if pattern else [turn.text]
         begins = len(pieces) > 1 and not pieces[0]
         between = {
             "user": self._form.before_video if begins else self._form.before_text,
@@ -253,8 +253,8 @@ class ConversationTokeniser:
 
 def _turn(message: Mapping[str, Any], number: int) -> Turn:
     published = "from" in message
-    speaker, said = ("from", "value") if published else ("role", "content")
-    if speaker not in message or said not in message:
+    speaker, content_key = ("from", "value") if published else ("role", "content")
+    if speaker not in message or content_key not in message:
         raise InputError(
             f"turn {number} has the keys {sorted(message)}", hint="expected 'role' and 'content', or 'from' and 'value'"
         )
@@ -262,11 +262,11 @@ def _turn(message: Mapping[str, Any], number: int) -> Turn:
     role = _ROLES.get(role, role)
     if role not in _KNOWN_ROLES:
         raise InputError(f"turn {number} is spoken by '{role}'", hint=suggestion(role, (*_KNOWN_ROLES, *_ROLES)))
-    content = message[said]
+    content = message[content_key]
     if isinstance(content, str):
         return Turn(role, _placeholder_first(content) if published else content)
     if published or not isinstance(content, Sequence):
-        raise InputError(f"turn {number}: '{said}' is a {type(content).__name__}, expected a text")
+        raise InputError(f"turn {number}: '{content_key}' is a {type(content).__name__}, expected a text")
     return Turn(role, "".join(_part(part, number) for part in content))
 
 
@@ -285,7 +285,7 @@ def _part(part: Mapping[str, Any], number: int) -> str:
 
 def _placeholder_first(text: str) -> str:
     """Move the only placeholder of a text to its start; several, or one already there, stay where they are."""
-    found = re.findall(f"{VIDEO}|{IMAGE}", text)
-    if len(found) != 1 or text.startswith(found[0]):
+    placeholders = re.findall(f"{VIDEO}|{IMAGE}", text)
+    if len(placeholders) != 1 or text.startswith(placeholders[0]):
         return text
-    return f"{found[0]}\n{text.replace(found[0], '').strip()}".strip()
+    return f"{placeholders[0]}\n{text.replace(placeholders[0], '').strip()}".strip()

@@ -61,17 +61,17 @@ class TowerConfig(Strict):
     @classmethod
     def known(cls, name: str) -> TowerConfig | None:
         """The configuration of a tower of Google's that is named ``name``, which may be a path; None if it is none."""
-        found = _TOWER_NAME.fullmatch(name.rstrip("/").rsplit("/", 1)[-1])
-        if found is None:
+        match = _TOWER_NAME.fullmatch(name.rstrip("/").rsplit("/", 1)[-1])
+        if match is None:
             return None
-        hidden, intermediate, layers, heads = _WIDTHS[found[1]]
+        hidden, intermediate, layers, heads = _WIDTHS[match[1]]
         return cls(
             hidden_size=hidden,
             intermediate_size=intermediate,
             num_hidden_layers=layers,
             num_attention_heads=heads,
-            patch_size=int(found[2]),
-            image_size=int(found[3]),
+            patch_size=int(match[2]),
+            image_size=int(match[3]),
         )
 
     @classmethod
@@ -108,14 +108,14 @@ def find_tower_config(source: Path, name: str, folder: Path | None, file: Path |
             return TowerConfig.read(place)
     if (source / TOWER_CONFIG).is_file():
         return TowerConfig.read(source / TOWER_CONFIG)
-    known = TowerConfig.known(name)
-    if known is None:
+    config = TowerConfig.known(name)
+    if config is None:
         raise InputError(
             f"nothing is known of the vision tower '{name}' (its heads cannot be told from its weights)",
             file=source / "config.json",
             hint="give the config.json of that SigLIP model as --tower-config",
         )
-    return known
+    return config
 
 
 def tower_tensors(folder: Path, config: TowerConfig, prefix: str) -> dict[str, StoredTensor]:
@@ -125,5 +125,5 @@ def tower_tensors(folder: Path, config: TowerConfig, prefix: str) -> dict[str, S
         InputError: the weights cannot be read; see :func:`open_weights`.
     """
     dropped = f"encoder.layers.{config.num_hidden_layers - 1}."
-    found = {name.removeprefix("vision_model."): tensor for name, tensor in open_weights(folder).items()}
-    return {prefix + name: tensor for name, tensor in found.items() if not name.startswith((*_BESIDES, dropped))}
+    tensors = {name.removeprefix("vision_model."): tensor for name, tensor in open_weights(folder).items()}
+    return {prefix + name: tensor for name, tensor in tensors.items() if not name.startswith((*_BESIDES, dropped))}

@@ -65,9 +65,9 @@ class TextEncoder:
     def many(self, rows: Sequence[Sequence[Part]], *, start: bool = False) -> list[list[int]]:
         """Token ids of several texts; see :meth:`ids`."""
         encoded = self._encode(["".join(part.text for part in parts) for parts in rows], start)
-        said = [(row, part.text) for row, parts in enumerate(rows) for part in parts if part.of_user]
-        named = self._encode([text for _, text in said], False)
-        forged = {row for (row, _), ids in zip(said, named, strict=True) if not self._control_ids.isdisjoint(ids)}
+        texts = [(row, part.text) for row, parts in enumerate(rows) for part in parts if part.of_user]
+        token_rows = self._encode([text for _, text in texts], False)
+        forged = {row for (row, _), ids in zip(texts, token_rows, strict=True) if not self._control_ids.isdisjoint(ids)}
         return [self._spelled(rows[row], ids, start) if row in forged else ids for row, ids in enumerate(encoded)]
 
     def names_token(self, text: str) -> bool:
@@ -99,7 +99,7 @@ class TextEncoder:
         copy.no_padding()
         added = {str(token.content): int(index) for index, token in self._tokenizer.added_tokens_decoder.items()}
         original = {copy.token_to_id(names.get(content, content)): index for content, index in added.items()}
-        return copy, names, {own: index for own, index in original.items() if own is not None}
+        return copy, names, {new_id: index for new_id, index in original.items() if new_id is not None}
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -110,11 +110,11 @@ class TextEncoder:
         copy, names, original = self._renamed
         marks = {copy.token_to_id(name) for name in names.values()}
         text = "".join(
-            part.text if part.of_user else self._pattern.sub(lambda found: names[found[0]], part.text) for part in parts
+            part.text if part.of_user else self._pattern.sub(lambda match: names[match[0]], part.text) for part in parts
         )
-        found = copy.encode(text, add_special_tokens=False).ids
-        spelled = [original.get(index, index) for index in found]
-        if any(own in self._control_ids and index not in marks for own, index in zip(spelled, found, strict=True)):
+        new_ids = copy.encode(text, add_special_tokens=False).ids
+        spelled = [original.get(index, index) for index in new_ids]
+        if any(old in self._control_ids and index not in marks for old, index in zip(spelled, new_ids, strict=True)):
             raise InputError(
                 "a text names a special token of the model, which its tokenizer cannot write as plain text",
                 hint="leave the token out of questions, options and labels",

@@ -50,8 +50,8 @@ class Clip:
         """Draw frames and token ids that suit a model."""
         generator = torch.Generator().manual_seed(hashed_seed("verification clip", seed) % 2**63)
         vision, language = cast(Any, config.vision_config), cast(Any, config.text_config)
-        side, words = vision.image_size, language.vocab_size
-        ids = torch.randint(words, (2, text), generator=generator)
+        side, entries = vision.image_size, language.vocab_size
+        ids = torch.randint(entries, (2, text), generator=generator)
         return cls(torch.randn(frames, 3, side, side, generator=generator), ids[0], ids[1])
 
 
@@ -78,8 +78,8 @@ def compare_arithmetic(
         return None
     clip = Clip.random(LlavaVideoConfig.from_pretrained(ours))
     reference = published_logits(tensors, PublishedConfig.from_mapping(stored), tower, clip)
-    found = our_logits(ours, clip)
-    difference = max(float((found[name] - reference[name]).abs().max()) for name in reference)
+    outputs = our_logits(ours, clip)
+    difference = max(float((outputs[name] - reference[name]).abs().max()) for name in reference)
     if not difference <= TOLERANCE:
         raise InputError(f"its logits differ from the published arithmetic's by {difference:.3g}", file=ours)
     return difference
@@ -112,13 +112,13 @@ def published_logits(
     table = tensor("model.embed_tokens.weight")
     sequence = torch.cat([table[clip.before], video, table[clip.after]])
     logits, last = _language(tensors, config, sequence)
-    found = {"logits": logits}
+    outputs = {"logits": logits}
     if config.vision_supervision is not None:
         end, number = len(clip.before) + len(video), max(1, len(config.action_tokens))
         for head, name in enumerate(_HEADS):
             state = last[end - number + min(head, number - 1)]
-            found[name] = tensor(f"{name}_head.weight") @ state
-    return found
+            outputs[name] = tensor(f"{name}_head.weight") @ state
+    return outputs
 
 
 def _vision(tensors: Mapping[str, StoredTensor], tower: TowerConfig, frames: torch.Tensor) -> torch.Tensor:
@@ -187,7 +187,7 @@ def our_logits(folder: Path, clip: Clip) -> dict[str, torch.Tensor]:
     actions = torch.tensor([] if config.action is None else config.action["token_ids"], dtype=torch.int64)
     ids = torch.cat([clip.before, video, actions, clip.after])
     output = model(input_ids=ids[None], pixel_values_videos=clip.frames[None], output_hidden_states=True)
-    found = {"logits": output.logits[0]}
+    outputs = {"logits": output.logits[0]}
     if config.action is not None:
-        found |= {name: output[f"{name}_logits"][0] for name in _HEADS}
-    return found
+        outputs |= {name: output[f"{name}_logits"][0] for name in _HEADS}
+    return outputs

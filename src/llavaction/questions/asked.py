@@ -21,12 +21,14 @@ class Asked:
         clip: the span of the video.
         question: in words.
         options: texts to choose among; none where the answer is to be in free words.
+        caption: what the one who is asked wrote of the clip before; "" where nothing was.
     """
 
     query_id: str
     clip: Clip
     question: str
     options: tuple[str, ...] = ()
+    caption: str = ""
 
     @property
     def lettered_options(self) -> list[str]:

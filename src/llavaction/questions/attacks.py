@@ -25,12 +25,12 @@ class Attack:
     Attributes:
         name: short name.
         note: what it does, in words for the report.
-        credits: [questions] what an :class:`OptionTable` yields: 1 right, 0 wrong, a fraction where options tie.
+        scores: [options] of an :class:`OptionTable`; the best-scored option of each question is taken.
     """
 
     name: str
     note: str
-    credits: Callable[[OptionTable], Floats]
+    scores: Callable[[OptionTable], Floats]
 
 
 def folds(table: OptionTable, count: int = FOLDS) -> Ints:
@@ -50,53 +50,18 @@ def folds(table: OptionTable, count: int = FOLDS) -> Ints:
     return np.array([fold_of[video] for video in table.videos])
 
 
-def position(table: OptionTable) -> Floats:
-    """The letter that is right most often in the other folds."""
-    return table.choose(_rate_elsewhere(table, table.position))
+def centrality(table: OptionTable) -> Floats:
+    """How much each option is like the others: shared verbs and nouns, and half the shared words, [options]."""
+    return table.shared(table.verb) + table.shared(table.noun) + 0.5 * table.overlap()
 
 
-def class_prior(table: OptionTable) -> Floats:
-    """The class (or, without classes, the text) that is right most often, per appearance, in the other folds."""
-    return table.choose(_rate_elsewhere(table, _labels(table)))
-
-
-def inverse_prior(table: OptionTable) -> Floats:
-    """The class that is right least often in the other folds: finds benchmarks that balance classes over all videos."""
-    return table.choose(-_rate_elsewhere(table, _labels(table)))
-
-
-def longest(table: OptionTable) -> Floats:
-    """The option with the most characters."""
-    return table.choose(table.of_texts(len))
-
-
-def shortest(table: OptionTable) -> Floats:
-    """The option with the fewest characters."""
-    return table.choose(-table.of_texts(len))
-
-
-def frequent(table: OptionTable) -> Floats:
-    """The option text that occurs most often in training."""
-    return table.choose(table.train)
-
-
-def rare(table: OptionTable) -> Floats:
-    """The option text that occurs least often in training."""
-    return table.choose(-table.train)
-
-
-def central(table: OptionTable) -> Floats:
-    """The option most like the others: shares the most verbs and nouns with them, then the most words."""
-    return table.choose(table.shared(table.verb) + table.shared(table.noun) + 0.5 * table.overlap())
-
-
-def outlying(table: OptionTable) -> Floats:
-    """The option least like the others."""
-    return table.choose(-(table.shared(table.verb) + table.shared(table.noun) + 0.5 * table.overlap()))
+def class_rate(table: OptionTable) -> Floats:
+    """How often the class (or, without classes, the text) is right, per appearance, in the other folds, [options]."""
+    return _rate_elsewhere(table, _labels(table))
 
 
 def learnt(table: OptionTable) -> Floats:
-    """Whatever a learner makes of words and classes of an option set, cross-validated by video.
+    """Scores of a learner of words and classes of an option set, cross-validated by video, [options].
 
     Gradient-boosted trees over each option's features: how much it shares with the others, lengths, training frequency,
     its classes, how often these were right elsewhere (its own video never counts), and the out-of-fold score of a
@@ -122,19 +87,28 @@ def learnt(table: OptionTable) -> Floats:
         )
         model.fit(everything[~test], table.right[~test])
         scores[test] = model.decision_function(everything[test])
-    return table.choose(scores)
+    return scores
 
 
 ATTACKS = (
-    Attack("position", "always the letter that is right most often", position),
-    Attack("longest option", "the option with the most characters", longest),
-    Attack("shortest option", "the option with the fewest characters", shortest),
-    Attack("most frequent in train", "the option text that occurs most often in training", frequent),
-    Attack("least frequent in train", "the option text that occurs least often in training", rare),
-    Attack("class prior", "the class that is right most often in other videos", class_prior),
-    Attack("inverse class prior", "the class that is right least often in other videos", inverse_prior),
-    Attack("centrality", "the option most like the others", central),
-    Attack("outlier", "the option least like the others", outlying),
+    Attack(
+        "position",
+        "always the letter that is right most often",
+        lambda table: _rate_elsewhere(table, table.position),
+    ),
+    Attack("longest option", "the option with the most characters", lambda table: table.of_texts(len)),
+    Attack("shortest option", "the option with the fewest characters", lambda table: -table.of_texts(len)),
+    Attack("most frequent in train", "the option text that occurs most often in training", lambda table: table.train),
+    Attack(
+        "least frequent in train", "the option text that occurs least often in training", lambda table: -table.train
+    ),
+    Attack("class prior", "the class that is right most often in other videos", class_rate),
+    # finds benchmarks that balance classes over all videos
+    Attack(
+        "inverse class prior", "the class that is right least often in other videos", lambda table: -class_rate(table)
+    ),
+    Attack("centrality", "the option most like the others", centrality),
+    Attack("outlier", "the option least like the others", lambda table: -centrality(table)),
     Attack("learnt", "boosted trees on words, classes and option sets, cross-validated by video", learnt),
 )
 """All attacks; the learnt one is last and strongest."""
@@ -149,8 +123,8 @@ def _rate_elsewhere(table: OptionTable, labels: Ints) -> Floats:
     fold = folds(table)[table.question]
     rates = np.zeros(len(table))
     for held_out in np.unique(fold):
-        here = fold == held_out
-        rates[here] = _smoothed(*_counts(labels, table.right, ~here), labels, table)[here]
+        in_fold = fold == held_out
+        rates[in_fold] = _smoothed(*_counts(labels, table.right, ~in_fold), labels, table)[in_fold]
     return rates
 
 
@@ -176,9 +150,9 @@ def _rate_features(table: OptionTable, train: NDArray[np.bool_]) -> Floats:
         _, inverse = np.unique(keys, return_inverse=True)
         own_answers = np.bincount(inverse, weights=train & table.right)[inverse]
         own_appearances = np.bincount(inverse, weights=train)[inverse]
-        right, seen = answers[labels + 1] - own_answers, appearances[labels + 1] - own_appearances
-        rate = np.log((right + 1.0) / (seen + table.sizes.mean()))
-        columns += [np.log1p(right), np.log1p(seen), rate, table.centred(rate)]
+        right, shown = answers[labels + 1] - own_answers, appearances[labels + 1] - own_appearances
+        rate = np.log((right + 1.0) / (shown + table.sizes.mean()))
+        columns += [np.log1p(right), np.log1p(shown), rate, table.centred(rate)]
     return np.column_stack(columns)
 
 
@@ -215,6 +189,6 @@ def _linear_out_of_fold(table: OptionTable, matrix: sparse.csr_matrix, fold: Int
         if not train.any():
             continue
         model = LogisticRegression(C=0.3, max_iter=100).fit(matrix[train], table.right[train])
-        here = (fold == inner)[table.question]
-        scores[here] = model.decision_function(matrix[here])
+        in_fold = (fold == inner)[table.question]
+        scores[in_fold] = model.decision_function(matrix[in_fold])
     return scores

@@ -51,8 +51,7 @@ def audit(benchmark: Benchmark) -> dict[str, Any]:
     for attack in ATTACKS:
         if attack.name.endswith("in train") and not table.train.any():
             continue
-        credits = attack.credits(table)
-        interval = bootstrap.interval(credits)
+        interval = bootstrap.interval(table.choose(attack.scores(table)))
         attacks.append({
             "name": attack.name,
             "accuracy": round(interval.value, 4),
@@ -105,8 +104,8 @@ def verdict(attacks: Sequence[dict[str, Any]], chance: float) -> str:
     best = max(above or attacks, key=lambda entry: entry["accuracy"])
     reach = f"{best['accuracy']:.1%} [{best['low']:.1%}, {best['high']:.1%}] against {chance:.1%} by chance"
     if above and best["accuracy"] >= chance + LEAK:
-        others = [entry["name"] for entry in above if entry is not best]
-        more = f" Above chance too: {', '.join(others)}." if others else ""
+        also_above = [entry["name"] for entry in above if entry is not best]
+        more = f" Above chance too: {', '.join(also_above)}." if also_above else ""
         return (
             f"Leaks: without the video '{best['name']}' ({best['note']}) gets {reach}. A model's accuracy here has to "
             f"be read against that, not against chance.{more}"

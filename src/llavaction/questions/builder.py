@@ -51,8 +51,8 @@ def build_benchmark(dataset: AnnotatedDataset, config: BuildConfig, workers: int
         InputError: the split, miner or text protocol does not exist, predictions do not fit, or classes are too few.
     """
     table, vocabulary = dataset.segments(config.split), dataset.vocabulary
-    known = set(vocabulary.actions)
-    classes = (*vocabulary.actions, *sorted({s.action for s in table} - known))
+    listed = set(vocabulary.actions)
+    classes = (*vocabulary.actions, *sorted({s.action for s in table} - listed))
     predictions: Predictions | None = None
     unsaid: list[str] = []
     if config.predictions is not None:
@@ -70,11 +70,11 @@ def build_benchmark(dataset: AnnotatedDataset, config: BuildConfig, workers: int
     mined = {result.segment_id: result for result in _mine(miner, workers)}
     questions, short = [], []
     for segment in table:
-        found = mined[segment.segment_id].actions
-        if len(found) < config.options - 1:
+        distractors = mined[segment.segment_id].actions
+        if len(distractors) < config.options - 1:
             short.append(segment.segment_id)
             continue
-        actions = [segment.action, *found]
+        actions = [segment.action, *distractors]
         questions.append(_question(segment, actions, texts.write(segment, actions), config))
     if not questions:
         raise InputError(

@@ -89,16 +89,16 @@ def balance_groups(segments: Sequence[Segment], options: int, slack: float) -> l
             small[participant].append(part)
     left = []
     for parts in small.values():
-        complete, rest = join(parts)
+        complete, remainder = join(parts)
         groups += complete
-        left += [rest] if rest else []
-    complete, rest = join(left)
+        left += [remainder] if remainder else []
+    complete, remainder = join(left)
     groups += complete
-    for count in range(len(groups) + 1 if rest else 0):
-        joined = [segment for group in groups[len(groups) - count :] for segment in group] + rest
+    for count in range(len(groups) + 1 if remainder else 0):
+        joined = [segment for group in groups[len(groups) - count :] for segment in group] + remainder
         if balanced(joined):
             return [*groups[: len(groups) - count], joined]
-    return groups + ([rest] if rest else [])
+    return groups + ([remainder] if remainder else [])
 
 
 @dataclass(frozen=True)
@@ -171,22 +171,22 @@ class GroupSampler:
     ) -> None:
         """One sweep of some questions; ``members`` and ``expected`` are changed in place."""
         rows, slots = members.shape
-        mass, ahead, taken = self._mass[:rows], self._ahead[:rows], self._taken[:rows]
+        mass, ahead, factors = self._mass[:rows], self._ahead[:rows], self._taken[:rows]
         behind = self._behind[:, :rows]
         behind[-1] = 1.0
         for slot in range(slots - 1, 0, -1):
-            np.take(self._factors, members[:, slot], axis=0, out=taken, mode="wrap")
-            np.multiply(behind[slot], taken, out=behind[slot - 1])
+            np.take(self._factors, members[:, slot], axis=0, out=factors, mode="wrap")
+            np.multiply(behind[slot], factors, out=behind[slot - 1])
         np.multiply(base, weights, out=ahead)
         for slot in range(slots):
             np.multiply(ahead, behind[slot], out=mass)
-            drawn, total = _drawn(mass, uniforms[:, slot])
-            members[:, slot] = drawn
+            columns, total = _drawn(mass, uniforms[:, slot])
+            members[:, slot] = columns
             if count:
                 expected += np.divide(1.0, total, out=np.zeros(rows), where=total > 0) @ mass
             if slot + 1 < slots:
-                np.take(self._factors, drawn, axis=0, out=taken, mode="wrap")
-                np.multiply(ahead, taken, out=ahead)
+                np.take(self._factors, columns, axis=0, out=factors, mode="wrap")
+                np.multiply(ahead, factors, out=ahead)
 
 
 def _drawn(mass: Floats, uniforms: Floats) -> tuple[Ints, Floats]:
@@ -204,12 +204,12 @@ def _drawn(mass: Floats, uniforms: Floats) -> tuple[Ints, Floats]:
     below = np.where(block > 0, heights[rows, block - 1], 0.0)
     inside = blocks[rows, block]
     place = np.minimum((np.cumsum(inside, axis=1) <= (goal - below)[:, None]).sum(axis=1), BLOCK - 1)
-    drawn = block * BLOCK + place
+    columns = block * BLOCK + place
     for row in np.flatnonzero(inside[rows, place] <= 0):  # no mass at all, or two sums that differ in the last digit
         possible = np.flatnonzero(mass[row])
-        nearest = min(int(np.searchsorted(possible, drawn[row])), len(possible) - 1)
-        drawn[row] = possible[nearest] if len(possible) else -1
-    return drawn, total
+        nearest = min(int(np.searchsorted(possible, columns[row])), len(possible) - 1)
+        columns[row] = possible[nearest] if len(possible) else -1
+    return columns, total
 
 
 def fit_group(
@@ -240,21 +240,21 @@ def fit_group(
     classes = group_classes(segments)
     answers = answer_indices(segments, classes)
     similarity = _log_similarity(classes, conflicts, config, 4.0 / distractors, labels)
-    wanted = np.bincount(answers, minlength=len(classes)) * float(distractors)
-    log_weights = np.log(wanted / wanted.sum())
+    target = np.bincount(answers, minlength=len(classes)) * float(distractors)
+    log_weights = np.log(target / target.sum())
     sampler = GroupSampler(similarity, answers, allowed, distractors)
     sampler.sweep(log_weights, rng.random((len(answers), distractors)))
     path, ratios = [], []
     for sweep in range(config.fit_sweeps):
         expected = sampler.sweep(log_weights, rng.random((len(answers), distractors)))
-        ratio = np.log(wanted) - np.log(np.maximum(expected, 1e-9))
+        ratio = np.log(target) - np.log(np.maximum(expected, 1e-9))
         log_weights = log_weights + np.clip(ratio, -2.0, 2.0) / (1.0 + 4.0 * sweep / config.fit_sweeps)
         log_weights -= log_weights.max()
         path.append(log_weights)
         ratios.append(ratio)
     half = config.fit_sweeps // 2
     log_weights = np.asarray(np.round(np.mean(path[half:], axis=0), 6), dtype=np.float64)
-    imbalance = np.average(np.abs(np.mean(ratios[half:], axis=0)), weights=wanted)
+    imbalance = np.average(np.abs(np.mean(ratios[half:], axis=0)), weights=target)
     return Fit(classes, log_weights, similarity, float(imbalance))
 
 
@@ -312,6 +312,6 @@ def _log_similarity(
 def _shared_words(labels: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether two labels have the first word in common, and whether another one, each [labels, labels]."""
     words = [label.casefold().split() for label in labels]
-    first = np.array([found[0] if found else "" for found in words])
-    others = [frozenset(found[1:]) for found in words]
-    return first[:, None] == first, np.array([[not one.isdisjoint(other) for other in others] for one in others])
+    first = np.array([parts[0] if parts else "" for parts in words])
+    tails = [frozenset(parts[1:]) for parts in words]
+    return first[:, None] == first, np.array([[not row.isdisjoint(column) for column in tails] for row in tails])

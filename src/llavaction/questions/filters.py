@@ -60,22 +60,22 @@ class TruthFilter:
             by_noun: the same classes by their noun.
         """
         same, other_nouns, overlapping = self._facts(segment.segment_id)
-        found = {columns[action]: "overlap" for action in overlapping if action in columns}
-        found |= {columns[action]: "other noun" for noun in other_nouns for action in by_noun.get(noun, ())}
-        found |= {columns[action]: "synonym" for action in same if action in columns}
+        reasons = {columns[action]: "overlap" for action in overlapping if action in columns}
+        reasons |= {columns[action]: "other noun" for noun in other_nouns for action in by_noun.get(noun, ())}
+        reasons |= {columns[action]: "synonym" for action in same if action in columns}
         if segment.action in columns:
-            found[columns[segment.action]] = "same class"
-        return found
+            reasons[columns[segment.action]] = "same class"
+        return reasons
 
     def _facts_of(self, segment_id: str) -> tuple[frozenset[Action], frozenset[int], frozenset[Action]]:
         segment = self.table[segment_id]
         same = self.synonyms.also_true(segment.action)
-        others = [noun for noun in segment.all_noun_classes if noun != segment.noun_class]
-        other_nouns = {near for noun in others for near in self.synonyms.nouns(noun)} - {segment.noun_class}
+        further_nouns = [noun for noun in segment.all_noun_classes if noun != segment.noun_class]
+        other_nouns = {near for noun in further_nouns for near in self.synonyms.nouns(noun)} - {segment.noun_class}
         overlapping = {
             action
-            for other in self.table.overlapping(segment)
-            for action in self.synonyms.also_true(other.action, other.all_noun_classes)
+            for neighbour in self.table.overlapping(segment)
+            for action in self.synonyms.also_true(neighbour.action, neighbour.all_noun_classes)
         }
         return same, frozenset(other_nouns), frozenset(overlapping)
 

@@ -109,8 +109,8 @@ class _OneByOne(ABC):
             raise InputError(f"this miner has no settings; got {', '.join(task.settings)}")
 
     def blocks(self) -> list[list[Segment]]:
-        rest = iter(sorted(self.task.segments, key=lambda segment: segment.segment_id))
-        return list(iter(lambda: list(islice(rest, BLOCK)), []))
+        segments = iter(sorted(self.task.segments, key=lambda segment: segment.segment_id))
+        return list(iter(lambda: list(islice(segments, BLOCK)), []))
 
     def mine(self, block: Sequence[Segment]) -> list[Mined]:
         return [self._one(segment) for segment in block]
@@ -123,19 +123,19 @@ class _OneByOne(ABC):
         """Classes in the order in which to try them."""
 
     def _one(self, segment: Segment) -> Mined:
-        kept: list[Action] = []
+        distractors: list[Action] = []
         rejections: Counter[str] = Counter()
         for action in self.candidates(segment):
-            if len(kept) == self.task.distractors:
+            if len(distractors) == self.task.distractors:
                 break
             reason = self.task.truth.reason(segment, action)
-            if reason is None and any(self.task.truth.synonyms.read_alike(action, other) for other in kept):
+            if reason is None and any(self.task.truth.synonyms.read_alike(action, other) for other in distractors):
                 reason = "synonym"
             if reason is None:
-                kept.append(action)
+                distractors.append(action)
             else:
                 rejections[reason] += 1
-        return Mined(segment.segment_id, tuple(kept), rejections)
+        return Mined(segment.segment_id, tuple(distractors), rejections)
 
 
 class RandomMiner(_OneByOne):
@@ -189,9 +189,9 @@ class ExchangeableMiner:
         rng = hashed_rng("exchangeable fit", task.seed, name)
         fit = fit_group(block, conflicts, allowed, task.distractors, self.config, rng, task.truth.labels(classes))
         generators = [hashed_rng("exchangeable draw", task.seed, segment.segment_id) for segment in block]
-        drawn = draw_group(fit, block, allowed, task.distractors, self.config, generators)
+        groups = draw_group(fit, block, allowed, task.distractors, self.config, generators)
         mined = []
-        for segment, actions, rejected in zip(block, drawn, rejections, strict=True):
+        for segment, actions, rejected in zip(block, groups, rejections, strict=True):
             filled = self._fill(segment, actions)
             report = {
                 "groups": float(segment.segment_id == name),
@@ -215,21 +215,21 @@ class ExchangeableMiner:
         for action in classes:
             by_noun[action[1]].append(action)
         for row, segment in enumerate(block):
-            found = self.task.truth.verdicts(segment, columns, by_noun)
-            allowed[row, list(found)] = False
-            rejections.append(Counter(found.values()))
+            verdicts = self.task.truth.verdicts(segment, columns, by_noun)
+            allowed[row, list(verdicts)] = False
+            rejections.append(Counter(verdicts.values()))
         return allowed, rejections
 
     def _fill(self, segment: Segment, actions: list[Action]) -> list[Action]:
         """Complete a set that its group could not fill with answers of the whole split."""
         filled = list(actions)
         if len(filled) < self.task.distractors:
-            taken = {near for action in filled for near in self.task.truth.synonyms.also_true(action)}
+            excluded = {near for action in filled for near in self.task.truth.synonyms.also_true(action)}
             order = hashed_rng("exchangeable fill", self.task.seed, segment.segment_id).permutation(len(self._answers))
             for action in (self._answers[i] for i in order):
                 if len(filled) == self.task.distractors:
                     break
-                if action not in taken and self.task.truth.reason(segment, action) is None:
+                if action not in excluded and self.task.truth.reason(segment, action) is None:
                     filled.append(action)
-                    taken |= self.task.truth.synonyms.also_true(action)
+                    excluded |= self.task.truth.synonyms.also_true(action)
         return filled

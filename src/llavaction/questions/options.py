@@ -109,5 +109,5 @@ class OptionTable:
 
 def codes(values: Sequence[object]) -> Ints:
     """Whole numbers from 0 standing for equal values, in order of first appearance; -1 for None."""
-    known: dict[object, int] = {}
-    return np.array([-1 if value is None else known.setdefault(value, len(known)) for value in values], dtype=np.int64)
+    table: dict[object, int] = {}
+    return np.array([-1 if value is None else table.setdefault(value, len(table)) for value in values], dtype=np.int64)

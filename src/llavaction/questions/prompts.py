@@ -148,6 +148,29 @@ def open_prompt(question: str) -> str:
     return f"{question}\nAnswer in a few words."
 
 
+def caption_prompt(style: PromptStyle, perspective: Perspective = "first_person") -> str:
+    """The user text that asks for a caption of the clip: the published one for the published styles, else ours."""
+    if "published" in style:
+        return format_task_related_prompt((), "caption", perspective=perspective)
+    return "Describe in one or two sentences what the person in the video does, with which objects, and how it ends."
+
+
+def with_caption(prompt: str, caption: str, style: PromptStyle) -> str:
+    """A prompt that begins with the model's own caption of the clip; the prompt alone where that is empty.
+
+    The published code puts its sentence before the video, and repeats every n-th of the frames it had already thinned
+    out; here video and caption stand in the usual order, and both turns see the same frames.
+    """
+    if not caption:
+        return prompt
+    if "published" in style:  # published, its blank at the end included
+        return (
+            f"You observed the video before and wrote down the notes: {caption}. "
+            f"Now you watch the same video again and you can do better. {prompt}"
+        )
+    return f"Your caption of this video: {caption}\n{prompt}"
+
+
 def format_task_related_prompt(
     question: str | Sequence[str],
     question_type: str,

@@ -207,17 +207,17 @@ class Benchmark:
             )
         card = BenchmarkCard.from_mapping(read_json(folder / "card.json"), file=folder / "card.json")
         questions = list(read_records(folder / "questions.jsonl", Question))
-        seen: dict[str, int] = {}
+        line_of: dict[str, int] = {}
         for line, question in enumerate(questions, start=1):
-            if question.question_id in seen:
+            if question.question_id in line_of:
                 raise InputError(
-                    f"question id '{question.question_id}' is also on line {seen[question.question_id]}",
+                    f"question id '{question.question_id}' is also on line {line_of[question.question_id]}",
                     file=folder / "questions.jsonl",
                     line=line,
                 )
-            seen[question.question_id] = line
+            line_of[question.question_id] = line
         if not questions:
             raise InputError("holds no questions", file=folder / "questions.jsonl")
         facts = folder / "facts.json"
-        known = Facts.from_mapping(read_json(facts), file=facts) if facts.is_file() else Facts()
-        return cls(questions, card, known, folder)
+        benchmark_facts = Facts.from_mapping(read_json(facts), file=facts) if facts.is_file() else Facts()
+        return cls(questions, card, benchmark_facts, folder)

@@ -47,13 +47,13 @@ class OptionTexts(ABC):
             raise InputError(f"two classes have the same label: {labels}", hint="make the class keys differ")
         return labels
 
-    def _draw(self, narrations: Counter[str], taken: set[str], rng: np.random.Generator) -> str | None:
+    def _draw(self, narrations: Counter[str], excluded: set[str], rng: np.random.Generator) -> str | None:
         """A narration that reads like none taken, by frequency; None if all do."""
-        read = {same_when_read(text) for text in taken}
+        readings = {same_when_read(text) for text in excluded}
         free = {
             text: count
             for text, count in sorted(narrations.items())
-            if count > 0 and same_when_read(text) and same_when_read(text) not in read
+            if count > 0 and same_when_read(text) and same_when_read(text) not in readings
         }
         if not free:
             return None
@@ -87,14 +87,14 @@ class TrainNarrations(OptionTexts):
 
     def write(self, segment: Segment, actions: Sequence[Action]) -> list[str]:
         rng = hashed_rng("train narrations", self.seed, segment.segment_id)
-        taken = {segment.narration}
+        used = {segment.narration}
         texts: list[str] = []
         for action in actions:
-            text = self._draw(self.vocabulary.narrations_of(action, ["train"]), taken, rng)
+            text = self._draw(self.vocabulary.narrations_of(action, ["train"]), used, rng)
             if text is None:
                 return self._labels(actions)
             texts.append(text)
-            taken.add(text)
+            used.add(text)
         return texts
 
     def train_counts(self, actions: Iterable[Action]) -> Counter[str]:

@@ -46,15 +46,15 @@ def _files(folder: str) -> Iterator[Path]:
         yield from sorted((home / folder).glob("*.yaml"))
 
 
-def _found(spec: Path, folder: str, what: str) -> Path:
+def _found(spec: Path, folder: str, kind: str) -> Path:
     if spec.is_file():
         return spec
-    known = collected(folder)
-    if str(spec) in known:
-        return known[str(spec)]
-    if _OLD.get(spec.parent.as_posix()) == folder and spec.suffix == ".yaml" and spec.stem in known:
+    paths = collected(folder)
+    if str(spec) in paths:
+        return paths[str(spec)]
+    if _OLD.get(spec.parent.as_posix()) == folder and spec.suffix == ".yaml" and spec.stem in paths:
         note(f"{spec} is '{spec.stem}' now; the next release will not find it under its old name")
-        return known[spec.stem]
+        return paths[spec.stem]
     if spec.name != str(spec) or spec.suffix:
         raise InputError("no such file", file=spec)
-    raise InputError(f"no such file, and no {what} is called so", file=spec, hint=suggestion(str(spec), known))
+    raise InputError(f"no such file, and no {kind} is called so", file=spec, hint=suggestion(str(spec), paths))

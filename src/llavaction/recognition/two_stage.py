@@ -136,8 +136,8 @@ def _choose(batch: Sequence[Offer], clips: Clips, config: RecognitionConfig, bac
             specialist_scores=offer.specialist_scores,
             truth=offer.segment.action if offer.segment.labelled else None,
             decision_rule=config.decision_rule(backend),
-            **({} if clip is None else clip.kept),
-            **({"error": answers.refused[i]} if i in answers.refused else _chosen(offer, answers.found[i], config)),
+            **({} if clip is None else clip.record_fields),
+            **({"error": answers.refused[i]} if i in answers.refused else _chosen(offer, answers.by_place[i], config)),
         )
         for i, (offer, clip) in enumerate(zip(batch, clips, strict=True))
     ]

@@ -66,11 +66,11 @@ def measure(
     return {
         name: {
             part: _shares(ranks[:, column], segments, None if group is None else groups[group])
-            for column, (part, group) in enumerate(zip(("verb", "noun", "action"), wanted, strict=True))
+            for column, (part, group) in enumerate(zip(("verb", "noun", "action"), parts, strict=True))
             if part == "action" or not scores.labels.one_label
         }
-        for name, wanted in GROUPS.items()
-        if all(group is None or group in groups for group in wanted)
+        for name, parts in GROUPS.items()
+        if all(group is None or group in groups for group in parts)
     }
 
 
@@ -84,6 +84,6 @@ def _rank(scores: Floats, column: int | None) -> float:
 def _shares(
     ranks: NDArray[np.float64], segments: Sequence[Segment], members: Collection[str] | None
 ) -> dict[str, float | int]:
-    chosen = ranks if members is None else ranks[[segment.segment_id in members for segment in segments]]
-    shares: dict[str, float | int] = {f"top-{k}": round(float((chosen < k).mean()), 6) for k in KS if len(chosen)}
-    return shares | {"segments": len(chosen)}
+    sample = ranks if members is None else ranks[[segment.segment_id in members for segment in segments]]
+    shares: dict[str, float | int] = {f"top-{k}": round(float((sample < k).mean()), 6) for k in KS if len(sample)}
+    return shares | {"segments": len(sample)}

@@ -81,22 +81,22 @@ class Agreement:
     def __init__(self, path: Path, expected: Expected | None, say: Callable[[str], None] | None = None) -> None:
         self._path, self._expected, self._say = path, expected, say
         self._numbers: tuple[Mapping[int, int], Mapping[int, int]] | None = None
-        self._there: PredictedClasses | None = None
+        self._predicted: PredictedClasses | None = None
         self._checked = self._by_id = self._by_number = self._elsewhere = 0
         self._first = ""
 
-    def name_classes(self, there: PredictedClasses) -> None:
+    def name_classes(self, classes: PredictedClasses) -> None:
         """Take what the class numbers of the following predictions stand for.
 
         Raises:
             InputError: the file lacks a class that the questions are about.
         """
-        self._there, self._numbers = there, None
-        here = self._expected
-        if here is None or not here.verbs:
+        self._predicted, self._numbers = classes, None
+        expected = self._expected
+        if expected is None or not expected.verbs:
             return
-        verbs = self._renumbered(self._verb, there.verbs, here.verbs)
-        self._numbers = verbs, self._renumbered("noun", there.nouns, here.nouns)
+        verbs = self._renumbered(self._verb, classes.verbs, expected.verbs)
+        self._numbers = verbs, self._renumbered("noun", classes.nouns, expected.nouns)
         if any(number != new for numbers in self._numbers for number, new in numbers.items() if new < _SPARE):
             self._note("numbers the classes otherwise than they are here: they are matched by name")
 
@@ -106,10 +106,10 @@ class Agreement:
         Raises:
             InputError: it does.
         """
-        here = self._expected
-        if here is not None and here.one_label and here.all_classes and columns != len(here.verbs):
+        expected = self._expected
+        if expected is not None and expected.one_label and expected.all_classes and columns != len(expected.verbs):
             raise InputError(
-                f"has scores of {columns} labels; the dataset has {len(here.verbs)}",
+                f"has scores of {columns} labels; the dataset has {len(expected.verbs)}",
                 file=self._path,
                 hint=f"was a label added, renamed or removed? {_HINT}",
             )
@@ -131,8 +131,8 @@ class Agreement:
         return tuple((verbs[verb], nouns[noun]) for verb, noun in actions)
 
     def _unknown(self, segment_id: str, number: int, kind: str) -> InputError:
-        assert self._there is not None
-        names, kind = (self._there.verbs, self._verb) if kind == "verb" else (self._there.nouns, kind)
+        assert self._predicted is not None
+        names, kind = (self._predicted.verbs, self._verb) if kind == "verb" else (self._predicted.nouns, kind)
         if number not in names:
             problem = f"predicts {kind} {number} for '{segment_id}', which is none of the {len(names)} that it names"
             return InputError(problem, file=self._path, hint="were files of different classes put together?")
@@ -151,13 +151,13 @@ class Agreement:
         self._checked += 1
         self._by_number += self._numbers is None
         self._by_id += clip is None
-        here = self._expected.clips.get(segment_id)
-        if clip is None or here is None:
+        expected_clip = self._expected.clips.get(segment_id)
+        if clip is None or expected_clip is None:
             return
-        near = max(abs(clip.start - here.start), abs(clip.stop - here.stop)) <= SAME_TIME
-        if clip.video_id != here.video_id or not near:
+        near = max(abs(clip.start - expected_clip.start), abs(clip.stop - expected_clip.stop)) <= SAME_TIME
+        if clip.video_id != expected_clip.video_id or not near:
             if not self._elsewhere:
-                self._first = f"'{segment_id}' is {_span(clip)} there and {_span(here)} here"
+                self._first = f"'{segment_id}' is {_span(clip)} there and {_span(expected_clip)} here"
             self._elsewhere += 1
 
     def settle(self) -> None:
@@ -174,8 +174,8 @@ class Agreement:
                 hint=f"were rows added, removed or changed? {_HINT}",
             )
         unsaid = [
-            what
-            for what, count in (
+            problem
+            for problem, count in (
                 ("which videos and times its segments are: they are matched by id", self._by_id),
                 ("what its classes are called: they are matched by number", self._by_number),
             )
@@ -184,9 +184,9 @@ class Agreement:
         if unsaid:
             self._note(f"does not say {'; nor '.join(unsaid)}. Make sure that it was made with these annotations")
 
-    def _renumbered(self, kind: str, there: Mapping[int, str], here: Mapping[int, str]) -> dict[int, int]:
+    def _renumbered(self, kind: str, theirs: Mapping[int, str], ours: Mapping[int, str]) -> dict[int, int]:
         """Number here of each class there that has one; by its name, and of names that occur twice by its number."""
-        names_there, names_here = ({n: same_when_read(name) for n, name in names.items()} for names in (there, here))
+        names_there, names_here = ({n: same_when_read(name) for n, name in names.items()} for names in (theirs, ours))
         often = Counter(names_there.values())
         often_here = Counter(names_here.values())
         place_of = {name: number for number, name in names_here.items() if often_here[name] == 1}
@@ -196,24 +196,24 @@ class Agreement:
                 numbers[number] = number
             elif often[name] == 1 and name in place_of:
                 numbers[number] = place_of[name]
-        unknown = [here[number] for number in sorted(here.keys() - set(numbers.values()))]
+        unknown = [ours[number] for number in sorted(ours.keys() - set(numbers.values()))]
         if unknown and self._expected is not None and not self._expected.all_classes:
             raise InputError(
-                f"knows no {kind} '{unknown[0]}', nor {len(unknown) - 1} others of the {len(here)} in the questions",
+                f"knows no {kind} '{unknown[0]}', nor {len(unknown) - 1} others of the questions' {len(ours)}",
                 file=self._path,
                 hint=f"was it renamed or added? {_HINT}",
             )
         if unknown:
-            self._note(f"does not know {len(unknown)} of the {len(here)} {kind}s here, such as '{unknown[0]}'")
+            self._note(f"does not know {len(unknown)} of the {len(ours)} {kind}s here, such as '{unknown[0]}'")
         if self._expected is not None and not self._expected.all_classes:  # the others are in no question
-            numbers |= {number: _SPARE + number for number in there.keys() - numbers.keys()}
+            numbers |= {number: _SPARE + number for number in theirs.keys() - numbers.keys()}
         return numbers
 
-    def _note(self, what: str) -> None:
+    def _note(self, problem: str) -> None:
         if self._say is None:
-            note(what, file=self._path)
+            note(problem, file=self._path)
         else:
-            self._say(f"{self._path.name} {what}")
+            self._say(f"{self._path.name} {problem}")
 
 
 def _span(clip: Clip) -> str:

@@ -105,8 +105,8 @@ class Specialist(nn.Module):
             with torch.device("meta"):  # sizes are compared before memory is taken for them
                 sketch = cls(config, labels, build_network(config, stored.get("encoder")))
             expected = {name: tensor.shape for name, tensor in sketch.state_dict().items()}
-            there = {name: tensor.shape for name, tensor in weights.items()}
-            differing = sorted(name for name in expected.keys() | there if expected.get(name) != there.get(name))
+            shapes = {name: tensor.shape for name, tensor in weights.items()}
+            differing = sorted(name for name in expected.keys() | shapes if expected.get(name) != shapes.get(name))
             if differing:
                 raise InputError(
                     f"does not fit {CONFIG}: {len(differing)} tensors are missing, unknown or of another shape, "
@@ -118,8 +118,8 @@ class Specialist(nn.Module):
         except InputError:
             raise
         except Exception as error:  # what an encoder's settings may break is the library's
-            said = str(error) or type(error).__name__
-            raise InputError(f"does not fit {CONFIG}: {said}", file=folder / WEIGHTS) from None
+            problem = str(error) or type(error).__name__
+            raise InputError(f"does not fit {CONFIG}: {problem}", file=folder / WEIGHTS) from None
         specialist.facts = stored.get("facts") or {}
         return specialist.eval()
 
@@ -189,8 +189,8 @@ def read_notes(path: Path) -> dict[str, Any]:
     """
     try:
         with safe_open(path, framework="pt") as opened:
-            written = (opened.metadata() or {}).get(NOTES, "{}")
+            text = (opened.metadata() or {}).get(NOTES, "{}")
     except (OSError, SafetensorError) as error:
         raise InputError(f"is damaged or no safetensors file ({error})", file=path) from None
-    notes = parse_json(written, file=path)
+    notes = parse_json(text, file=path)
     return notes if isinstance(notes, dict) else {}

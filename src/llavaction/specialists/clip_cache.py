@@ -39,10 +39,10 @@ class Faults:
     def summary(self, of: int) -> str:
         """A sentence for a person; empty where nothing was wrong."""
         parts = []
-        for what, found in (("left out", self.skipped), ("incomplete", self.incomplete)):
-            if found:
-                name, problem = next(iter(found.items()))
-                parts.append(f"{len(found)} of {of} segments {what} (first: {name}: {problem.splitlines()[0]})")
+        for label, problems in (("left out", self.skipped), ("incomplete", self.incomplete)):
+            if problems:
+                name, problem = next(iter(problems.items()))
+                parts.append(f"{len(problems)} of {of} segments {label} (first: {name}: {problem.splitlines()[0]})")
         return "; ".join(parts)
 
 
@@ -87,8 +87,8 @@ class ClipCache:
 
     def facts(self, places: Iterable[int]) -> dict[str, FileFacts]:
         """What the videos of segments, given by their places, are known by."""
-        chosen = [self.segments[place] for place in places]
-        return self._library.facts({(segment.video_id, segment.segment_id) for segment in chosen})
+        segments = [self.segments[place] for place in places]
+        return self._library.facts({(segment.video_id, segment.segment_id) for segment in segments})
 
     def batches(self, plan: Sequence[Sequence[int]], what: str = "") -> Iterator[tuple[list[int], Tensor]]:
         """Batches of the given segments, without those that cannot be decoded.
@@ -102,21 +102,21 @@ class ClipCache:
             of which nothing is left is yielded too.
         """
         if self._kept is not None:
-            wanted = sorted({place for batch in plan for place in batch} - self._kept.keys())
-            if wanted:
-                chunks = [wanted[i : i + DECODED_AT_ONCE] for i in range(0, len(wanted), DECODED_AT_ONCE)]
+            missing = sorted({place for batch in plan for place in batch} - self._kept.keys())
+            if missing:
+                chunks = [missing[i : i + DECODED_AT_ONCE] for i in range(0, len(missing), DECODED_AT_ONCE)]
                 for places, frames in progress(self._decoded(chunks), f"{what} (decoding)", total=len(chunks)):
                     self._kept.update(zip(places, frames, strict=True))
                 nothing = torch.zeros((0, *self._shape), dtype=torch.uint8)
-                self._kept.update({place: nothing for place in wanted if place not in self._kept})
+                self._kept.update({place: nothing for place in missing if place not in self._kept})
             recalled = (self._recalled(batch, self._kept) for batch in plan)
             yield from progress(recalled, what, total=len(plan))
         else:
             yield from progress(self._decoded(plan), what, total=len(plan))
 
-    def _recalled(self, batch: Sequence[int], kept: dict[int, Tensor]) -> tuple[list[int], Tensor]:
-        places = [place for place in batch if len(kept[place])]
-        return places, self._stack([kept[place] for place in places])
+    def _recalled(self, batch: Sequence[int], clip_of: dict[int, Tensor]) -> tuple[list[int], Tensor]:
+        places = [place for place in batch if len(clip_of[place])]
+        return places, self._stack([clip_of[place] for place in places])
 
     def _stack(self, clips: list[Tensor]) -> Tensor:
         return torch.stack(clips) if clips else torch.zeros((0, *self._shape), dtype=torch.uint8)
@@ -162,10 +162,10 @@ class _Clips(Dataset[_Decoded]):
         segment = self._segments[place]
         count, height, width, _ = self._shape
         try:
-            found = self._library.read(segment.clip, count, segment_id=segment.segment_id, size=(height, width))
+            frames = self._library.read(segment.clip, count, segment_id=segment.segment_id, size=(height, width))
         except InputError as error:  # of the library, not of this video
             return _Decoded(place, None, "", error)
         except Exception as error:  # a decoder may raise anything on a damaged file
             return _Decoded(place, None, f"{type(error).__name__}: {error}")
-        problem = str(found.error) if found.error is not None else ""
-        return _Decoded(place, torch.from_numpy(found.images) if len(found) else None, problem)
+        problem = str(frames.error) if frames.error is not None else ""
+        return _Decoded(place, torch.from_numpy(frames.images) if len(frames) else None, problem)

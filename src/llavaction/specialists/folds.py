@@ -42,12 +42,12 @@ class FoldPlan:
         sizes = Counter(segment.video_id for segment in segments)
         if not 2 <= count <= len(sizes):
             raise InputError(f"{count} folds of {len(sizes)} videos: there must be at least 2, and a video for each")
-        held = [0] * count
+        fold_sizes = [0] * count
         of_video = {}
         for video in sorted(sizes, key=lambda name: (-sizes[name], hashed_seed("specialist fold", seed, name))):
-            fold = min(range(count), key=lambda index: (held[index], index))
+            fold = min(range(count), key=lambda index: (fold_sizes[index], index))
             of_video[video] = fold
-            held[fold] += sizes[video]
+            fold_sizes[fold] += sizes[video]
         return cls(count, of_video)
 
     def places(self, segments: Sequence[Segment], fold: int) -> tuple[list[int], list[int]]:
@@ -94,8 +94,8 @@ def predict_folds(
     for fold in range(plan.count):
         train, held_out = plan.places(cache.segments, fold)
         log(f"fold {fold}: {len(train)} segments to train on, {len(held_out)} held out")
-        own = (facts or {}) | {"fold": fold, "folds": plan.count}
-        specialist = train_specialist(cache, labels, Path(output) / f"fold-{fold}", places=train, facts=own, log=log)
+        about = (facts or {}) | {"fold": fold, "folds": plan.count}
+        specialist = train_specialist(cache, labels, Path(output) / f"fold-{fold}", places=train, facts=about, log=log)
         parts.append(score_segments(specialist, cache, held_out))
         for prediction in parts[-1].rankings(labels.actions, top_k, fold):
             predictions[prediction.segment_id] = prediction

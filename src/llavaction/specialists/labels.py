@@ -84,14 +84,14 @@ class SpecialistLabels(Strict):
             InputError: a segment's verb or noun class is not among the labels.
         """
         for segment in segments:
-            for kind, label, known in (
+            for kind, label, class_ids in (
                 ("verb", segment.verb_class, self.verb_columns),
                 ("noun", segment.noun_class, self.noun_columns),
             ):
-                if label not in known:
+                if label not in class_ids:
                     raise InputError(
                         f"segment '{segment.segment_id}' has {kind} class {label}; "
-                        f"this specialist knows {len(known)} {kind} classes",
+                        f"this specialist knows {len(class_ids)} {kind} classes",
                         hint="its classes are those of the annotation folder it was trained on",
                     )
         rows = [
@@ -110,8 +110,8 @@ class SpecialistLabels(Strict):
         Raises:
             InputError: a class id stands for another class there, or is not known here.
         """
-        for kind, known, classes in (("verb", self.verbs, vocabulary.verbs), ("noun", self.nouns, vocabulary.nouns)):
-            keys = {name.id: name.key for name in known}
+        for kind, names, classes in (("verb", self.verbs, vocabulary.verbs), ("noun", self.nouns, vocabulary.nouns)):
+            keys = {name.id: name.key for name in names}
             for label in classes.values():
                 if keys.get(label.id) != label.key:
                     if self.one_label and vocabulary.one_label:
@@ -127,9 +127,9 @@ class SpecialistLabels(Strict):
         """What is wrong with labels whose numbers are others: one more or less moves those behind it."""
         mine, theirs = {name.key for name in self.verbs}, {label.key for label in vocabulary.verbs.values()}
         if strange := sorted(theirs - mine):
-            others = f", nor are {len(strange) - 1} others" if strange[1:] else ""
+            more = f", nor are {len(strange) - 1} others" if strange[1:] else ""
             return InputError(
-                f"label '{strange[0]}' is none of the {len(mine)} that this specialist was trained on{others}",
+                f"label '{strange[0]}' is none of the {len(mine)} that this specialist was trained on{more}",
                 file=where,
                 hint=f"{suggestion(strange[0], mine)} Correct the label in the table, or train a specialist on it",
             )

@@ -98,8 +98,8 @@ class FrameDifferenceCnn(nn.Module):
         """Bytes [batch, frames, height, width, 3] to features [batch, size]."""
         values = self.pixels(frames)
         before = torch.cat([values[:, :1], values[:, :-1]], dim=1)
-        seen = torch.cat([values, values - before], dim=2)
-        maps = self.blocks(self.stem(seen.flatten(0, 1)))
+        stacked = torch.cat([values, values - before], dim=2)
+        maps = self.blocks(self.stem(stacked.flatten(0, 1)))
         pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
         features: Tensor = self.sequence(pooled.unflatten(0, (len(frames), -1)).flatten(1))
         return features
@@ -170,8 +170,8 @@ def with_checkpoint(config: SpecialistConfig) -> SpecialistConfig:
         height, width = (side, side) if isinstance(side, int) else side
         settings = config.model_dump() | {"frames": encoder.num_frames, "height": height, "width": width}
     except Exception as error:  # the library checks its settings in many ways
-        said = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError(f"is no VideoMAE's ({said})", file=config.checkpoint / "config.json") from None
+        problem = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"is no VideoMAE's ({problem})", file=config.checkpoint / "config.json") from None
     return SpecialistConfig.from_mapping(settings)
 
 

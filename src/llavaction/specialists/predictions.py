@@ -116,42 +116,42 @@ def check_classes(predictions: Predictions, vocabulary: ActionVocabulary, path: 
     for prediction in predictions.values():
         for verb, noun in prediction.actions:
             if verb not in vocabulary.verbs or noun not in vocabulary.nouns:
-                what = f"label {verb}" if vocabulary.one_label else f"verb {verb} with noun {noun}"
+                class_text = f"label {verb}" if vocabulary.one_label else f"verb {verb} with noun {noun}"
                 raise InputError(
-                    f"predicts {what} for '{prediction.segment_id}', which the dataset lacks",
+                    f"predicts {class_text} for '{prediction.segment_id}', which the dataset lacks",
                     file=path,
                     hint="are these predictions for this dataset?",
                 )
 
 
-def _read_jsonl(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _read_jsonl(path: Path, collected: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     for line, values in read_lines(path, SpecialistPrediction.__name__):
         if isinstance(values, dict) and "verbs" in values and "segment_id" not in values:
-            found.name_classes(PredictedClasses.from_mapping(values, file=path, line=line))
+            collected.name_classes(PredictedClasses.from_mapping(values, file=path, line=line))
             continue
         prediction = SpecialistPrediction.from_mapping(values, file=path, line=line)
-        if found.wants(prediction.segment_id):
-            found.take(prediction)
-    return found.settled()
+        if collected.wants(prediction.segment_id):
+            collected.take(prediction)
+    return collected.settled()
 
 
-def _read_json(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _read_json(path: Path, collected: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     with path.open(encoding="utf-8-sig") as stream:
-        return _from_json(stream, path, found, segment_ids, actions)
+        return _from_json(stream, path, collected, segment_ids, actions)
 
 
-def _read_zip(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _read_zip(path: Path, collected: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     with open_zip(path) as archive:
         members = [member for member in archive.infolist() if member.filename.endswith(".json")]
         if len(members) != 1:
             names = [member.filename for member in members[:5]]
             raise InputError(f"expected one JSON file in the submission, found {names}", file=path)
         with open_text(archive, members[0], path) as stream:
-            return _from_json(stream, path, found, segment_ids, actions)
+            return _from_json(stream, path, collected, segment_ids, actions)
 
 
 def _from_json(
-    stream: IO[str], path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]
+    stream: IO[str], path: Path, collected: Collected, segment_ids: Sequence[str], actions: Sequence[Action]
 ) -> Predictions:
     cursor = JsonCursor(stream, path)
     submitted: Predictions | None = None
@@ -159,7 +159,7 @@ def _from_json(
     if cursor.peek() == "{":
         for key in cursor.object_keys():
             if key == "results" and cursor.peek() == "{":
-                submitted = _from_submission(cursor, path, found)
+                submitted = _from_submission(cursor, path, collected)
                 continue
             value = cursor.value()
             if submitted is None and isinstance(value, dict) and "predictions" in value:
@@ -184,11 +184,11 @@ def _from_json(
     if absent is not None:
         raise InputError(f'row "{absent}" is missing', file=path)
     for row in range(len(segment_ids)):
-        found.take(rows[row])
-    return found.settled()
+        collected.take(rows[row])
+    return collected.settled()
 
 
-def _from_submission(cursor: JsonCursor, path: Path, found: Collected) -> Predictions:
+def _from_submission(cursor: JsonCursor, path: Path, collected: Collected) -> Predictions:
     for segment_id in cursor.object_keys():
         line = cursor.line
         scores = cursor.value()
@@ -196,19 +196,19 @@ def _from_submission(cursor: JsonCursor, path: Path, found: Collected) -> Predic
             if scores.get("action"):
                 ranked = {_pair(key): float(score) for key, score in scores["action"].items()}
                 pairs = sorted(ranked, key=lambda pair: -ranked[pair])
-                if found.wants(segment_id):
-                    found.add(segment_id, pairs, [ranked[pair] for pair in pairs])
+                if collected.wants(segment_id):
+                    collected.add(segment_id, pairs, [ranked[pair] for pair in pairs])
             else:
                 verbs, nouns = _by_class(scores["verb"]), _by_class(scores["noun"])
-                if found.wants(segment_id):
-                    found.add_scores(segment_id, verbs, nouns)
+                if collected.wants(segment_id):
+                    collected.add_scores(segment_id, verbs, nouns)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(
                 f"result of '{segment_id}' is not {{'verb': {{id: score}}, 'noun': ..}} ({error!r:.200})",
                 file=path,
                 line=line,
             ) from None
-    return found.settled()
+    return collected.settled()
 
 
 def _class_id(key: str) -> int:
@@ -249,11 +249,11 @@ def _published_row(
     return SpecialistPrediction.from_mapping(values, file=path)
 
 
-def _read_npz(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
-    return _from_arrays(read_npz(path, (*ARRAYS, *CLIPS, *NAMES), hint=_NO_PICKLE), path, found, actions)
+def _read_npz(path: Path, collected: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+    return _from_arrays(read_npz(path, (*ARRAYS, *CLIPS, *NAMES), hint=_NO_PICKLE), path, collected, actions)
 
 
-def _read_pt(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _read_pt(path: Path, collected: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
     import torch  # only this format needs it
 
     if path.stat().st_size > MOST_ARRAY_BYTES:
@@ -281,10 +281,10 @@ def _read_pt(path: Path, found: Collected, segment_ids: Sequence[str], actions: 
         arrays = {key: np.asarray(as_array(value[key])) for key in ARRAYS if key in value}
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, MemoryError) as error:
         raise InputError(f"an entry is not as it should be ({error!r:.200})", file=path) from None
-    return _from_arrays(arrays, path, found, actions)
+    return _from_arrays(arrays, path, collected, actions)
 
 
-def _from_arrays(arrays: Mapping[str, Any], path: Path, found: Collected, actions: Sequence[Action]) -> Predictions:
+def _from_arrays(arrays: Mapping[str, Any], path: Path, collected: Collected, actions: Sequence[Action]) -> Predictions:
     missing = [key for key in ARRAYS if key not in arrays]
     if missing:
         raise InputError(f"lacks {', '.join(missing)}; found {sorted(map(str, arrays))}", file=path)
@@ -305,17 +305,17 @@ def _from_arrays(arrays: Mapping[str, Any], path: Path, found: Collected, action
     _check_sides(verbs.shape[1], nouns.shape[1], actions, path)
     if all(key in arrays for key in NAMES):
         sides = zip(("verbs", "nouns"), NAMES, (verbs, nouns), strict=True)
-        named = {side: _names(arrays[key], key, scores.shape[1], path) for side, key, scores in sides}
-        found.name_classes(PredictedClasses.from_mapping(named, file=path))
+        class_names = {side: _names(arrays[key], key, scores.shape[1], path) for side, key, scores in sides}
+        collected.name_classes(PredictedClasses.from_mapping(class_names, file=path))
     else:
-        found.agreement.count_labels(verbs.shape[1])
+        collected.agreement.count_labels(verbs.shape[1])
     clips = _clips([arrays[key] for key in CLIPS], len(names), path) if all(key in arrays for key in CLIPS) else None
     for row, name in enumerate(names):
         segment_id = _segment_id(name, path, row)
-        if found.wants(segment_id):
+        if collected.wants(segment_id):
             clip = None if clips is None else clips(row)
-            found.add_scores(segment_id, _of_row(verbs[row]), _of_row(nouns[row]), clip)
-    return found.settled()
+            collected.add_scores(segment_id, _of_row(verbs[row]), _of_row(nouns[row]), clip)
+    return collected.settled()
 
 
 def _names(array: Any, key: str, columns: int, path: Path) -> dict[int, str]:
@@ -363,7 +363,7 @@ def _segment_id(name: Any, path: Path, row: int) -> str:
     return text
 
 
-def _refuse_pickle(path: Path, found: Collected, segment_ids: Sequence[str], actions: Sequence[Action]) -> Predictions:
+def _refuse_pickle(path: Path, *_: object) -> Predictions:
     raise InputError("is a pickle; loading one runs whatever code is in it", file=path, hint=_NO_PICKLE)
 
 

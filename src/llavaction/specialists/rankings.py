@@ -207,11 +207,11 @@ class Collected:
                 hint="are these predictions for this split?",
             )
         if self._surplus.count and not self._partial:
-            what = f"{self._surplus.count} of its segments are not of this split, the first '{self._surplus.first}'"
-            note(f"{what}; they are left out", file=self._path)
+            problem = f"{self._surplus.count} of its segments are not of this split, the first '{self._surplus.first}'"
+            note(f"{problem}; they are left out", file=self._path)
         self.agreement.settle()
         missing = self._wanted - self._found.keys()
         if missing and not self._partial:
-            what = f"has no prediction for {len(missing)} of {len(self._wanted)} segments, such as '{min(missing)}'"
-            note(what, file=self._path)
+            problem = f"has no prediction for {len(missing)} of {len(self._wanted)} segments, such as '{min(missing)}'"
+            note(problem, file=self._path)
         return self._found

@@ -101,10 +101,10 @@ def score_parts(output: Path, cache: ClipCache, config: Mapping[str, Any]) -> It
             hint="delete it, or give another --output",
         )
     lines = "".join(segment.model_dump_json(include=_USED) + "\n" for segment in cache.segments)
-    own = {**config, "segments_sha256": hashlib.sha256(lines.encode()).hexdigest()}
+    settings = {**config, "segments_sha256": hashlib.sha256(lines.encode()).hexdigest()}
     with RunFolder(folder, PATIENCE) as home:
         started = output.exists() or parts.is_dir()
         videos = cache.facts(range(len(cache.segments)))
-        home.settle({"schema_version": 1, **own}, started=started, videos=videos)
+        home.settle({"schema_version": 1, **settings}, started=started, videos=videos)
         yield ScoreParts(parts)
         clear_away(parts)

@@ -84,8 +84,8 @@ class SpecialistScores:
         for row in range(len(self.segment_ids)):
             parts = self.verbs[row, verbs] + self.nouns[row, nouns]
             if self.actions is not None:
-                whole = np.where(met >= 0, self.actions[row, met], self.actions[row].min())
-                parts = (1 - self.share) * parts + self.share * whole
+                action_scores = np.where(met >= 0, self.actions[row, met], self.actions[row].min())
+                parts = (1 - self.share) * parts + self.share * action_scores
             yield parts
 
     def rankings(
@@ -170,19 +170,19 @@ def score_segments(
     """
     places = list(range(len(cache.segments))) if places is None else list(places)
     plan = [places[i : i + batch_size] for i in range(0, len(places), batch_size)]
-    there = {n: part for n in range(len(plan)) if parts is not None and (part := parts.load(n, cache)) is not None}
-    todo = [n for n in range(len(plan)) if n not in there]
+    part_of = {n: part for n in range(len(plan)) if parts is not None and (part := parts.load(n, cache)) is not None}
+    todo = [n for n in range(len(plan)) if n not in part_of]
     specialist.eval().to(device())
     with torch.inference_mode():
-        for n, (found, frames) in zip(todo, cache.batches([plan[n] for n in todo], "specialist"), strict=True):
-            heads = specialist(frames.to(device())) if found else ()
+        for n, (clip_places, frames) in zip(todo, cache.batches([plan[n] for n in todo], "specialist"), strict=True):
+            heads = specialist(frames.to(device())) if clip_places else ()
             scores = [head.log_softmax(-1).cpu().numpy() for head in heads]
-            there[n] = [cache.segments[place].segment_id for place in found], scores
-            if parts is not None and len(found) == len(plan[n]):
-                parts.save(n, *there[n], cache)
-    names = [name for n in range(len(plan)) for name in there[n][0]]
+            part_of[n] = [cache.segments[place].segment_id for place in clip_places], scores
+            if parts is not None and len(clip_places) == len(plan[n]):
+                parts.save(n, *part_of[n], cache)
+    names = [name for n in range(len(plan)) for name in part_of[n][0]]
     clip_of = {segment.segment_id: segment.clip for segment in cache.segments}
-    columns = [there[n][1] for n in range(len(plan)) if there[n][0]]
+    columns = [part_of[n][1] for n in range(len(plan)) if part_of[n][0]]
     if not names:
         raise InputError("no segment could be decoded", hint=cache.faults.summary(len(places)))
     verbs, nouns, *actions = (np.concatenate(parts) for parts in zip(*columns, strict=True))

@@ -84,12 +84,12 @@ def train_specialist(
                 run.store(output / STATE, identity)
             log(f"epoch {epoch + 1} of {config.epochs}: loss {run.history[-1][0]:.3f}, {run.history[-1][1]:.1f} s")
         specialist = run.specialist.eval().cpu()
-        done = {"identity": identity, "segments": len(places), "left_out": sorted(cache.faults.skipped)}
-        done |= {
+        facts_of_run = {"identity": identity, "segments": len(places), "left_out": sorted(cache.faults.skipped)}
+        facts_of_run |= {
             "loss": [round(loss, 6) for loss, _ in run.history],
             "seconds": round(sum(t for _, t in run.history), 1),
         }
-        specialist.facts = (facts or {}) | done
+        specialist.facts = (facts or {}) | facts_of_run
         specialist.save(output)
         (output / STATE).unlink(missing_ok=True)
     return specialist
@@ -119,28 +119,28 @@ class _Run:
 
     def epoch(self, number: int, cache: ClipCache, targets: Tensor, places: Sequence[int]) -> None:
         """One pass over the segments."""
-        begun, config, total, seen = time.perf_counter(), self.config, 0.0, 0
+        started_at, config, total, clip_count = time.perf_counter(), self.config, 0.0, 0
         draws = hashed_rng("specialist epoch", config.seed, number)
         order = [places[i] for i in draws.permutation(len(places))]
         plan = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
         self.specialist.train()
         with torch.random.fork_rng():
             torch.manual_seed(hashed_seed("specialist dropout", config.seed, number) % 2**63)
-            for step, (found, frames) in enumerate(cache.batches(plan, f"epoch {number + 1}")):
-                if not found:
+            for step, (batch, frames) in enumerate(cache.batches(plan, f"epoch {number + 1}")):
+                if not batch:
                     continue
                 changed = augmented(frames, config, draws).to(device())
-                loss = self._loss(self.specialist(changed), targets[found].to(device()))
+                loss = self._loss(self.specialist(changed), targets[batch].to(device()))
                 if not torch.isfinite(loss):
                     raise InputError(
                         f"the loss is {loss.item()} in epoch {number + 1}",
                         hint=f"lower learning_rate ({config.learning_rate})",
                     )
                 self._step(loss, number * self.steps_per_epoch + step)
-                total, seen = total + float(loss.detach()) * len(found), seen + len(found)
-        if not seen:
+                total, clip_count = total + float(loss.detach()) * len(batch), clip_count + len(batch)
+        if not clip_count:
             raise InputError("no segment could be decoded", hint=cache.faults.summary(len(places)))
-        self.history.append((total / seen, time.perf_counter() - begun))
+        self.history.append((total / clip_count, time.perf_counter() - started_at))
 
     def _loss(self, logits: Sequence[Tensor], targets: Tensor) -> Tensor:
         """Sum of the heads' cross entropies."""

@@ -90,12 +90,12 @@ class Source:
             too; and "lost", the share of the split that could not be used for either reason.
         """
         refused, rows = self.dataset.refused(self.split)
-        kept = (1 - len(refused) / max(rows, 1)) * (1 - without / max(len(self.segments), 1))
+        covered = (1 - len(refused) / max(rows, 1)) * (1 - without / max(len(self.segments), 1))
         return {
             "segments": len(self.segments),
             "used": len(self.segments) - without,
             "rows_left_out": len(refused),
-            "lost": round(1 - kept, 6),
+            "lost": round(1 - covered, 6),
         }
 
     @property
@@ -172,15 +172,15 @@ def predict_split(
     made_by: dict[str, Any] = {"fingerprint": {"specialist": fingerprint(folder)}, "split": source.split}
     made_by |= {"top_k": top_k, "all_pairs": all_pairs, "fps": source.fps}
     with score_parts(output, cache, made_by) as parts:
-        found = score_segments(specialist, cache, parts=parts)
+        segment_scores = score_segments(specialist, cache, parts=parts)
         candidates = specialist.labels.pairs if all_pairs else specialist.labels.actions
-        predictions = list(found.rankings(candidates, top_k))
+        predictions = list(segment_scores.rankings(candidates, top_k))
         write_predictions(output, predictions, specialist.labels.classes)
         if scores is not None:
-            found.save(scores)
+            segment_scores.save(scores)
         if challenge is not None:
-            write_challenge(challenge, found, levels)
-    measured = predictions if top_k >= max(KS) else list(found.rankings(candidates, max(KS)))
+            write_challenge(challenge, segment_scores, levels)
+    measured = predictions if top_k >= max(KS) else list(segment_scores.rankings(candidates, max(KS)))
     if challenge is not None:
         lacking = len(source.segments) - len(predictions) + refused
         if lacking:
@@ -191,7 +191,7 @@ def predict_split(
         "predicted": len(predictions),
         **source.coverage(len(source.segments) - len(predictions)),
         "faults": cache.faults.summary(len(source.segments)),
-        "accuracy": measure(found, measured, source.segments, source.dataset.groups(source.split)),
+        "accuracy": measure(segment_scores, measured, source.segments, source.dataset.groups(source.split)),
     }
 
 
@@ -211,15 +211,15 @@ def train_folds(
     source.report(log)
     cache = source.cache(with_checkpoint(config))
     plan = FoldPlan.draw(source.segments, folds, config.seed)
-    found, predictions = predict_folds(cache, source.labels, plan, output, top_k=top_k, facts=source.facts, log=log)
+    scores, predictions = predict_folds(cache, source.labels, plan, output, top_k=top_k, facts=source.facts, log=log)
     write_json(output / FOLDS, dict(sorted(plan.of_video.items())))
     write_predictions(output / PREDICTIONS, predictions, source.labels.classes)
-    measured = predictions if top_k >= max(KS) else list(found.rankings(source.labels.actions, max(KS)))
+    measured = predictions if top_k >= max(KS) else list(scores.rankings(source.labels.actions, max(KS)))
     return {
         "output": str(output / PREDICTIONS),
         "folds": folds,
         "predicted": len(predictions),
         **source.coverage(len(source.segments) - len(predictions)),
         "faults": cache.faults.summary(len(source.segments)),
-        "accuracy": measure(found, measured, source.segments, source.dataset.groups(source.split)),
+        "accuracy": measure(scores, measured, source.segments, source.dataset.groups(source.split)),
     }

@@ -105,13 +105,13 @@ def build_tokenizer(
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, initial_alphabet=alphabet, show_progress=False)
     core.train_from_iterator(_CORPUS, trainer)
-    named = named_tokens or {}
+    token_names = named_tokens or {}
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         eos_token=_END,
         pad_token=_PAD,
-        additional_special_tokens=["<|im_start|>", *(token for token in special if token not in named.values())],
-        **named,
+        additional_special_tokens=["<|im_start|>", *(token for token in special if token not in token_names.values())],
+        **token_names,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from llavaction.models.tokenisation import CHAT_TEMPLATE
@@ -22,6 +22,9 @@ def _template(video: str, image: str) -> str:
     )
 
 
+Config = Callable[[dict[str, int], int, int], dict[str, Any]]
+
+
 @dataclass(frozen=True)
 class Family:
     """What sets one family's folder apart.
@@ -38,11 +41,11 @@ class Family:
 
     special: tuple[str, ...]
     template: str
-    config: Callable[[dict[str, int], int, int], dict[str, Any]]
+    config: Config
     image_settings: dict[str, Any]
-    video_settings: dict[str, Any]
-    processor_settings: dict[str, Any]
-    named_tokens: dict[str, str]
+    video_settings: dict[str, Any] = field(default_factory=dict)
+    processor_settings: dict[str, Any] = field(default_factory=dict)
+    named_tokens: dict[str, str] = field(default_factory=dict)
 
 
 def _text(model_type: str, entries: int, context: int, **more: Any) -> dict[str, Any]:
@@ -186,22 +189,26 @@ def _internvl(ids: dict[str, int], entries: int, context: int) -> dict[str, Any]
     }
 
 
-def _qwen_settings(kind: str, patch: int, smallest: int, largest: int) -> dict[str, Any]:
-    return {
-        f"{kind}_processor_type": {
-            "image": "Qwen2VLImageProcessor",
-            "video": "Qwen2VLVideoProcessor" if patch == 14 else "Qwen3VLVideoProcessor",
-        }[kind],
-        "size": {"shortest_edge": smallest, "longest_edge": largest},
-        "patch_size": patch,
-        "temporal_patch_size": 2,
-        "merge_size": 2,
-    } | _HALF
+def _qwen(config: Config, patch: int, video_tokens: int) -> Family:
+    """A family of patches of ``patch`` pixels, 2 x 2 of them a token, a video within 4 to ``video_tokens`` tokens."""
+    release = "Qwen2VL" if patch == 14 else "Qwen3VL"
+
+    def settings(kind: str, processor: str, most: int) -> dict[str, Any]:
+        limits = {"shortest_edge": 4 * (2 * patch) ** 2, "longest_edge": most * (2 * patch) ** 2}
+        shape = {"patch_size": patch, "temporal_patch_size": 2, "merge_size": 2}
+        return {f"{kind}_processor_type": processor, "size": limits} | shape | _HALF
+
+    return Family(
+        special=("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
+        template=_template(
+            "<|vision_start|><|video_pad|><|vision_end|>", "<|vision_start|><|image_pad|><|vision_end|>"
+        ),
+        config=config,
+        image_settings=settings("image", "Qwen2VLImageProcessor", 16),
+        video_settings=settings("video", f"{release}VideoProcessor", video_tokens),
+    )
 
 
-_QWEN_SPECIAL = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-_QWEN_VIDEO = "<|vision_start|><|video_pad|><|vision_end|>"
-_QWEN_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 _INTERNVL_NAMED = {
     "start_image_token": "<img>",
     "end_image_token": "</img>",
@@ -221,14 +228,12 @@ FAMILIES: dict[str, Family] = {
             "num_image_tokens": 25,
             "vision_feature_select_strategy": "full",
         },
-        named_tokens={},
     ),
     "llava_video": Family(
         special=("<image>", "<video>", "<|action|>"),
         template=CHAT_TEMPLATE,
         config=_llava_video,
         image_settings={"image_processor_type": "SiglipImageProcessor", **_SQUARE},
-        video_settings={},
         processor_settings={
             "processor_class": "LlavaVideoProcessor",
             "frame_tokens": 3 * (3 + 1),
@@ -236,45 +241,12 @@ FAMILIES: dict[str, Family] = {
             "image_tokens": 25 + 1,
             "action_tokens": ["<|action|>"],
         },
-        named_tokens={},
     ),
-    "qwen2_vl": Family(
-        special=_QWEN_SPECIAL,
-        template=_template(_QWEN_VIDEO, _QWEN_IMAGE),
-        config=_qwen2_vl,
-        image_settings=_qwen_settings("image", 14, 4 * 28**2, 16 * 28**2),
-        video_settings=_qwen_settings("video", 14, 4 * 28**2, 16 * 28**2),
-        processor_settings={},
-        named_tokens={},
-    ),
-    "qwen2_5_vl": Family(
-        special=_QWEN_SPECIAL,
-        template=_template(_QWEN_VIDEO, _QWEN_IMAGE),
-        config=_qwen2_5_vl,
-        image_settings=_qwen_settings("image", 14, 4 * 28**2, 16 * 28**2),
-        video_settings=_qwen_settings("video", 14, 4 * 28**2, 16 * 28**2),
-        processor_settings={},
-        named_tokens={},
-    ),
-    "qwen3_vl": Family(
-        special=_QWEN_SPECIAL,
-        template=_template(_QWEN_VIDEO, _QWEN_IMAGE),
-        config=_qwen3_vl,
-        image_settings=_qwen_settings("image", 16, 4 * 32**2, 16 * 32**2),
-        # the limits of this family count the pixels of all frames together
-        video_settings=_qwen_settings("video", 16, 4 * 32**2, 64 * 32**2),
-        processor_settings={},
-        named_tokens={},
-    ),
-    "qwen3_vl_moe": Family(
-        special=_QWEN_SPECIAL,
-        template=_template(_QWEN_VIDEO, _QWEN_IMAGE),
-        config=_qwen3_vl_moe,
-        image_settings=_qwen_settings("image", 16, 4 * 32**2, 16 * 32**2),
-        video_settings=_qwen_settings("video", 16, 4 * 32**2, 64 * 32**2),
-        processor_settings={},
-        named_tokens={},
-    ),
+    "qwen2_vl": _qwen(_qwen2_vl, 14, 16),
+    "qwen2_5_vl": _qwen(_qwen2_5_vl, 14, 16),
+    # the limits of these count the pixels of all frames together
+    "qwen3_vl": _qwen(_qwen3_vl, 16, 64),
+    "qwen3_vl_moe": _qwen(_qwen3_vl_moe, 16, 64),
     "internvl": Family(
         special=("<img>", "</img>", "<IMG_CONTEXT>", "<video>"),
         template=_template("<video>\\n", "<IMG_CONTEXT>\\n"),
@@ -297,14 +269,12 @@ FAMILIES: dict[str, Family] = {
         template=_template("", "<image>\\n"),
         config=_llava,
         image_settings={"image_processor_type": "CLIPImageProcessor", **_SQUARE, "do_center_crop": False},
-        video_settings={},
         processor_settings={
             "processor_class": "LlavaProcessor",
             "patch_size": 14,
             "num_additional_image_tokens": 1,
             "vision_feature_select_strategy": "default",
         },
-        named_tokens={},
     ),
 }
 """The families :func:`write_tiny` knows, by their Hugging Face ``model_type``."""

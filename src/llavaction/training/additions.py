@@ -42,7 +42,7 @@ class Addition:
         """
         return ()
 
-    def found(self, inputs: Mapping[str, torch.Tensor], outputs: Any) -> dict[str, torch.Tensor]:
+    def losses_of(self, inputs: Mapping[str, torch.Tensor], outputs: Any) -> dict[str, torch.Tensor]:
         """The losses of a micro-batch, undivided, by name."""
         return {}
 

@@ -1,4 +1,4 @@
-"""What every trainer here does alike: Hugging Face's, on a schedule of ours, with checkpoints that are whole."""
+"""What every trainer here does alike: Hugging Face's, on our sampler, with checkpoints that are whole."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AHEAD_IN_TRAINING = 4 * AHEAD
 
 
 class BaseTrainer(Trainer):
-    """Trains a model on a schedule; what the loss is, and what is logged, is up to the class below.
+    """Trains a model on what the sampler draws; what the loss is, and what is logged, is up to the class below.
 
     Args:
         model: what is trained.
@@ -38,7 +38,7 @@ class BaseTrainer(Trainer):
         args: the library's own settings.
         data: the items, by :class:`~llavaction.training.sampler.Draw`.
         batches: makes model inputs of them.
-        schedule: which item when.
+        sampler: which item when.
         meter: the log.
         evaluated: what ``evaluate`` looks at, or None.
         callbacks: of the library.
@@ -53,13 +53,13 @@ class BaseTrainer(Trainer):
         *,
         data: Dataset[Any],
         batches: Any,
-        schedule: RecordSampler,
+        sampler: RecordSampler,
         meter: ThroughputMeter,
         evaluated: Any,
         callbacks: list[Any],
         tied: frozenset[str] = frozenset(),
     ) -> None:
-        self._trained, self._stage, self._schedule = model, stage, schedule
+        self._trained, self._stage, self._sampler = model, stage, sampler
         self._home, self._data, self._meter, self._tied = Path(str(args.output_dir)), data, meter, tied
         self._saving = False
         super().__init__(
@@ -76,14 +76,14 @@ class BaseTrainer(Trainer):
         self._last_logged = 0
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """One pass over the whole schedule: every process gets its own micro-batches, nothing is dealt out again."""
+        """All that the sampler draws: every process gets its own micro-batches, nothing is dealt out again."""
         args = self.args
         batch_bytes = self._stage.micro_batch * self._data.clip_bytes() if isinstance(self._data, ClipDataset) else 0
         workers, prefetch = loader_workers(args.dataloader_num_workers, batch_bytes, AHEAD_IN_TRAINING)
         return Loader(
             self._data,
             workers,
-            batch_sampler=MicroBatches(self._schedule, args.process_index, args.world_size),
+            batch_sampler=MicroBatches(self._sampler, args.process_index, args.world_size),
             collate_fn=self.data_collator,
             pin_memory=args.dataloader_pin_memory and args.device.type == "cuda",
             prefetch_factor=prefetch,
@@ -95,18 +95,18 @@ class BaseTrainer(Trainer):
         self._refuse("loss", loss, self.state.global_step + 1)
         return loss
 
-    def _maybe_log_save_evaluate(self, tr_loss: torch.Tensor, grad_norm: Any, *args: Any, **rest: Any) -> None:
+    def _maybe_log_save_evaluate(self, tr_loss: torch.Tensor, grad_norm: Any, *args: Any, **settings: Any) -> None:
         if grad_norm is not None:
             self._refuse("gradient", grad_norm, self.state.global_step)  # the weights are spoilt, but not saved yet
-        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, **rest)
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, **settings)
 
-    def _refuse(self, what: str, value: Any, step: int) -> None:
+    def _refuse(self, quantity: str, value: Any, step: int) -> None:
         if not math.isfinite(float(value)):
-            there = checkpoints(self._home)
-            rest = f"the same command goes on from {there[-1].name}" if there else "there is no checkpoint yet"
+            folders = checkpoints(self._home)
+            advice = f"the same command goes on from {folders[-1].name}" if folders else "there is no checkpoint yet"
             raise LlavactionError(
-                f"{self._home.name}: the {what} is {float(value)} in step {step}\n"
-                f"  hint: lower the learning rates, in another output folder; {rest}"
+                f"{self._home.name}: the {quantity} is {float(value)} in step {step}\n"
+                f"  hint: lower the learning rates, in another output folder; {advice}"
             )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -220,8 +220,8 @@ def train_and_save(
         result: folder of the model.
         afresh: makes the trainable again, which takes the weights where they are spread over the processes.
     """
-    there = checkpoints(home)
-    trainer.train(resume_from_checkpoint=str(there[-1]) if there else None)
+    folders = checkpoints(home)
+    trainer.train(resume_from_checkpoint=str(folders[-1]) if folders else None)
     if is_spread(trainer):
         weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)  # every process takes part
         trainable = _filled(afresh(), weights) if trainer.args.should_save else trainable
@@ -242,11 +242,11 @@ def _filled(trainable: TrainableModel, weights: dict[str, torch.Tensor]) -> Trai
     Raises:
         LlavactionError: they are not its own.
     """
-    found = trainable.model.load_state_dict(weights, strict=False)
-    absent = {name.rpartition("base_model.model.")[2] for name in found.missing_keys} - trainable.tied
-    if absent or found.unexpected_keys:
+    mismatch = trainable.model.load_state_dict(weights, strict=False)
+    absent = {name.rpartition("base_model.model.")[2] for name in mismatch.missing_keys} - trainable.tied
+    if absent or mismatch.unexpected_keys:
         raise LlavactionError(
-            f"gathered weights lack {sorted(absent)[:3]} and have {found.unexpected_keys[:3]} too many"
+            f"gathered weights lack {sorted(absent)[:3]} and have {mismatch.unexpected_keys[:3]} too many"
         )
     return trainable
 

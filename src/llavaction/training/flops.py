@@ -145,8 +145,8 @@ class FlopCounter:
             return forward
         attention = 4.0 * stack.attention * squares
         through = forward
-        own = forward - attention if stack.trained and not self._adapters else 0.0
-        return forward + through + attention + own
+        weight_gradients = forward - attention if stack.trained and not self._adapters else 0.0
+        return forward + through + attention + weight_gradients
 
 
 def _side(patch: Any) -> int:

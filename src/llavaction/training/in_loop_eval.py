@@ -58,32 +58,32 @@ class InLoopEvaluation:
 
     def answers(self, model: Any, rank: int = 0, world: int = 1) -> list[bool | None]:
         """Whether each of the questions is answered rightly; None where its video cannot be read."""
-        found: list[bool | None] = []
+        verdicts: list[bool | None] = []
         training = model.training
         model.eval()
-        for asked in self.questions[rank::world]:
-            inputs = self._inputs(asked)
+        for item in self.questions[rank::world]:
+            inputs = self._inputs(item)
             if inputs is None:
-                found.append(None)
+                verdicts.append(None)
                 continue
             batch = {name: value.to(model.device) for name, value in self._family.batch([inputs]).items()}
             with torch.no_grad():
                 logits = model(**batch, logits_to_keep=1).logits[0, -1]
-            letters = list(self._letters.ids[: len(asked.options)])
-            found.append(int(logits[letters].argmax()) == asked.answer)
+            letters = list(self._letters.ids[: len(item.options)])
+            verdicts.append(int(logits[letters].argmax()) == item.answer)
         model.train(training)
-        return found
+        return verdicts
 
-    def _inputs(self, asked: Question) -> ModelInputs | None:
+    def _inputs(self, item: Question) -> ModelInputs | None:
         try:
-            frames = self._library.read(asked.clip, self._frames, segment_id=asked.question_id)
+            frames = self._library.read(item.clip, self._frames, segment_id=item.question_id)
         except Exception:  # a decoder may raise anything on a damaged file
             return None
         if not len(frames.images):
             return None
-        times = np.maximum(np.asarray(frames.times, dtype=np.float64) - asked.clip.start, 0.0)
-        text = multiple_choice_prompt(asked, self._prompt, seen=(asked.clip.duration, len(frames.images)))
-        clip = DecodedClip(frames.images, times, asked.clip.duration)
+        times = np.maximum(np.asarray(frames.times, dtype=np.float64) - item.clip.start, 0.0)
+        text = multiple_choice_prompt(item, self._prompt, seen=(item.clip.duration, len(frames.images)))
+        clip = DecodedClip(frames.images, times, item.clip.duration)
         return self._family.inputs(question(text, with_clip=True), clip).followed_by(self._letters.lead)
 
 

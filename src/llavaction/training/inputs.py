@@ -115,10 +115,10 @@ class ClipDataset(Dataset[TrainingItem | Skipped]):
             record = self._mixture.records[place]
             assert record.clip is not None
             try:
-                seen = self._library.read(record.clip, 1, segment_id=record.segment_id)
+                clip = self._library.read(record.clip, 1, segment_id=record.segment_id)
             except Exception:  # it is said when the record's turn comes
                 continue
-            largest = max(largest, seen.images.nbytes)
+            largest = max(largest, clip.images.nbytes)
         return largest * max(self._mixture.frames[place] for place in shown)
 
     def __getitem__(self, draw: Draw) -> TrainingItem | Skipped:
@@ -129,10 +129,10 @@ class ClipDataset(Dataset[TrainingItem | Skipped]):
         if record.clip is None or self._library is None:
             return TrainingItem(messages, labels=labels, words=record.words)
         rng = None if self._jitter is None else hashed_rng("jitter", self._jitter, record.record_id, draw.turn)
-        read = partial(self._library.read, record.clip, count, segment_id=record.segment_id, jitter=rng)
+        read_clip = partial(self._library.read, record.clip, count, segment_id=record.segment_id, jitter=rng)
         try:
             key = (self._library.known_by, record.clip, count, record.segment_id)
-            frames = read() if rng is not None else self._store.read(key, read)
+            frames = read_clip() if rng is not None else self._store.read(key, read_clip)
         except Exception as error:  # a decoder may raise anything on a damaged file
             return Skipped(record.record_id, f"{type(error).__name__}: {error}")
         if not len(frames.images):
@@ -177,10 +177,10 @@ class BatchMaker:
                 partial.append(item.partial)
         if not rows:
             rows, classes = [ModelInputs(self._ids, labels=(IGNORED,) * len(self._ids))], [[-1] * len(CLASSES)]
-        made: dict[str, Any] = self._family.batch(rows, padding_side="right")
+        batch: dict[str, Any] = self._family.batch(rows, padding_side="right")
         if self._labelled:
-            made["action_labels"] = torch.tensor(classes)
-        return made | {SKIPPED: skipped, PARTIAL: partial, RECORDS: len(items)}
+            batch["action_labels"] = torch.tensor(classes)
+        return batch | {SKIPPED: skipped, PARTIAL: partial, RECORDS: len(items)}
 
 
 def label_classes(item: TrainingItem) -> list[int]:
@@ -215,10 +215,10 @@ def lengths_of(mixture: Mixture, family: Family) -> list[int]:
     Raises:
         InputError: names the record whose messages cannot be written.
     """
-    found = []
+    lengths = []
     for record, frames in zip(mixture.records, mixture.frames, strict=True):
         try:
-            found.append(family.length([message.model_dump() for message in record.messages], frames, record.words))
+            lengths.append(family.length([message.model_dump() for message in record.messages], frames, record.words))
         except InputError as error:
             raise InputError(f"record '{record.record_id}': {error.problem}", hint=error.hint) from error
-    return found
+    return lengths

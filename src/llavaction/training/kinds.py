@@ -74,8 +74,8 @@ def stage_kind(name: str) -> type[StageKind]:
 
 def model_start(name: str) -> type[ModelStart] | None:
     """What makes the model of a name; None where the name is of another kind."""
-    known = with_plugins("MODEL_STARTS")
-    return attribute(known[name]) if name in known else None
+    starts = with_plugins("MODEL_STARTS")
+    return attribute(starts[name]) if name in starts else None
 
 
 def plugin_settings() -> dict[str, dict[str, type[Strict]]]:

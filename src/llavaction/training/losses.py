@@ -47,8 +47,8 @@ class Counts(NamedTuple):
         """Those of several micro-batches together."""
         nothing = cls(0, 0, 0, (0.0,) * len(addition.losses))
         rows = [(*part[:3], *part.wanted) for part in (nothing, *parts)]
-        tokens, labelled, videos, *wanted = (sum(column) for column in zip(*rows, strict=True))
-        return cls(int(tokens), int(labelled), int(videos), tuple(wanted))
+        tokens, labelled, videos, *additional = (sum(column) for column in zip(*rows, strict=True))
+        return cls(int(tokens), int(labelled), int(videos), tuple(additional))
 
 
 def count(core: Any, inputs: Mapping[str, torch.Tensor], addition: Addition | None = None) -> Counts:
@@ -63,10 +63,10 @@ def count(core: Any, inputs: Mapping[str, torch.Tensor], addition: Addition | No
     labels = inputs.get("action_labels")
     if labels is None or getattr(core, "action", None) is None:
         return Counts(tokens, 0, 0, () if addition is None else (0.0,) * len(addition.losses))
-    rest = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "action_labels")}
-    found = core.action_positions(inputs["input_ids"], **rest)
-    wanted = () if addition is None else addition.wanted(inputs)
-    return Counts(tokens, int((found.labels(labels) >= 0).any(1).sum()), len(found.rows), wanted)
+    more = {name: value for name, value in inputs.items() if name not in ("input_ids", "labels", "action_labels")}
+    positions = core.action_positions(inputs["input_ids"], **more)
+    additional = () if addition is None else addition.wanted(inputs)
+    return Counts(tokens, int((positions.labels(labels) >= 0).any(1).sum()), len(positions.rows), additional)
 
 
 def with_few_logits(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -79,20 +79,20 @@ def with_few_logits(inputs: dict[str, Any]) -> dict[str, Any]:
     columns = (targets != IGNORED).any(0).nonzero()[:, 0]
     if not len(columns):
         columns = columns.new_zeros(1)
-    kept = targets[:, columns].contiguous()
-    labels = functional.pad(kept, (1, 0), value=IGNORED)  # the same once more, in the form of labels not yet shifted
-    return inputs | {"labels": labels, "shift_labels": kept, "logits_to_keep": columns}
+    targets = targets[:, columns].contiguous()
+    labels = functional.pad(targets, (1, 0), value=IGNORED)  # the same once more, in the form of labels not yet shifted
+    return inputs | {"labels": labels, "shift_labels": targets, "logits_to_keep": columns}
 
 
 def combine(
-    outputs: Any, own: Counts, whole: Counts, action: Any, addition: Addition | None = None
+    outputs: Any, counts: Counts, totals: Counts, action: Any, addition: Addition | None = None
 ) -> dict[str, torch.Tensor]:
     """The share of a micro-batch in every piece of the global batch's loss, and in their weighted sum as "loss".
 
     Args:
-        outputs: of the model, which was told ``num_items_in_batch=whole.tokens``: its text loss is a share already.
-        own: counts of the micro-batch.
-        whole: of the global batch.
+        outputs: of the model, which was told ``num_items_in_batch=totals.tokens``: its text loss is a share already.
+        counts: of the micro-batch.
+        totals: the same of the global batch.
         action: the action token's settings, or None.
         addition: names and weights of further losses.
     """
@@ -100,14 +100,14 @@ def combine(
         text = outputs["loss"]
         return {"loss": text, "lm_loss": text.detach()}
     text = outputs["lm_loss"]
-    heads = outputs["action_loss"] * (own.labelled / max(whole.labelled, 1))
-    distillation = outputs["distillation_loss"] * (own.videos / max(whole.videos, 1))
+    heads = outputs["action_loss"] * (counts.labelled / max(totals.labelled, 1))
+    distillation = outputs["distillation_loss"] * (counts.videos / max(totals.videos, 1))
     total = text + action.head_weight * heads.to(text) + action.distillation_weight * distillation.to(text)
     pieces = dict(zip(PIECES, (text, heads, distillation), strict=False))
     further = []
-    for (name, weight), wanted in zip({} if addition is None else addition.losses.items(), whole.wanted, strict=False):
+    for (name, weight), number in zip({} if addition is None else addition.losses.items(), totals.wanted, strict=False):
         if name in outputs:
-            pieces[name] = outputs[name] / (wanted or 1)
+            pieces[name] = outputs[name] / (number or 1)
             further.append(weight * pieces[name])
     if further:
         total = total + sum(further[1:], further[0]).to(text)

@@ -128,10 +128,10 @@ class MetricsWriter(TrainerCallback):
         from torch.utils.tensorboard import SummaryWriter
 
         lines = read_metrics(self._path)
-        done = state.global_step
-        stays = [done > 0 and line["step"] <= done and LAST not in line for line in lines]
-        kept = [line for line, stay in zip(lines, stays, strict=True) if stay or line["stage"] != self._stage]
-        write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+        last_step = state.global_step
+        stays = [last_step > 0 and line["step"] <= last_step and LAST not in line for line in lines]
+        valid_lines = [line for line, stay in zip(lines, stays, strict=True) if stay or line["stage"] != self._stage]
+        write_text(self._path, "".join(json.dumps(line) + "\n" for line in valid_lines))
         with self._board_is_written():
             self._board = SummaryWriter(str(self._board_folder), purge_step=state.global_step + 1)
         if not state.global_step:
@@ -154,24 +154,24 @@ class MetricsWriter(TrainerCallback):
             with self._board_is_written():
                 self._board.add_scalar(name, value, state.global_step)
         if "loss" in values:
-            named = {name.removesuffix("_loss"): value for name, value in values.items() if name.endswith("_loss")}
-            pieces = " ".join(f"{name} {value:.3f}" for name, value in named.items() if value)
+            losses = {name.removesuffix("_loss"): value for name, value in values.items() if name.endswith("_loss")}
+            pieces = " ".join(f"{name} {value:.3f}" for name, value in losses.items() if value)
             if "tokens_per_second" in values:
-                said = (
+                text = (
                     f"({pieces}), {values['tokens_per_second']:,.0f} tokens/s, "
                     f"{values['flop_utilisation']:.0%} of peak, {values['skipped']:.0f} skipped, "
                     f"{values['partial']:.0f} with an incomplete clip"
                 )
             else:
-                said = f"{values['samples_per_second']:,.0f} frames/s"
+                text = f"{values['samples_per_second']:,.0f} frames/s"
             place = f"{self._stage} {state.global_step}/{state.max_steps}"
-            print(f"{place}: loss {values['loss']:.4f} {said}", file=sys.stderr)
+            print(f"{place}: loss {values['loss']:.4f} {text}", file=sys.stderr)
         elif "eval_accuracy" in values:
             print(f"{self._stage} {state.global_step}: {accuracy_text(values)}", file=sys.stderr)
         elif any(name.startswith(EVAL) for name in values):
-            found = {name.removeprefix(EVAL): value for name, value in values.items() if name.startswith(EVAL)}
-            said = ", ".join(f"{name} {value:.2f}" for name, value in found.items())
-            print(f"{self._stage} {state.global_step}: {said}", file=sys.stderr)
+            accuracies = {name.removeprefix(EVAL): value for name, value in values.items() if name.startswith(EVAL)}
+            text = ", ".join(f"{name} {value:.2f}" for name, value in accuracies.items())
+            print(f"{self._stage} {state.global_step}: {text}", file=sys.stderr)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """Close the board."""
@@ -196,19 +196,19 @@ class MetricsWriter(TrainerCallback):
 
 def accuracy_text(values: Mapping[str, Any]) -> str:
     """An accuracy of the log with what it is of."""
-    failed, asked = values.get("eval_failed", 0), values["eval_questions"]
+    failed, question_count = values.get("eval_failed", 0), values["eval_questions"]
     missing = f", {failed:.0f} could not be asked and count as wrong" if failed else ""
-    return f"accuracy {values['eval_accuracy']:.1%} of {asked:.0f} questions{missing}"
+    return f"accuracy {values['eval_accuracy']:.1%} of {question_count:.0f} questions{missing}"
 
 
 def mean_loss(lines: Iterable[Mapping[str, Any]]) -> float:
     """The mean loss of all steps of a stage; each line of the log has that of the steps since the line before it."""
-    total, done = 0.0, 0
+    total, step = 0.0, 0
     for line in lines:
         if "loss" in line:
-            total += line["loss"] * (line["step"] - done)
-            done = line["step"]
-    return total / done if done else math.nan
+            total += line["loss"] * (line["step"] - step)
+            step = line["step"]
+    return total / step if step else math.nan
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -221,8 +221,8 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         return []
     lines = []
     for number, values in read_lines(path, "line of the log", journal=True):
-        known = isinstance(values, dict) and isinstance(values.get("stage"), str)
-        if not known or not isinstance(values.get("step"), int):
+        has_stage = isinstance(values, dict) and isinstance(values.get("stage"), str)
+        if not has_stage or not isinstance(values.get("step"), int):
             raise InputError("is no line of a training's log: it has no 'stage' and 'step'", file=path, line=number)
         lines.append(values)
     return lines

@@ -49,12 +49,12 @@ class Mixture:
     def known_by(self, stage: StageConfig, library: VideoLibrary | None) -> dict[str, Any]:
         """What tells these records from others: digests of their files, of which can be used, and of their videos."""
         names = "\n".join(record.record_id for record in self.records)
-        known = {**files_of_records(stage), "usable records": f"{len(self.records)} ({_digest(names)})"}
+        facts_by_name = {**files_of_records(stage), "usable records": f"{len(self.records)} ({_digest(names)})"}
         if library is not None:
             facts = library.facts({(r.clip.video_id, r.segment_id) for r in self.records if r.clip is not None})
             contents = "\n".join(f"{name} {fact['sha256_of_parts']}" for name, fact in facts.items())
-            known["videos"] = f"{len(facts)} ({_digest(contents)})"
-        return known
+            facts_by_name["videos"] = f"{len(facts)} ({_digest(contents)})"
+        return facts_by_name
 
     def one_pass(self, turn: int) -> NDArray[np.int64]:
         """The records of pass number ``turn``, shuffled, by index.
@@ -62,13 +62,13 @@ class Mixture:
         A weight of 2.5 takes every record twice and half of them, other ones in every pass, a third time.
         """
         rng = hashed_rng("pass", self.seed, turn)
-        chosen = []
+        parts = []
         for first, stop, weight in self.shares:
-            own = np.arange(first, stop)
-            whole = math.floor(weight)
-            rest = round(weight * len(own)) - whole * len(own)
-            chosen += [np.tile(own, whole), rng.permutation(own)[:rest]]
-        return rng.permutation(np.concatenate(chosen)).astype(np.int64)
+            indices = np.arange(first, stop)
+            repeats = math.floor(weight)
+            remainder = round(weight * len(indices)) - repeats * len(indices)
+            parts += [np.tile(indices, repeats), rng.permutation(indices)[:remainder]]
+        return rng.permutation(np.concatenate(parts)).astype(np.int64)
 
 
 def files_of_records(stage: StageConfig) -> dict[str, str]:
@@ -104,33 +104,33 @@ def load_mixture(stage: StageConfig, library: VideoLibrary | None, seed: int, si
     shares: list[tuple[int, int, float]] = []
     missing: dict[str, int] = {}
     for config in stage.records:
-        own = _capped(_read(config, library, sizes), config, seed)
-        ids = {name for record in own if record.clip for name in (record.clip.video_id, record.segment_id) if name}
+        part = _capped(_read(config, library, sizes), config, seed)
+        ids = {name for record in part if record.clip for name in (record.clip.video_id, record.segment_id) if name}
         absent = set() if library is None else set(library.missing(ids))
         first = len(records)
-        for record in own:
+        for record in part:
             if record.clip is not None and record.clip.video_id in absent and record.segment_id in {None, *absent}:
                 missing[record.clip.video_id] = missing.get(record.clip.video_id, 0) + 1
                 continue
             records.append(record)
             frames.append(frames_of(record, config.num_frames or stage.num_frames, stage.frames_per_second))
         shares.append((first, len(records), config.weight))
-    made = Mixture(records, frames, shares, seed, missing)
-    if made.pass_length > MOST_IN_PASS:
+    mixture = Mixture(records, frames, shares, seed, missing)
+    if mixture.pass_length > MOST_IN_PASS:
         raise InputError(
-            f"a pass over the mixture of stage '{stage.name}' has {made.pass_length:,} records, "
+            f"a pass over the mixture of stage '{stage.name}' has {mixture.pass_length:,} records, "
             f"more than {MOST_IN_PASS:,}",
             hint="give its files smaller weights",
         )
-    if not made.pass_length:
-        lost = sum(missing.values())
-        left_out = f"; {lost} records of {len(missing)} missing videos were left out" if missing else ""
+    if not mixture.pass_length:
+        missing_count = sum(missing.values())
+        left_out = f"; {missing_count} records of {len(missing)} missing videos were left out" if missing else ""
         raise InputError(
             f"the mixture of stage '{stage.name}' is empty{left_out}",
             file=stage.records[0].path if not missing else stage.videos,
             hint=f"the first missing video is '{min(missing)}'" if missing else "weights may round it down to nothing",
         )
-    return made
+    return mixture
 
 
 def frames_of(record: TrainingRecord, most: int, per_second: float | None) -> int:
@@ -143,7 +143,7 @@ def frames_of(record: TrainingRecord, most: int, per_second: float | None) -> in
 
 
 def _read(config: RecordsConfig, library: VideoLibrary | None, sizes: Sequence[int] | None) -> list[TrainingRecord]:
-    found = []
+    records = []
     for record in read_records(config.path, TrainingRecord):
         name = f"record '{record.record_id}'"
         if record.clip is not None and library is None:
@@ -157,14 +157,14 @@ def _read(config: RecordsConfig, library: VideoLibrary | None, sizes: Sequence[i
                         file=config.path,
                         hint="records and model must come from the same vocabulary",
                     )
-        found.append(record)
-    if not found:
+        records.append(record)
+    if not records:
         raise InputError("holds no training records", file=config.path)
-    return found
+    return records
 
 
 def _capped(records: list[TrainingRecord], config: RecordsConfig, seed: int) -> list[TrainingRecord]:
     if config.cap is None or len(records) <= config.cap:
         return records
-    kept = hashed_rng("cap", seed, config.path.name).permutation(len(records))[: config.cap]
-    return [records[index] for index in sorted(kept)]
+    indices = hashed_rng("cap", seed, config.path.name).permutation(len(records))[: config.cap]
+    return [records[index] for index in sorted(indices)]

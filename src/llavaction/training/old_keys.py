@@ -23,16 +23,16 @@ OF_RATES = {"tower": "vision_tower", "language": "language_model"}
 
 def todays_keys(values: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe, or a stage of one, with every key by its name of today; each old one is noted."""
-    found = _renamed(values, OF_A_STAGE)
-    if isinstance(found.get("learning_rates"), Mapping):
-        found["learning_rates"] = _renamed(found["learning_rates"], OF_RATES)
-    if isinstance(found.get("records"), list | tuple):
-        found["records"] = [
-            _renamed(item, OF_RECORDS) if isinstance(item, Mapping) else item for item in found["records"]
+    renamed = _renamed(values, OF_A_STAGE)
+    if isinstance(renamed.get("learning_rates"), Mapping):
+        renamed["learning_rates"] = _renamed(renamed["learning_rates"], OF_RATES)
+    if isinstance(renamed.get("records"), list | tuple):
+        renamed["records"] = [
+            _renamed(item, OF_RECORDS) if isinstance(item, Mapping) else item for item in renamed["records"]
         ]
-    if isinstance(found.get("stages"), list | tuple):
-        found["stages"] = [todays_keys(stage) if isinstance(stage, Mapping) else stage for stage in found["stages"]]
-    return found
+    if isinstance(renamed.get("stages"), list | tuple):
+        renamed["stages"] = [todays_keys(stage) if isinstance(stage, Mapping) else stage for stage in renamed["stages"]]
+    return renamed
 
 
 def todays_path(key: str) -> str:
@@ -55,15 +55,15 @@ def todays_path(key: str) -> str:
 
 
 def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    found = {}
+    renamed = {}
     for key, value in values.items():
         name = names.get(key, key)
         if name != key and name in values:
             name = key  # both are there: the old one is refused as unknown
         elif name != key:
             _say(key, name)
-        found[name] = value
-    return found
+        renamed[name] = value
+    return renamed
 
 
 def _say(old: str, new: str) -> None:

@@ -205,10 +205,10 @@ def train_stage(
         args,
         data=ClipDataset(mixture, library, config.seed if stage.jitter else None, _store(config.cache_gb)),
         batches=BatchMaker(family),
-        schedule=schedule,
+        sampler=schedule,
         meter=ThroughputMeter(at_best, processes.num_processes, pieces_of(trainable.action, addition)),
         flops=flops,
-        probe=_probe(stage, trainable, library),
+        evaluation=_probe(stage, trainable, library),
         callbacks=[MetricsWriter(config.output, stage.name, facts)],
         addition=addition,
     )

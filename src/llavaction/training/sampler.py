@@ -1,4 +1,4 @@
-"""The schedule: which record is seen in which step, by which process, known from the first step to the last."""
+"""The sampler: which record is seen in which step, by which process, known from the first step to the last."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ class RecordSampler:
 
     def _stream(self, start: int, stop: int) -> list[Draw]:
         length = self.mixture.pass_length
-        found = []
+        draws = []
         for turn in range(start // length, math.ceil(stop / length)):
             begin = turn * length
-            own = _one_pass(self.mixture, turn)[max(start - begin, 0) : stop - begin]
-            found += [Draw(int(index), turn) for index in own]
-        return found
+            indices = _one_pass(self.mixture, turn)[max(start - begin, 0) : stop - begin]
+            draws += [Draw(int(index), turn) for index in indices]
+        return draws
 
 
 @lru_cache(maxsize=4)
@@ -91,30 +91,30 @@ def _one_pass(mixture: Mixture, turn: int) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=4)
-def _grouped(schedule: RecordSampler, first: int, count: int) -> tuple[list[Draw], NDArray[np.int64]]:
-    size = schedule.global_batch
-    drawn = schedule._stream(first * size, (first + count) * size)
-    drawn.sort(key=lambda draw: -schedule.lengths[draw.record])  # stable: equal lengths stay shuffled
-    return drawn, hashed_rng("order", schedule.seed, first).permutation(count)
+def _grouped(sampler: RecordSampler, first: int, count: int) -> tuple[list[Draw], NDArray[np.int64]]:
+    size = sampler.global_batch
+    draws = sampler._stream(first * size, (first + count) * size)
+    draws.sort(key=lambda draw: -sampler.lengths[draw.record])  # stable: equal lengths stay shuffled
+    return draws, hashed_rng("order", sampler.seed, first).permutation(count)
 
 
 class MicroBatches(Sampler[list[Draw]]):
     """The batch sampler of one process.
 
     Args:
-        schedule: of the whole training.
+        sampler: of the whole training.
         rank, world: which process of how many.
     """
 
-    def __init__(self, schedule: RecordSampler, rank: int, world: int) -> None:
-        self._schedule, self._rank, self._world = schedule, rank, world
+    def __init__(self, sampler: RecordSampler, rank: int, world: int) -> None:
+        self._sampler, self._rank, self._world = sampler, rank, world
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        return self._schedule.micro_batches(self._rank, self._world)
+        return self._sampler.micro_batches(self._rank, self._world)
 
     def __len__(self) -> int:
-        schedule = self._schedule
-        return schedule.steps * (schedule.global_batch // (schedule.micro_batch * self._world))
+        sampler = self._sampler
+        return sampler.steps * (sampler.global_batch // (sampler.micro_batch * self._world))
 
 
 def steps_of(epochs: float, pass_length: int, global_batch: int) -> int:

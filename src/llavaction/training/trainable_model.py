@@ -74,17 +74,17 @@ def start_path(spec: str) -> Path | None:
 def start_folder(config: TrainConfig) -> Path:
     """The checkpoint folder a recipe names; ``tiny:FAMILY`` and what a plug-in makes are written below its output."""
     spec, folder = config.model, config.output / "start"
-    named = start_path(spec)
-    if named is not None:
-        return named
+    named_path = start_path(spec)
+    if named_path is not None:
+        return named_path
     if (folder / "config.json").is_file():
         return folder
     with _whole_folder(folder, "the model to start from cannot be written") as unfinished:
-        made = model_start(spec)
-        if made is None:
+        start = model_start(spec)
+        if start is None:
             write_tiny(unfinished, spec.removeprefix(TINY), config.seed)
         else:
-            attribute(made.write)(unfinished, config)
+            attribute(start.write)(unfinished, config)
     return folder
 
 
@@ -193,9 +193,9 @@ def _whole_folder(folder: Path, problem: str) -> Iterator[Path]:
 
 def _save_surroundings(checkpoint: Checkpoint, folder: Path) -> None:
     """Tokenizer, templates and the settings of the processors."""
-    written = {path.name for pattern in _WEIGHTS for path in checkpoint.folder.glob(pattern)}
+    weight_files = {path.name for pattern in _WEIGHTS for path in checkpoint.folder.glob(pattern)}
     for path in checkpoint.folder.iterdir():
-        if path.suffix in (".json", ".jinja", ".txt", ".model") and path.name not in written:
+        if path.suffix in (".json", ".jinja", ".txt", ".model") and path.name not in weight_files:
             shutil.copy(path, folder / path.name)
     checkpoint.tokenizer.save_pretrained(folder)
     if checkpoint.config.model_type == "llava_video":  # its processor knows the action tokens
@@ -221,13 +221,13 @@ def _with_adapters(core: Any, lora: LoraConfig, rates: dict[str, float | None], 
     if not layers:
         raise InputError("adapters have nowhere to go", hint="give tower, projector or language a learning rate")
     names = {name.rpartition(".")[2] for name, _ in core.named_modules()}
-    whole = [name for name in TRAINED_WHOLE if name in names and rates["action"] is not None]
+    trained_modules = [name for name in TRAINED_WHOLE if name in names and rates["action"] is not None]
     config = peft.LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,  # type: ignore[arg-type]
         lora_dropout=lora.dropout,
         target_modules=layers,
-        modules_to_save=whole or None,
+        modules_to_save=trained_modules or None,
     )
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
@@ -235,13 +235,13 @@ def _with_adapters(core: Any, lora: LoraConfig, rates: dict[str, float | None], 
         return peft.get_peft_model(core, config)
 
 
-def _same_action(checkpoint: Checkpoint, wanted: ActionTokenConfig) -> None:
+def _same_action(checkpoint: Checkpoint, settings: ActionTokenConfig) -> None:
     """Refuse an action token other than the one the model has; how it is trained may differ."""
-    own = action_settings(checkpoint.config)
+    model_settings = action_settings(checkpoint.config)
     for name in ("supervision", "verbs", "nouns", "actions"):
-        if getattr(own, name) != getattr(wanted, name):
+        if getattr(model_settings, name) != getattr(settings, name):
             raise InputError(
-                f"action.{name} is {getattr(wanted, name)!r}, that of the model is {getattr(own, name)!r}",
+                f"action.{name} is {getattr(settings, name)!r}, that of the model is {getattr(model_settings, name)!r}",
                 file=checkpoint.folder / "config.json",
                 hint="leave action out to train the token the model has",
             )

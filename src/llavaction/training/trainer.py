@@ -24,7 +24,7 @@ from llavaction.training.trainable_model import TrainableModel, parameter_groups
 
 
 class SupervisedTrainer(BaseTrainer):
-    """Trains a model on a schedule.
+    """Trains a model on what the sampler draws.
 
     Args:
         trainable: the model.
@@ -32,10 +32,10 @@ class SupervisedTrainer(BaseTrainer):
         args: the library's own settings.
         data: the records and their videos.
         batches: makes model inputs of them.
-        schedule: which record when.
+        sampler: which record when.
         meter: the log.
         flops: counts the work.
-        probe: asks questions in between, or None.
+        evaluation: asks questions in between, or None.
         callbacks: of the library.
         addition: further losses.
     """
@@ -48,15 +48,15 @@ class SupervisedTrainer(BaseTrainer):
         *,
         data: ClipDataset,
         batches: BatchMaker,
-        schedule: RecordSampler,
+        sampler: RecordSampler,
         meter: ThroughputMeter,
         flops: FlopCounter,
-        probe: InLoopEvaluation | None,
+        evaluation: InLoopEvaluation | None,
         callbacks: list[Any],
         addition: Addition | None = None,
     ) -> None:
         self._core, self._action = trainable.core, trainable.action
-        self._flops, self._probe = flops, probe
+        self._flops, self._evaluation = flops, evaluation
         self._addition = addition or Addition()
         self._addition.attach(self._core)
         super().__init__(
@@ -65,9 +65,9 @@ class SupervisedTrainer(BaseTrainer):
             args,
             data=data,
             batches=batches,
-            schedule=schedule,
+            sampler=sampler,
             meter=meter,
-            evaluated=None if probe is None else probe.questions,
+            evaluated=None if evaluation is None else evaluation.questions,
             callbacks=callbacks,
             tied=trainable.tied,
         )
@@ -91,11 +91,11 @@ class SupervisedTrainer(BaseTrainer):
                 break
             self._meter.note(batch.pop(SKIPPED), batch.pop(PARTIAL), batch.pop(RECORDS))
             batches.append(batch)
-        own = Counts.summed([count(self._core, batch, self._addition) for batch in batches], self._addition)
-        numbers = torch.tensor([*own[:3], *own.wanted], dtype=torch.float64, device=device)
-        whole = self.accelerator.reduce(numbers, "sum").tolist()
-        tokens, labelled, videos = (round(value) for value in whole[:3])
-        return batches, Counts(tokens, labelled, videos, tuple(whole[3:]))
+        counts = Counts.summed([count(self._core, batch, self._addition) for batch in batches], self._addition)
+        numbers = torch.tensor([*counts[:3], *counts.wanted], dtype=torch.float64, device=device)
+        totals = self.accelerator.reduce(numbers, "sum").tolist()
+        tokens, labelled, videos = (round(value) for value in totals[:3])
+        return batches, Counts(tokens, labelled, videos, tuple(totals[3:]))
 
     def compute_loss(
         self,
@@ -105,13 +105,13 @@ class SupervisedTrainer(BaseTrainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """The micro-batch's share of the loss, as many times as there are processes: their gradients are averaged."""
-        own = count(self._core, inputs)
-        whole = num_items_in_batch or count(self._core, inputs, self._addition)
+        counts = count(self._core, inputs)
+        total_counts = num_items_in_batch or count(self._core, inputs, self._addition)
         if self._action is None:
             inputs.pop("action_labels", None)
-        with self._addition.running(self._core, own.tokens) as layers:
-            outputs = model(**with_few_logits(inputs), num_items_in_batch=max(whole.tokens, 1))
-        pieces = combine(outputs, own, whole, self._action, self._addition)
+        with self._addition.running(self._core, counts.tokens) as layers:
+            outputs = model(**with_few_logits(inputs), num_items_in_batch=max(total_counts.tokens, 1))
+        pieces = combine(outputs, counts, total_counts, self._action, self._addition)
         loss = pieces.pop("loss") * self.args.world_size
         mask = inputs["attention_mask"]
         learnt = (inputs["labels"] != IGNORED).any(1)
@@ -121,18 +121,18 @@ class SupervisedTrainer(BaseTrainer):
             rows=int(learnt.sum()),
             tokens=int(mask.sum()),
             places=mask.numel(),
-            flops=self._flops(inputs, own.tokens, layers),
+            flops=self._flops(inputs, counts.tokens, layers),
             **{name: float(value) for name, value in pieces.items()},
         )
         return (loss, outputs) if return_outputs else loss
 
     def evaluate(self, *unused: Any, **also_unused: Any) -> dict[str, float]:
         """Accuracy on the benchmark, every process asking its share."""
-        assert self._probe is not None
+        assert self._evaluation is not None
         with self._meter.paused(), self.accelerator.autocast():
-            own = self._probe(self._core, self.args.process_index, self.args.world_size)
-        right, failed, asked = self._sum(torch.tensor(own)).tolist()
-        metrics = {"eval_accuracy": right / max(asked, 1), "eval_questions": asked, "eval_failed": failed}
+            counts = self._evaluation(self._core, self.args.process_index, self.args.world_size)
+        right, failed, total = self._sum(torch.tensor(counts)).tolist()
+        metrics = {"eval_accuracy": right / max(total, 1), "eval_questions": total, "eval_failed": failed}
         return self._reported(metrics)
 
 
@@ -148,7 +148,7 @@ def _losses_alone(
     if not module.training:
         return None
     losses = {name: outputs[name] for name in ("loss", *PIECES) if name in outputs}
-    losses |= addition.found(inputs, outputs)
+    losses |= addition.losses_of(inputs, outputs)
     if not any(value.requires_grad for value in losses.values()):
         smallest = min((item for item in module.parameters() if item.requires_grad), key=torch.numel)
         nothing = 0.0 * smallest.sum()

@@ -48,12 +48,12 @@ def listed_numbers(
     lengths = listed[filled, 1].tolist()
     for at in range(len(lengths) - ALIKE + 1):
         runs.setdefault(tuple(lengths[at : at + ALIKE]), []).append(at)
-    found, following = np.full(len(sizes), -1, dtype=np.int64), 0
+    numbers, following = np.full(len(sizes), -1, dtype=np.int64), 0
     for packet, (position, size) in enumerate(zip(positions, sizes, strict=True)):
         number = number_at.get(position)
         if number is not None and listed[number, 1] == size and number >= following:
             at = int(np.searchsorted(filled, number))
-        elif following < len(filled) and lengths[following] == size and packet > 0 and found[packet - 1] >= 0:
+        elif following < len(filled) and lengths[following] == size and packet > 0 and numbers[packet - 1] >= 0:
             at = following
         else:
             places = runs.get(tuple(sizes[packet : packet + ALIKE]), [])
@@ -61,8 +61,8 @@ def listed_numbers(
             if place == len(places):
                 continue
             at = places[place]
-        found[packet], following = filled[at], at + 1
-    return found, (found >= 0) & (listed[found, 2] & KEYFRAME > 0)
+        numbers[packet], following = filled[at], at + 1
+    return numbers, (numbers >= 0) & (listed[numbers, 2] & KEYFRAME > 0)
 
 
 def _read_list(path: Path, stream_index: int) -> NDArray[np.int64] | None:
@@ -77,6 +77,6 @@ def _read_list(path: Path, stream_index: int) -> NDArray[np.int64] | None:
     length = min(int.from_bytes(tail[at + 4 : at + 8], "little"), len(tail) - at - 8) // 16 * 16
     rows = np.frombuffer(tail, dtype="<u4", offset=at + 8, count=length // 4).reshape(-1, 4)
     digits = int.from_bytes(b"%02d" % stream_index, "little")
-    own = rows[(rows[:, 0] & 0xFFFF) == digits]
-    own = own[(own[:, 0] >> 16) != int.from_bytes(b"pc", "little")]  # changes of the palette
-    return own[:, [2, 3, 1]].astype(np.int64)
+    entries = rows[(rows[:, 0] & 0xFFFF) == digits]
+    entries = entries[(entries[:, 0] >> 16) != int.from_bytes(b"pc", "little")]  # changes of the palette
+    return entries[:, [2, 3, 1]].astype(np.int64)

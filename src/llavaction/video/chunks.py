@@ -64,13 +64,13 @@ def read_chunks(
             last_frames=round((end - last) * rate),
             jitter=jitter,
         )
-        wanted = [(read.start, number) for read in reads for number in read.frames]
-        wanted += [wanted[-1] if wanted else (last, round((end - last) * rate))] * (count - len(wanted))
+        places = [(read.start, number) for read in reads for number in read.frames]
+        places += [places[-1] if places else (last, round((end - last) * rate))] * (count - len(places))
         buffer = FrameBuffer(range(count))
         times = np.zeros(count)
-        for begin in dict.fromkeys(chunk for chunk, _ in wanted):
-            rows = [row for row, (chunk, _) in enumerate(wanted) if chunk == begin]
-            numbers = [wanted[row][1] for row in rows]
+        for begin in dict.fromkeys(chunk for chunk, _ in places):
+            rows = [row for row, (chunk, _) in enumerate(places) if chunk == begin]
+            numbers = [places[row][1] for row in rows]
             times[rows] = begin + np.asarray(numbers) / rate
             video = chunks.open(begin)
             if isinstance(video, VideoError):
@@ -80,9 +80,9 @@ def read_chunks(
             fault = fault or part.error
             if len(part):
                 times[rows] = begin + part.times
-            lost = part.error.missing if part.error is not None else ()
+            missing = part.error.missing if part.error is not None else ()
             for at, image in enumerate(part.images):
-                if at not in lost:
+                if at not in missing:
                     buffer.put(rows[at], image)
         return buffer.finish(times, None if fault is None else fault.with_missing(past), str(source.path))
 

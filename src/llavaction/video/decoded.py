@@ -39,7 +39,7 @@ class DecodedClip:
         return cls(frames, np.asarray((np.arange(len(frames)) + 0.5) * spacing, dtype=np.float64), duration)
 
     @property
-    def kept(self) -> dict[str, Any]:
+    def record_fields(self) -> dict[str, Any]:
         """What a record of the answer keeps of the clip; nothing where it was complete."""
         return {} if self.note is None else {"note": self.note, "stand_ins": self.stand_ins}
 

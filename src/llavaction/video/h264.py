@@ -40,13 +40,13 @@ def units(picture: memoryview, prefix: int | None) -> Iterator[memoryview]:
 
 def without_pictures(picture: memoryview, prefix: int | None) -> bytes:
     """The units of a coded picture that are no slices: parameters, and what the encoder says of itself."""
-    kept = [bytes(unit) for unit in units(picture, prefix) if len(unit) and not SLICE <= unit[0] & 31 <= IDR_SLICE]
-    return b"".join((len(unit).to_bytes(prefix, "big") if prefix else START_CODE) + unit for unit in kept)
+    headers = [bytes(unit) for unit in units(picture, prefix) if len(unit) and not SLICE <= unit[0] & 31 <= IDR_SLICE]
+    return b"".join((len(unit).to_bytes(prefix, "big") if prefix else START_CODE) + unit for unit in headers)
 
 
 def is_unreferenced(picture: memoryview, prefix: int | None) -> bool:
     """Whether no other picture refers to this one: its slices are plain ones marked so. False where unclear."""
-    found = False
+    has_slice = False
     for unit in units(picture, prefix):
         if not len(unit):
             return False
@@ -54,8 +54,8 @@ def is_unreferenced(picture: memoryview, prefix: int | None) -> bool:
         if SLICE <= kind <= IDR_SLICE:
             if kind != SLICE or unit[0] >> 5 != 0:
                 return False
-            found = True
-    return found
+            has_slice = True
+    return has_slice
 
 
 def can_begin(picture: memoryview, prefix: int | None) -> bool:

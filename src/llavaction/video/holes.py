@@ -76,8 +76,8 @@ class Ledger:
     def note(self, packet: Packet) -> None:
         """Note the next packet of the stream."""
         position = -1 if packet.pos is None else int(packet.pos)
-        known = self.positions and position >= 0 and self.positions[-1] >= 0
-        self.unaccounted.append(position - self.positions[-1] - self.sizes[-1] - self.others if known else 0)
+        comparable = self.positions and position >= 0 and self.positions[-1] >= 0
+        self.unaccounted.append(position - self.positions[-1] - self.sizes[-1] - self.others if comparable else 0)
         self.others = 0
         self.pts.append(packet.pts)
         self.dts.append(packet.dts)
@@ -91,9 +91,9 @@ class Ledger:
         Args:
             by_decoding: take decoding times, which are those of other packets then, but all there are.
         """
-        given = self.dts if by_decoding else self.pts
-        doubtful = np.asarray([tick is None for tick in given])
-        ticks = np.asarray([0 if tick is None else tick for tick in given], dtype=np.int64)
+        stamps = self.dts if by_decoding else self.pts
+        doubtful = np.asarray([tick is None for tick in stamps])
+        ticks = np.asarray([0 if tick is None else tick for tick in stamps], dtype=np.int64)
         timed = np.asarray([tick is not None for tick in self.dts])
         decoding = np.asarray([tick for tick in self.dts if tick is not None], dtype=np.int64)
         starts = np.zeros(0, dtype=np.int64)
@@ -112,15 +112,15 @@ class Ledger:
         place = np.unique(ticks, return_inverse=True)[1]
         doubtful |= np.bincount(place, weights=usable)[place] > 1
         if doubtful.any() and not doubtful.all():
-            whole = np.flatnonzero(~doubtful)
-            ticks = np.where(doubtful, np.interp(np.arange(len(ticks)), whole, ticks[whole]).astype(np.int64), ticks)
+            exact = np.flatnonzero(~doubtful)
+            ticks = np.where(doubtful, np.interp(np.arange(len(ticks)), exact, ticks[exact]).astype(np.int64), ticks)
         return Clock(ticks, doubtful, len(starts) + 1)
 
     def overlapped(self) -> set[int]:
         """Packets within which the next one begins: bytes of theirs are gone."""
         positions, ends = np.asarray(self.positions), np.asarray(self.positions) + np.asarray(self.sizes)
-        found = np.flatnonzero((positions[1:] < ends[:-1]) & (positions[1:] >= 0) & (positions[:-1] >= 0))
-        return set(found.tolist()) if len(found) <= FEW * len(positions) else set()
+        overlaps = np.flatnonzero((positions[1:] < ends[:-1]) & (positions[1:] >= 0) & (positions[:-1] >= 0))
+        return set(overlaps.tolist()) if len(overlaps) <= FEW * len(positions) else set()
 
     def decoding_times(self, clock: Clock) -> NDArray[np.int64]:
         """Decoding timestamps, with presentation timestamps where there are none."""
@@ -153,10 +153,10 @@ class Clock:
     def of_packets(self, packets: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """Times of frames in order of display, given the packet of each, less than 0 for one that is lost."""
         rows = np.arange(len(packets))
-        known = (packets >= 0) & ~self.doubtful[packets]
-        if np.mean(known) < 1 / 2:
+        certain = (packets >= 0) & ~self.doubtful[packets]
+        if np.mean(certain) < 1 / 2:
             return None
-        ticks = np.interp(rows, rows[known], self.ticks[packets[known]])
+        ticks = np.interp(rows, rows[certain], self.ticks[packets[certain]])
         return np.maximum.accumulate(ticks)
 
 
@@ -313,10 +313,10 @@ def _unrolled(ticks: NDArray[np.int64], usable: NDArray[np.bool_], starts: NDArr
     """
     result, end = ticks.copy(), None
     for part in np.split(np.arange(len(ticks)), starts):
-        own = np.sort(ticks[part[usable[part]]])
-        if not len(own):
+        run = np.sort(ticks[part[usable[part]]])
+        if not len(run):
             continue
         if end is not None:
-            result[part] += end - int(own[0])
-        end = int(own[-1] + result[part[0]] - ticks[part[0]]) + (round(_period(np.diff(own))) if len(own) > 1 else 1)
+            result[part] += end - int(run[0])
+        end = int(run[-1] + result[part[0]] - ticks[part[0]]) + (round(_period(np.diff(run))) if len(run) > 1 else 1)
     return result

@@ -195,13 +195,13 @@ def _from_packets(path: str | Path, stream_index: int) -> FrameIndex:
                 ledger, clock, shown, formats | {entries.codec}, tick, is_short="asf" in formats and is_short(path)
             )
         doubts = bool(clock.doubtful.any()) if fields else float(np.mean(clock.doubtful)) > FEW
-        whole = ~np.isin(np.arange(len(shown)), sorted(holes.broken))
-        packed = bool(np.any(np.asarray(is_packed) & whole))
+        intact = ~np.isin(np.arange(len(shown)), sorted(holes.broken))
+        packed = bool(np.any(np.asarray(is_packed) & intact))
         if untimed or is_renumbered or packed or clock.parts > 1 or doubts:
             by_rank = untimed or is_renumbered or packed or doubts
             return _by_order(path, container, stream, clock, by_rank, holes, prelude, marks)
-        keys &= ~clock.doubtful & whole
-        shown &= ~clock.doubtful & whole
+        keys &= ~clock.doubtful & intact
+        shown &= ~clock.doubtful & intact
         if keys.any():
             early = _shown_before(path, stream_index, clock.ticks, keys)
             shown &= (clock.ticks >= clock.ticks[keys].min()) | np.isin(clock.ticks, early)
@@ -228,7 +228,7 @@ def _shown_before(
     """Which pictures before the first keyframe, in order of display, FFmpeg shows: those that need nothing before."""
     begin = int(pts[is_key].min())
     early = {int(tick) for tick in pts[pts < begin]}
-    found: list[int] = []
+    timestamps: list[int] = []
     if early:
         with open_container(path) as container:
             stream = stream_at(container, stream_index)
@@ -237,8 +237,8 @@ def _shown_before(
                 if picture.pts is not None and picture.pts >= begin:
                     break
                 if picture.pts in early and not picture.is_corrupt:
-                    found.append(picture.pts)
-    return np.asarray(found, dtype=np.int64)
+                    timestamps.append(picture.pts)
+    return np.asarray(timestamps, dtype=np.int64)
 
 
 def _index(
@@ -328,11 +328,11 @@ def _late_by(container: InputContainer, stream: VideoStream, first: float, rate:
         first: when its first picture is shown, on the file's clock.
         rate: frames per second.
     """
-    others: list[AudioStream | VideoStream] = [*container.streams.audio, *container.streams.video]
+    streams: list[AudioStream | VideoStream] = [*container.streams.audio, *container.streams.video]
     begins = [
-        float(other.start_time * other.time_base)
-        for other in others
-        if other.index != stream.index and other.start_time is not None and other.time_base and not is_cover(other)
+        float(each.start_time * each.time_base)
+        for each in streams
+        if each.index != stream.index and each.start_time is not None and each.time_base and not is_cover(each)
     ]
     late = first - min([first, *begins])
     return late if late * float(rate) >= 1 - EDGE else 0.0
@@ -345,10 +345,10 @@ def nominal_rate(stream: VideoStream, times: NDArray[np.float64]) -> Fraction:
     the shown rate lower by up to a third. Otherwise the rate the timestamps show.
     """
     measured = (len(times) - 1) / float(times[-1]) if len(times) > 1 and times[-1] > 0 else None
-    stated = [rate for rate in (stream.base_rate, stream.average_rate) if rate]
+    rates = [rate for rate in (stream.base_rate, stream.average_rate) if rate]
     if measured is None:
-        return stated[-1] if stated else FALLBACK_RATE
-    for rate in stated:
+        return rates[-1] if rates else FALLBACK_RATE
+    for rate in rates:
         if 0.98 * measured <= rate < 1.5 * measured:
             return rate
     return Fraction(measured).limit_denominator(90_000)

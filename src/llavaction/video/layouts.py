@@ -79,8 +79,8 @@ def find_sources(root: Path) -> list[Source]:
 
 def _search(folder: Path, root: Path, depth: int, linked: set[str]) -> Iterator[Source]:
     if folder != root and _holds_frames(folder):
-        named = folder.parent if folder.name.lower() in PLAIN_FOLDERS and folder.parent != root else folder
-        yield Source(Kind.FRAMES, folder, named.relative_to(root).as_posix())
+        video_folder = folder.parent if folder.name.lower() in PLAIN_FOLDERS and folder.parent != root else folder
+        yield Source(Kind.FRAMES, folder, video_folder.relative_to(root).as_posix())
         return
     folders, videos = [], []
     with os.scandir(folder) as entries:
@@ -116,8 +116,8 @@ def _without_suffix(name: str) -> str:
 def _holds_frames(folder: Path) -> bool:
     numbered = 0
     with os.scandir(folder) as entries:
-        for seen, entry in enumerate(entries):
-            if seen >= LOOKED_AT:
+        for count, entry in enumerate(entries):
+            if count >= LOOKED_AT:
                 break
             if _suffix(entry.name) in VIDEO_SUFFIXES:
                 return False
@@ -139,8 +139,8 @@ def _chunks(folder: Path, videos: list[Path]) -> tuple[tuple[int, Path], ...]:
         return ()
     step = chunk_length(starts)
     even = step is not None and step >= 2 and all(start % step == 0 for start in starts)
-    named = folder.suffix.lower() in VIDEO_SUFFIXES
-    return chunks if (even and (named or starts[0] == 0)) or (named and step is None) else ()
+    has_suffix = folder.suffix.lower() in VIDEO_SUFFIXES
+    return chunks if (even and (has_suffix or starts[0] == 0)) or (has_suffix and step is None) else ()
 
 
 def chunk_length(starts: list[int]) -> int | None:

@@ -173,9 +173,9 @@ class VideoLibrary:
         return read_images(source, start, stop, count, rate=rate, size=size, side=side, jitter=jitter)
 
     def _frame_rate(self, source: Source) -> Rate:
-        found = rate_of(self._rates, (source.video_id, source.name))
-        if found is not None:
-            return found
+        rate = rate_of(self._rates, (source.video_id, source.name))
+        if rate is not None:
+            return rate
         if image_sequence(source.path, source.path.stat().st_mtime_ns, None, None).times is not None:
             return Rate()  # the images' names tell their times
         if self._rates is not None:
@@ -190,17 +190,17 @@ class VideoLibrary:
     def _find(self, video_id: str, segment_id: str | None) -> tuple[Source, bool]:
         """Where a video is kept, or else its segment; and whether it is the segment."""
         for name, is_segment in ((video_id, False), (segment_id, True)):
-            found = self._by_name.get(name.casefold(), []) if name else []
-            if found and name:
-                return self._best(name, found), is_segment
+            sources = self._by_name.get(name.casefold(), []) if name else []
+            if sources and name:
+                return self._best(name, sources), is_segment
         either = f"'{video_id}'" + (f" or segment '{segment_id}'" if segment_id else "")
         problem = f"no video {either} among the {len(self._sources)} videos below (layout: {self.layout})"
         raise MissingVideoError(problem, file=self.root, hint=self._nearest(video_id))
 
-    def _best(self, name: str, found: list[Source]) -> Source:
-        spelled = [source for source in found if name in (source.name, source.video_id, source.path.name)]
-        best = min(spelled or found, key=lambda source: PREFERENCE.index(source.kind))
-        alike = [source for source in spelled or found if source.kind is best.kind]
+    def _best(self, name: str, sources: list[Source]) -> Source:
+        spelled = [source for source in sources if name in (source.name, source.video_id, source.path.name)]
+        best = min(spelled or sources, key=lambda source: PREFERENCE.index(source.kind))
+        alike = [source for source in spelled or sources if source.kind is best.kind]
         rivals = list({_identity(source.path): source for source in reversed(alike)}.values())[::-1]
         if len(rivals) > 1:
             places = ", ".join(str(source.path.relative_to(self.root)) for source in rivals[:4])
@@ -209,10 +209,10 @@ class VideoLibrary:
         return best
 
     def _nearest(self, video_id: str) -> str:
-        known = self.video_ids
-        alike = [name for name in known if name[:3].casefold() == video_id[:3].casefold()] or known
+        video_ids = self.video_ids
+        alike = [name for name in video_ids if name[:3].casefold() == video_id[:3].casefold()] or video_ids
         near = difflib.get_close_matches(video_id, alike[:NAMES_COMPARED], n=1)
-        return f"did you mean '{near[0]}'?" if near else f"there are, for example: {', '.join(known[:3])}"
+        return f"did you mean '{near[0]}'?" if near else f"there are, for example: {', '.join(video_ids[:3])}"
 
 
 def _identity(path: Path) -> object:

@@ -109,7 +109,7 @@ def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _child(data: memoryview, kind: bytes) -> memoryview | None:
-    return next((content for found, content in _boxes(data) if found == kind), None)
+    return next((content for box_kind, content in _boxes(data) if box_kind == kind), None)
 
 
 def _descend(data: memoryview, *kinds: bytes) -> memoryview:

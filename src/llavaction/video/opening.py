@@ -120,15 +120,15 @@ def choose_stream(container: InputContainer, stream: int | None, path: str | Pat
             raise CorruptVideoError("holds sound and its cover picture, no video", file=path)
         moving = [candidate for candidate in moving if candidate.frames != 1] or moving  # a cover may not be marked
         best: Any = container.streams.best("video")
-        chosen = next((candidate for candidate in moving if best is not None and candidate.index == best.index), None)
-        chosen = chosen or moving[0]
+        film = next((candidate for candidate in moving if best is not None and candidate.index == best.index), None)
+        film = film or moving[0]
     elif 0 <= stream < len(streams):
-        chosen = streams[stream]
+        film = streams[stream]
     else:
         raise VideoError(f"has {len(streams)} video stream(s), numbered from 0; there is no {stream}", file=path)
-    if chosen.codec_context is None:
+    if film.codec_context is None:
         raise CorruptVideoError("is coded in a way this FFmpeg cannot decode", file=path)
-    return chosen
+    return film
 
 
 def decoder_options(codec: str) -> dict[str, str]:

@@ -151,10 +151,11 @@ def _order(
     keys = np.asarray([place_of[entry] for entry in entered], dtype=np.int64)
     begins = np.asarray([0, *entered], dtype=np.int64)[np.searchsorted(keys, places, side="right")]
     faults = np.asarray(sorted([*damaged, *(packet - 0.5 for packet in behind)]))
-    whole = np.searchsorted(faults, begins) == np.searchsorted(faults, numbers, side="right")
+    intact = np.searchsorted(faults, begins) == np.searchsorted(faults, numbers, side="right")
     last = np.asarray(out_after, dtype=np.int64)
-    whole &= np.searchsorted(lost, numbers) == np.searchsorted(lost, last, side="right")  # before a lost one or behind?
+    # before a lost one, or behind it?
+    intact &= np.searchsorted(lost, numbers) == np.searchsorted(lost, last, side="right")
     cuts = np.asarray(sorted(behind), dtype=np.int64)
-    whole &= np.searchsorted(cuts, numbers, side="right") == np.searchsorted(cuts, last, side="right")
-    packets[places[whole]] = numbers[whole]
+    intact &= np.searchsorted(cuts, numbers, side="right") == np.searchsorted(cuts, last, side="right")
+    packets[places[intact]] = numbers[intact]
     return Order(packets, keys, np.asarray(entered, dtype=np.int64))

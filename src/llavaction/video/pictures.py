@@ -15,8 +15,8 @@ from llavaction.video.frames import Side, Size, target_size
 def to_image(picture: VideoFrame, size: Size, side: Side, reformatter: VideoReformatter) -> NDArray[np.uint8]:
     """A decoded picture as uint8 [height, width, 3] RGB, the right way up, at the wanted size."""
     quarter_turn, flip_x, flip_y = orientation(picture)
-    seen = (picture.width, picture.height) if quarter_turn else (picture.height, picture.width)
-    height, width = target_size(*seen, size, side)
+    shape = (picture.width, picture.height) if quarter_turn else (picture.height, picture.width)
+    height, width = target_size(*shape, size, side)
     if quarter_turn:
         height, width = width, height
     scaled = (height, width) != (picture.height, picture.width)

@@ -62,12 +62,12 @@ def probe(path: str | Path, stream: int | None = None) -> VideoInfo:
         timeline = video.timeline
         picture = video.first_picture()
         quarter_turn, flip_x, flip_y = orientation(picture)
-        seen = (picture.height, picture.width) if quarter_turn else (picture.width, picture.height)
+        size = (picture.height, picture.width) if quarter_turn else (picture.width, picture.height)
         variable = timeline.is_variable
         return VideoInfo(
             path=video.path,
-            width=seen[0],
-            height=seen[1],
+            width=size[0],
+            height=size[1],
             rotation=_clockwise(quarter_turn, flip_x, flip_y),
             frames=len(timeline),
             begins=float(timeline.times[0]),

@@ -81,10 +81,10 @@ def rate_of(rates: Rates | None, names: tuple[str, ...]) -> Rate | None:
     if not isinstance(rates, Mapping):
         return Rate(fps=check_rate(rates, "the frame rate"))
     folded = {_key(name): rate for name, rate in rates.items()}
-    found = next((folded[_key(name)] for name in names if _key(name) in folded), None)
-    if found is None or isinstance(found, Rate):
-        return found
-    return Rate(fps=check_rate(found, f"the frame rate of '{names[0]}'"))
+    entry = next((folded[_key(name)] for name in names if _key(name) in folded), None)
+    if entry is None or isinstance(entry, Rate):
+        return entry
+    return Rate(fps=check_rate(entry, f"the frame rate of '{names[0]}'"))
 
 
 def _key(name: str) -> str:
@@ -121,10 +121,10 @@ def read_rates(path: str | Path) -> dict[str, Rate]:
         InputError: there is no such file, or it is not as described at the top of this module.
     """
     path = Path(path)
-    found = _from_json(path) if path.suffix.lower() == ".json" else _from_table(path)
-    if not found:
+    rates = _from_json(path) if path.suffix.lower() == ".json" else _from_table(path)
+    if not rates:
         raise InputError("names no video", file=path)
-    return found
+    return rates
 
 
 def _from_json(path: Path) -> dict[str, Rate]:
@@ -139,8 +139,8 @@ def _entry(video: str, value: Any, path: Path) -> Rate:
         return Rate(fps=check_rate(value, f"the frame rate of '{video}'", file=path))
     unknown = sorted(set(value) - {"fps", "film_fps", "images", "first"})
     if unknown or ("fps" in value) == ("film_fps" in value):
-        found = f"; '{unknown[0]}' is unknown" if unknown else ""
-        raise InputError(f"'{video}' needs fps or film_fps, and may have images and first{found}", file=path)
+        remark = f"; '{unknown[0]}' is unknown" if unknown else ""
+        raise InputError(f"'{video}' needs fps or film_fps, and may have images and first{remark}", file=path)
     images, first = value.get("images"), value.get("first")
     if not isinstance(images, str | None) or not isinstance(first, int | None) or isinstance(first, bool):
         raise InputError(f"'{video}': images is the beginning of a name, first a whole number", file=path)
@@ -155,15 +155,15 @@ def _from_table(path: Path) -> dict[str, Rate]:
     kind = next((name for name in ("fps", "film_fps") if name in table.columns), None)
     if kind is None:
         raise InputError(f"lacks the column fps (or film_fps); found {table.columns[:40]}", file=path, line=1)
-    found: dict[str, Rate] = {}
+    rates: dict[str, Rate] = {}
     for row in table:
         if row.fault:
             raise InputError(row.fault, file=path, line=row.line)
-        video, written = row.cells["video_id"], row.cells[kind]
+        video, text = row.cells["video_id"], row.cells[kind]
         if table.separator != ",":  # elsewhere a comma may stand between thousands
-            written = written.replace(",", ".")
-        rate = check_rate(written, f"the frame rate of '{video}'", file=path, line=row.line)
+            text = text.replace(",", ".")
+        rate = check_rate(text, f"the frame rate of '{video}'", file=path, line=row.line)
         entry = Rate(fps=rate) if kind == "fps" else Rate(film_fps=rate)
-        if found.setdefault(video, entry) != entry:
+        if rates.setdefault(video, entry) != entry:
             raise InputError(f"'{video}' has two frame rates", file=path, line=row.line)
-    return found
+    return rates

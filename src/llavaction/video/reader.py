@@ -191,24 +191,24 @@ class VideoReader:
             return max(int(np.searchsorted(index.keys, index.pts[frame], side="right")) - 1 - back, -1)
 
         for key, members in groupby([frame for frame in buffer.open if frame not in lost], key_of):
-            wanted = {int(index.pts[frame]): frame for frame in members}
-            for pts, image in self._group(key, wanted, buffer.picture_size or size, side).items():
-                buffer.put(wanted[pts], image)
+            frame_of = {int(index.pts[frame]): frame for frame in members}
+            for pts, image in self._group(key, frame_of, buffer.picture_size or size, side).items():
+                buffer.put(frame_of[pts], image)
 
-    def _group(self, key: int, wanted: Iterable[int], size: Size, side: Side) -> dict[int, NDArray[np.uint8]]:
+    def _group(self, key: int, timestamps: Iterable[int], size: Size, side: Side) -> dict[int, NDArray[np.uint8]]:
         """Decode from a key until the wanted pictures are in; by timestamp, those that no damage has reached.
 
         Damage reaches every picture decoded after it.
         """
         run = Run(recovering=key < 0 and self._entries.codec == "h264")
         images: dict[int, NDArray[np.uint8]] = {}
-        waiting, all_wanted = set(wanted), set(wanted)
+        waiting, all_wanted = set(timestamps), set(timestamps)
 
         def take(pictures: list[VideoFrame]) -> None:
             for picture in pictures:
                 if run.is_whole(picture) and picture.pts in all_wanted:
-                    known = next((image.shape[:2] for image in images.values()), size)
-                    images[picture.pts] = to_image(picture, known, side, self._reformatter)
+                    target = next((image.shape[:2] for image in images.values()), size)
+                    images[picture.pts] = to_image(picture, target, side, self._reformatter)
 
         two_packets_a_frame = self._entries.codec == "h264" and self._decoder.field_order not in NOT_INTERLACED
         self._begin_anew()
@@ -248,8 +248,8 @@ class VideoReader:
             return
         packets, following = enumerate(self._packets(None)), 0
         for key, members in groupby(readable, key_of):
-            wanted = {int(index.pts[frame]): frame for frame in members}
-            begin, last = int(index.seek_to[key]) if key >= 0 else 0, max(wanted)
+            frame_of = {int(index.pts[frame]): frame for frame in members}
+            begin, last = int(index.seek_to[key]) if key >= 0 else 0, max(frame_of)
             if following <= begin:
                 self._begin_anew()
             for number, packet in packets:
@@ -257,11 +257,11 @@ class VideoReader:
                 if number < begin:
                     continue
                 packet.pts = number
-                self._keep(self._decode(packet) or [], wanted, buffer, size, side)
-                if not wanted or number > last + WAITED_FOR:
+                self._keep(self._decode(packet) or [], frame_of, buffer, size, side)
+                if not frame_of or number > last + WAITED_FOR:
                     break
             else:
-                self._keep(self._decode(None) or [], wanted, buffer, size, side)
+                self._keep(self._decode(None) or [], frame_of, buffer, size, side)
 
     def _decode(self, packet: Packet | None) -> list[VideoFrame] | None:
         """Pictures that come out; None where the packet is damaged."""
@@ -282,13 +282,13 @@ class VideoReader:
             self._decoder.flush_buffers()
 
     def _keep(
-        self, pictures: list[VideoFrame], wanted: dict[int, int], buffer: FrameBuffer, size: Size, side: Side
+        self, pictures: list[VideoFrame], frame_of: dict[int, int], buffer: FrameBuffer, size: Size, side: Side
     ) -> None:
         """Put the wanted pictures into the buffer and strike them out."""
         for picture in pictures:
-            if picture.pts in wanted and not picture.is_corrupt:
+            if picture.pts in frame_of and not picture.is_corrupt:
                 image = to_image(picture, buffer.picture_size or size, side, self._reformatter)
-                buffer.put(wanted.pop(picture.pts), image)
+                buffer.put(frame_of.pop(picture.pts), image)
 
     def _packets_from(self, key: int) -> Iterator[Packet]:
         """Packets in decoding order from a key on; from an earlier one if decoding cannot begin there after all.
@@ -312,15 +312,15 @@ class VideoReader:
 
     def _packets_behind(self, key: int) -> Iterator[Packet]:
         """Packets in decoding order from a keyframe on; from the file's first one should seeking go too far."""
-        begin, found = int(self.index.keys[key]), False
+        begin, reached = int(self.index.keys[key]), False
         for target in (int(self.index.seek_to[key]), None) if self.index.can_seek else (None,):
             for packet in self._packets(target):
-                found = found or packet.pts == begin
-                if found:
+                reached = reached or packet.pts == begin
+                if reached:
                     yield packet
                 elif target is not None and packet.is_keyframe and (packet.pts or 0) > begin:
                     break
-            if found:
+            if reached:
                 return
 
     def _packets(self, seek_to: int | None) -> Iterator[Packet]:

@@ -108,10 +108,10 @@ class Timeline:
         """
         first = self.times[:1] * float(self.rate)
         raw = self.times * float(self.rate) - first
-        whole = np.rint(raw)
+        nearest = np.rint(raw)
         tick = self.tick * float(self.rate)
         tolerance = tick + EDGE if tick <= COARSEST_SNAP else EDGE
-        return first + np.where(np.abs(raw - whole) <= tolerance, whole, raw)
+        return first + np.where(np.abs(raw - nearest) <= tolerance, nearest, raw)
 
     @property
     def duration(self) -> float:
@@ -133,8 +133,8 @@ class Timeline:
 
     def shown_at(self, positions: ArrayLike) -> NDArray[np.int64]:
         """Index of the last frame that has begun at each position; the first frame where none has."""
-        found = np.searchsorted(self.positions, np.asarray(positions, dtype=np.float64), side="right") - 1
-        return np.maximum(found, 0).astype(np.int64)
+        frames = np.searchsorted(self.positions, np.asarray(positions, dtype=np.float64), side="right") - 1
+        return np.maximum(frames, 0).astype(np.int64)
 
     def pick(self, start: float, stop: float, count: int, jitter: Draws | None = None) -> NDArray[np.int64]:
         """Indices of ``count`` frames of the clip [start, stop) seconds; equals :func:`frame_indices` at constant rate.
@@ -198,12 +198,12 @@ def chunk_reads(
     last = last_chunk(stop, chunk_length, starts)
     stop = min(stop, (last_frames - 1) / rate + last)
     numbers = frame_indices(int(np.round(start * rate)), int(np.round(stop * rate)), count, jitter)
-    reads, found = [], 0
+    reads, frame_count = [], 0
     for chunk in range(first, last + chunk_length, chunk_length):
         inside = numbers[(numbers >= int(chunk * rate)) & (numbers < int((chunk + chunk_length) * rate))]
         reads.append(ChunkRead(chunk, tuple(int(number - chunk * rate) for number in inside)))
-        found += len(inside)
-        if found == count:
+        frame_count += len(inside)
+        if frame_count == count:
             break
     return reads
 
@@ -214,8 +214,8 @@ def last_chunk(stop: float, chunk_length: int, starts: Sequence[int]) -> int:
     Raises:
         InputError: no chunk begins at or before ``stop``.
     """
-    wanted = int(stop) // chunk_length * chunk_length
-    before = [begin for begin in starts if begin <= wanted]
+    begin_of_chunk = int(stop) // chunk_length * chunk_length
+    before = [begin for begin in starts if begin <= begin_of_chunk]
     if not before:
-        raise InputError(f"no chunk begins at or before second {wanted}; there are {sorted(starts)[:5]}")
+        raise InputError(f"no chunk begins at or before second {begin_of_chunk}; there are {sorted(starts)[:5]}")
     return max(before)

@@ -110,8 +110,8 @@ def image_sequence(folder: Path, changed: int, images: str | None = None, first:
         if matched is not None:
             head, digits, tail = matched.groups()
             sequences.setdefault((head, tail, suffix.lower()), {})[int(digits)] = name
-    chosen = _choose(_merged(sequences), images, folder)
-    return _in_place(chosen, first, folder)
+    sequence = _choose(_merged(sequences), images, folder)
+    return _in_place(sequence, first, folder)
 
 
 def _by_time(names: list[str]) -> ImageSequence | None:
@@ -122,9 +122,9 @@ def _by_time(names: list[str]) -> ImageSequence | None:
         matched = _SECONDS.fullmatch(os.path.splitext(name)[0])  # noqa: PTH122
         if matched is None:
             return None
-        head, whole, fraction = matched.groups()
-        parts.add((head, int(whole)))
-        seconds[float(f"{whole}.{fraction}")] = name
+        head, whole_seconds, fraction = matched.groups()
+        parts.add((head, int(whole_seconds)))
+        seconds[float(f"{whole_seconds}.{fraction}")] = name
     if len(seconds) < 2 or len({head for head, _ in parts}) > 1 or (len(parts) == 1 and parts != {("", 0)}):
         return None
     times = np.asarray(sorted(seconds))
@@ -148,19 +148,19 @@ def _choose(sequences: dict[tuple[str, str, str], dict[int, str]], images: str |
     """The film's own sequence: the only one called like one, else the only one not called otherwise."""
     listed = ", ".join(f"{head}*{tail}{suffix} ({len(files)})" for (head, tail, suffix), files in sequences.items())
     if images is not None:
-        named = [key for key in sequences if key[0] == images and not key[1]]
+        keys = [key for key in sequences if key[0] == images and not key[1]]
         hint = "give the beginning of the images' names, all that stands before the number"
     else:
         words = {key: _words(key[0]) | _words(key[1]) for key in sequences}
         shown_at_all = [key for key in sequences if not words[key] & NO_PICTURES]
         open_to = [key for key in shown_at_all if not words[key] & SECOND_CHOICE] or shown_at_all
-        own = [key for key in open_to if not words[key] or words[key] & OWN_NAMES]
-        named = own or open_to
+        usual = [key for key in open_to if not words[key] or words[key] & OWN_NAMES]
+        keys = usual or open_to
         hint = 'say which in fps.json: {"VIDEO": {"fps": 30, "images": "left_"}}, or keep the others elsewhere'
-    if len(named) != 1:
-        which = "several sequences of images, of which any" if named else "no sequence of images that"
+    if len(keys) != 1:
+        which = "several sequences of images, of which any" if keys else "no sequence of images that"
         raise VideoError(f"holds {which} could be the film's: {listed or 'none'}", file=folder, hint=hint)
-    return sequences[named[0]]
+    return sequences[keys[0]]
 
 
 def _words(text: str) -> set[str]:

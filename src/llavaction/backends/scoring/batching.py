@@ -45,11 +45,11 @@ def same_clips(queries: Sequence[Query], *, across_questions: bool) -> list[list
     """
     groups: dict[Hashable, list[int]] = {}
     digests: dict[int, str] = {}  # by array: the orders of a question share theirs
-    asked = Counter(query.query_id for query in queries)
+    query_counts = Counter(query.query_id for query in queries)
     for index, query in enumerate(queries):
         clip, name = query.clip, query.query_id
         key: Hashable = index
-        if clip is not None and (across_questions or asked[name] > 1):
+        if clip is not None and (across_questions or query_counts[name] > 1):
             frames, when = clip.frames, (clip.duration, *clip.times)
             if id(frames) not in digests:
                 digests[id(frames)] = hashlib.blake2b(np.ascontiguousarray(frames).tobytes()).hexdigest()

@@ -43,8 +43,8 @@ class LabelTexts:
     def __init__(self, chat: Chat, stop: int | Sequence[int] | None = None) -> None:
         self._encoder = chat.encoder
         stops = [stop] if isinstance(stop, int) else list(stop or ())
-        own = chat.tokenizer.eos_token_id
-        end = own if own is not None else next(iter(stops), None)
+        eos = chat.tokenizer.eos_token_id
+        end = eos if eos is not None else next(iter(stops), None)
         if end is None:
             raise InputError(
                 "neither its tokenizer nor its generation settings name the token that ends an answer",
@@ -61,15 +61,15 @@ class LabelTexts:
             InputError: a text is empty.
         """
         before = self._encoder.ids([Part(self._opening)])
-        written = []
+        token_rows = []
         rows = self._encoder.many([[Part(self._opening + self._blank), Part(text, of_user=True)] for text in texts])
         for text, joined in zip(texts, rows, strict=True):
             apart = joined[: len(before)] == before  # else the text has merged with what precedes it
             ids = joined[len(before) :] if apart else self._encoder.ids([Part(text, of_user=True)])
             if not text.strip() or not ids:
                 raise InputError(f"the text {text!r} is empty and cannot be scored", hint="give every label a text")
-            written.append((*ids, self._end))
-        return written
+            token_rows.append((*ids, self._end))
+        return token_rows
 
 
 class TextScorer:
@@ -113,13 +113,13 @@ class TextScorer:
         Raises:
             QuestionError: a text is empty, or does not fit behind its prompt.
         """
-        answers = [self._tokens(query, own) for query, own in zip(queries, texts, strict=True)]
-        for query, prompt, own, tokens in zip(queries, prepared, texts, answers, strict=True):
-            self._check_room(query, prompt, own, tokens)
+        answers = [self._tokens(query, query_texts) for query, query_texts in zip(queries, texts, strict=True)]
+        for query, prompt, query_texts, tokens in zip(queries, prepared, texts, answers, strict=True):
+            self._check_room(query, prompt, query_texts, tokens)
         scores: list[NDArray[np.float64]] = [np.empty(0)] * len(queries)
         for unit in units:
-            found = self._behind.score([prepared[index] for index in unit], [answers[index] for index in unit])
-            for index, raw in zip(unit, found, strict=True):
+            unit_scores = self._behind.score([prepared[index] for index in unit], [answers[index] for index in unit])
+            for index, raw in zip(unit, unit_scores, strict=True):
                 scores[index] = self._normalised(raw, queries[index].prompt, texts[index], answers[index])
         return scores
 

@@ -100,28 +100,28 @@ class PrefixScorer:
         length = shared_length(*(prompt.ids for prompt in prompts))
         rests = [prompt.ids[length:] for prompt in prompts]
         tree = token_tree(
-            tuple(rest + tuple(ending) for rest, own in zip(rests, endings, strict=True) for ending in own)
+            tuple(tail + tuple(ending) for tail, group in zip(rests, endings, strict=True) for ending in group)
         )
         prefix = self._read(beginning(prompts[0], length))
         with self._inference():
             values = self._log_probabilities(prefix, tree)
-        skip = [len(rest) for rest, own in zip(rests, endings, strict=True) for _ in own]
-        borders = np.cumsum([len(own) for own in endings])[:-1]
+        skip = [len(tail) for tail, group in zip(rests, endings, strict=True) for _ in group]
+        borders = np.cumsum([len(group) for group in endings])[:-1]
         return np.split(tree.sums(values, skip), borders)
 
     def _read(self, prompt: ModelInputs) -> Prefix:
         """Put a prompt through the whole model and keep what its continuations need."""
-        seen: dict[str, Any] = {}
+        captured: dict[str, Any] = {}
 
         def note(_: Any, __: Any, arguments: Mapping[str, Any], output: Any) -> None:
-            seen.update(positions=arguments.get("position_ids"), states=output[0])
+            captured.update(positions=arguments.get("position_ids"), states=output[0])
 
         hook = self._decoder.register_forward_hook(note, with_kwargs=True)
         try:
             outputs = self._forward([prompt], use_cache=True)
         finally:
             hook.remove()
-        cache, positions, state = outputs.past_key_values, seen["positions"], seen["states"][:, -1].clone()
+        cache, positions, state = outputs.past_key_values, captured["positions"], captured["states"][:, -1].clone()
         if not isinstance(cache, Cache):
             raise LlavactionError(
                 f"{self._kind} keeps no keys and values of what it reads, so prompts cannot share any"
@@ -136,15 +136,15 @@ class PrefixScorer:
         """Make sure, once, that the model's logits are its output layer's: some scale or cap them afterwards."""
         if self._head_checked:
             return
-        width, wanted = state.shape[-1], self._head.weight.shape[-1]
-        if width != wanted:
+        width, needed = state.shape[-1], self._head.weight.shape[-1]
+        if width != needed:
             raise LlavactionError(
-                f"the decoder of {self._kind} gives {width} values for a token where its output layer reads {wanted}, "
+                f"the decoder of {self._kind} gives {width} values for a token where its output layer reads {needed}, "
                 "which scoring behind a prefix cannot follow"
             )
-        own, logits = self._head(state).float(), logits.float()
+        recomputed, logits = self._head(state).float(), logits.float()
         near = 1e-4 if state.dtype == torch.float32 else 1e-2
-        if self._capped or not torch.allclose(own, logits, rtol=near, atol=near * float(logits.abs().max())):
+        if self._capped or not torch.allclose(recomputed, logits, rtol=near, atol=near * float(logits.abs().max())):
             raise LlavactionError(
                 f"{self._kind} changes its logits behind the output layer, which scoring behind a prefix cannot follow"
             )
@@ -155,9 +155,9 @@ class PrefixScorer:
         values = np.empty(len(tree.tokens), np.float64)
         first = np.flatnonzero(tree.parents < 0)
         values[first] = self._next_tokens(prefix.state, np.zeros_like(first), tree.tokens[first])
-        read = self._read_masked if self._takes_mask(prefix.cache) else self._read_rows
+        read_tree = self._read_masked if self._takes_mask(prefix.cache) else self._read_rows
         row_of = np.full(len(tree.tokens) + 1, -1)  # the last entry is that of "parent -1"
-        for nodes, states in read(prefix, tree):
+        for nodes, states in read_tree(prefix, tree):
             row_of[nodes] = np.arange(len(nodes))
             children = np.flatnonzero(row_of[tree.parents] >= 0)
             values[children] = self._next_tokens(states, row_of[tree.parents[children]], tree.tokens[children])
@@ -180,7 +180,7 @@ class PrefixScorer:
     def _read_masked(self, prefix: Prefix, tree: TokenTree) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
         """States [nodes, hidden size] of the inner nodes, pass by pass; the prefix's cache is as before afterwards."""
         dtype, device = prefix.state.dtype, prefix.state.device
-        for nodes, known in tree.passes(self._nodes_per_pass):
+        for nodes, skipped in tree.passes(self._nodes_per_pass):
             mask = torch.zeros((len(nodes), prefix.length + len(nodes)), dtype=dtype, device=device)
             hidden = ~torch.from_numpy(tree.visible(nodes)).to(device)
             mask[:, prefix.length :].masked_fill_(hidden, torch.finfo(dtype).min)
@@ -188,12 +188,12 @@ class PrefixScorer:
                 prefix, prefix.cache, tree.tokens[nodes][None], tree.depths[nodes][None], mask[None, None]
             )
             prefix.cache.crop(-len(nodes))
-            yield nodes[known:], states[0, known:]
+            yield nodes[skipped:], states[0, skipped:]
 
     def _read_rows(self, prefix: Prefix, tree: TokenTree) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
         """As :meth:`_read_masked`, each branch in a row of its own, filled up on the right, where nothing looks."""
         branches = sorted(tree.branches(), key=len)
-        known: set[int] = set()
+        read_nodes: set[int] = set()
         while branches:
             longest = len(branches[-1])
             rows = [branches.pop() for _ in range(min(len(branches), self._most_rows(prefix.length + longest)))]
@@ -205,10 +205,10 @@ class PrefixScorer:
             cache.reorder_cache(copies.to(prefix.state.device))  # type: ignore[arg-type]  # row 0, so many times
             states = self._continue(prefix, cache, tokens, depths, None)
             places = {node: (row, step) for row, branch in enumerate(rows) for step, node in enumerate(branch)}
-            fresh = [node for node in places if node not in known]
-            known.update(fresh)
-            at = torch.tensor([places[node] for node in fresh], device=states.device)
-            yield np.asarray(fresh, np.int64), states[at[:, 0], at[:, 1]]
+            new_nodes = [node for node in places if node not in read_nodes]
+            read_nodes.update(new_nodes)
+            at = torch.tensor([places[node] for node in new_nodes], device=states.device)
+            yield np.asarray(new_nodes, np.int64), states[at[:, 0], at[:, 1]]
 
     def _most_rows(self, length: int) -> int:
         return max(1, self._pass_tokens // length)
@@ -250,19 +250,19 @@ class PrefixScorer:
             total = part if total is None else torch.logaddexp(total, part)
         assert total is not None
         at, words = torch.from_numpy(rows).to(weight.device), torch.from_numpy(tokens).to(weight.device)
-        chosen = (states[at] * weight[words].float()).sum(-1)
+        token_logits = (states[at] * weight[words].float()).sum(-1)
         if bias is not None:
-            chosen = chosen + bias[words].float()
-        result: NDArray[np.float64] = (chosen - total[at]).to("cpu", torch.float64).numpy()
+            token_logits = token_logits + bias[words].float()
+        result: NDArray[np.float64] = (token_logits - total[at]).to("cpu", torch.float64).numpy()
         return result
 
 
 def beginning(prompt: ModelInputs, length: int) -> ModelInputs:
     """The first ``length`` tokens of a prompt, all visual ones among them, with everything that belongs to them."""
-    whole = len(prompt.ids)
-    if length == whole:
+    count = len(prompt.ids)
+    if length == count:
         return prompt
     tensors = {
-        name: value[:, :length] if tuple(value.shape) == (1, whole) else value for name, value in prompt.tensors.items()
+        name: value[:, :length] if tuple(value.shape) == (1, count) else value for name, value in prompt.tensors.items()
     }  # those with one value per token are cut, see ModelInputs.followed_by
     return replace(prompt, ids=prompt.ids[:length], tensors=tensors)

@@ -60,13 +60,13 @@ class TokenTree:
 
     def visible(self, nodes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which nodes of a pass each of them sees, bool [nodes, nodes]: its ancestors and itself."""
-        seen = np.eye(len(nodes), dtype=np.bool_)
+        mask = np.eye(len(nodes), dtype=np.bool_)
         place = {int(node): row for row, node in enumerate(nodes)}
         for row, node in enumerate(nodes):
             parent = int(self.parents[node])
             if parent >= 0:
-                seen[row] |= seen[place[parent]]
-        return seen
+                mask[row] |= mask[place[parent]]
+        return mask
 
     def branches(self) -> list[list[int]]:
         """The inner nodes as paths, one to each inner node that no inner node follows."""

@@ -230,13 +230,13 @@ class Family(ABC):
         length = max(len(row.ids) for row in rows)
         ids = torch.tensor([padded(row.ids, self._pad, length, padding_side) for row in rows])
         mask = torch.tensor([padded([1] * len(row.ids), 0, length, padding_side) for row in rows])
-        made = {"input_ids": ids, "attention_mask": mask}
+        tensors = {"input_ids": ids, "attention_mask": mask}
         labels = [list(row.labels) for row in rows if row.labels is not None]
         if labels:
             if padding_side == "left":  # else a row's first token would be predicted from the padding before it
                 labels = [[IGNORED, *row[1:]] for row in labels]
-            made["labels"] = torch.tensor([padded(row, IGNORED, length, padding_side) for row in labels])
-        return made | self._collate(rows) | self._extras(ids, mask)
+            tensors["labels"] = torch.tensor([padded(row, IGNORED, length, padding_side) for row in labels])
+        return tensors | self._collate(rows) | self._extras(ids, mask)
 
     def _collate(self, rows: Sequence[ModelInputs]) -> dict[str, torch.Tensor]:
         """Visual inputs of several rows: concatenated along the first axis."""
@@ -312,16 +312,16 @@ class VideoFamily(Family):
                 f"its chat template writes '{self.placeholder}' {laid.count(self.placeholder)} times for one video",
                 file=self.checkpoint.folder,
             )
-        seen = self._seen(clip)
-        ids = self.chat.encode(laid.replaced(self.placeholder, seen.text + "".join(self.action_tokens)))
+        view = self._seen(clip)
+        ids = self.chat.encode(laid.replaced(self.placeholder, view.text + "".join(self.action_tokens)))
         placed = ids.count(self.chat.tokenizer.convert_tokens_to_ids(self.visual_tokens[0]))
-        if placed != seen.visual:
+        if placed != view.visual:
             raise InputError(
-                f"its tokenizer made {placed} tokens of {seen.visual} times '{self.visual_tokens[0]}'",
+                f"its tokenizer made {placed} tokens of {view.visual} times '{self.visual_tokens[0]}'",
                 file=self.checkpoint.folder,
                 hint="the token must be a special one of the tokenizer",
             )
-        return ModelInputs(tuple(ids), seen.tensors, seen.visual, seen.group)
+        return ModelInputs(tuple(ids), view.tensors, view.visual, view.group)
 
     _written: ConversationTokeniser | None = None
 
@@ -346,8 +346,8 @@ class VideoFamily(Family):
     def _example(self, messages: Sequence[Message], clip: DecodedClip | None, words: str | None) -> ModelInputs:
         if words is not None:
             raise self._no_words()
-        seen = None if clip is None else self._seen(clip)
-        text = "" if seen is None else seen.text + "".join(self.action_tokens)
+        view = None if clip is None else self._seen(clip)
+        text = "" if view is None else view.text + "".join(self.action_tokens)
         places = sum(str(message["content"]).count(VIDEO) for message in messages)
         if places != (clip is not None):
             raise InputError(
@@ -363,7 +363,7 @@ class VideoFamily(Family):
             if visual.intersection(ids[limit:]):
                 raise InputError(f"its video does not fit into {limit} tokens", hint="take fewer frames")
             ids, labels = ids[:limit], labels[:limit]
-        tensors, visual_count, group = ({}, 0, None) if seen is None else (seen.tensors, seen.visual, seen.group)
+        tensors, visual_count, group = ({}, 0, None) if view is None else (view.tensors, view.visual, view.group)
         return ModelInputs(tuple(ids), tensors, visual_count, group, tuple(labels))
 
     def length(self, messages: Sequence[Message], frames: int, words: str | None = None) -> int:
@@ -378,9 +378,9 @@ class VideoFamily(Family):
         lengths: dict[int, int] = self.__dict__.setdefault("_clip_lengths", {})
         if frames not in lengths:
             black = np.zeros((frames, *_PICTURE, 3), np.uint8)
-            seen = self.visual_inputs(DecodedClip(black, np.arange(frames, dtype=np.float64), float(frames)))
-            written = seen.text + self.chat.gap(self.placeholder)
-            tokens = self.checkpoint.tokenizer(written, add_special_tokens=False)["input_ids"]
+            view = self.visual_inputs(DecodedClip(black, np.arange(frames, dtype=np.float64), float(frames)))
+            text = view.text + self.chat.gap(self.placeholder)
+            tokens = self.checkpoint.tokenizer(text, add_special_tokens=False)["input_ids"]
             lengths[frames] = len(tokens) + len(self.action_tokens)
         return lengths[frames]
 

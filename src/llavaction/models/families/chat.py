@@ -22,7 +22,7 @@ PLAIN_TEMPLATE = (
 )
 """For checkpoints without a chat template of their own, on request."""
 
-_PROBE = "what is asked"
+_MARKER = "what is asked"
 _WORDS = "\ue000the words of the user\ue001"
 """Stands for the user's text while a template writes around it."""
 _SWITCH = "enable_thinking"
@@ -70,10 +70,10 @@ class Rendered:
     @property
     def parts(self) -> list[Part]:
         """The whole prompt in parts."""
-        found = [Part(self.pieces[0])]
+        sections = [Part(self.pieces[0])]
         for piece in self.pieces[1:]:
-            found += [Part(self.words, of_user=True), Part(piece)]
-        return found
+            sections += [Part(self.words, of_user=True), Part(piece)]
+        return sections
 
     def count(self, mark: str) -> int:
         """How often the template has written ``mark``."""
@@ -116,10 +116,10 @@ class Chat:
         self.thinking: Thinking = "disabled by the template" if self._switches else "none"
         self._closing = ""
         try:
-            probe = self._apply([{"type": "text", "text": _PROBE}])
+            rendered = self._apply([{"type": "text", "text": _MARKER}])
         except InputError:
-            probe = ""
-        self._takes_parts = _PROBE in probe and "'text'" not in probe  # else it is a template for plain text
+            rendered = ""
+        self._takes_parts = _MARKER in rendered and "'text'" not in rendered  # else it is a template for plain text
         try:
             opening = self.opening
         except InputError:  # said when a question is asked
@@ -135,7 +135,7 @@ class Chat:
     @property
     def opening(self) -> str:
         """What stands between the user's words and the answer."""
-        return self.render(_PROBE).rpartition(_PROBE)[2]
+        return self.render(_MARKER).rpartition(_MARKER)[2]
 
     @property
     def blank(self) -> str:
@@ -188,7 +188,7 @@ class Chat:
 
     def gap(self, placeholder: str) -> str:
         """What the template writes between a clip and the user's words."""
-        return self.render(_PROBE, ("video",)).partition(placeholder)[2].partition(_PROBE)[0]
+        return self.render(_MARKER, ("video",)).partition(placeholder)[2].partition(_MARKER)[0]
 
     def turns(self, placeholder: str) -> tuple[TurnForm, str | None]:
         """How the template writes turns, and what it says before the first one of the user; None for nothing.
@@ -199,16 +199,16 @@ class Chat:
         Raises:
             InputError: they are no ChatML turns.
         """
-        shown, told = self.render(_PROBE, ("video",)), self.render(_PROBE)
+        shown, text_only = self.render(_MARKER, ("video",)), self.render(_MARKER)
         user, assistant, header = f"{START}user", f"{START}assistant", f"{START}system\n"
-        if any(mark not in text for mark in (user, assistant) for text in (shown, told)):
+        if any(mark not in text for mark in (user, assistant) for text in (shown, text_only)):
             raise InputError(
                 "its chat template writes no ChatML turns, in which training records are written",
                 hint="training takes models whose turns are written as '<|im_start|>user' and '<|im_start|>assistant'",
             )
-        after, _, before_answer = told.rpartition(_PROBE)[2].partition(assistant)
+        after, _, before_answer = text_only.rpartition(_MARKER)[2].partition(assistant)
         form = TurnForm(
-            before_text=told.rpartition(user)[2].partition(_PROBE)[0],
+            before_text=text_only.rpartition(user)[2].partition(_MARKER)[0],
             before_video=shown.rpartition(user)[2].partition(placeholder)[0],
             after=after,
             before_answer=before_answer,
@@ -247,13 +247,13 @@ class Chat:
         opening = self.opening
         before = self._ids(opening)
         for blank in dict.fromkeys((self.blank, "")):
-            written = []
+            token_rows = []
             for letter in string.ascii_uppercase:
                 ids = self._ids(opening + blank + letter)
                 joined = ids[: len(before)] != before  # the letter has merged with what precedes it
-                written.append(self._ids(letter) if joined else ids[len(before) :])
-            lead = _shared_start(written)
-            firsts = [tokens[len(lead)] for tokens in written if len(tokens) > len(lead)]
+                token_rows.append(self._ids(letter) if joined else ids[len(before) :])
+            lead = _shared_start(token_rows)
+            firsts = [tokens[len(lead)] for tokens in token_rows if len(tokens) > len(lead)]
             if len(set(firsts)) == len(string.ascii_uppercase):
                 return LetterTokens(tuple(lead), tuple(firsts))
         raise InputError(

@@ -74,18 +74,18 @@ class ImagesFamily(Family):
             InputError: the processor writes more than pictures into the text.
         """
         ids = inputs["input_ids"][0].tolist()
-        plain, wanted = self.chat.encode(shown), self.chat.encode(laid)
-        same = shared_length(plain, wanted)
+        plain, complete = self.chat.encode(shown), self.chat.encode(laid)
+        same = shared_length(plain, complete)
         if same + shared_length(ids[::-1], plain[::-1]) < len(plain):
             raise InputError(
                 "a text names a special token of the model, which its processor cannot write as plain text",
                 file=self.checkpoint.folder,
                 hint="leave the token out of questions, options and labels",
             )
-        kept = len(ids) - len(plain) + same
-        row = (*ids[:kept], *wanted[same:])
+        length = len(ids) - len(plain) + same
+        row = (*ids[:length], *complete[same:])
         tensors = {
-            name: torch.nn.functional.pad(value[:, :kept], (0, len(row) - kept))  # 0 is text
+            name: torch.nn.functional.pad(value[:, :length], (0, len(row) - length))  # 0 is text
             if tuple(value.shape) == (1, len(ids))
             else value
             for name, value in inputs.items()

@@ -57,15 +57,15 @@ class LlavaVideoFamily(VideoFamily):
         Raises:
             InputError: messages, frames and words do not fit together, or the model has no token to add words to.
         """
-        written = self._tokeniser(messages)
+        tokenised = self._tokeniser(messages)
         frames = () if clip is None else (clip.frames,)
-        row = Row(written.ids, written.labels, frames, (), self.word_ids(words))
+        row = Row(tokenised.ids, tokenised.labels, frames, (), self.word_ids(words))
         row = self._processor.laid_out(row, self.tokenisation.max_length)
         ids, labels = tuple(row.ids), tuple(row.labels or ())
         if not row.videos or clip is None:
             return ModelInputs(ids, labels=labels, words=tuple(row.words))
-        seen = self._seen(clip)
-        return ModelInputs(ids, seen.tensors, ids.count(self._processor.video_token_id), seen.group, labels)
+        view = self._seen(clip)
+        return ModelInputs(ids, view.tensors, ids.count(self._processor.video_token_id), view.group, labels)
 
     def length(self, messages: Sequence[Message], frames: int, words: str | None = None) -> int:
         """See :meth:`Family.length`; exact."""
@@ -96,11 +96,11 @@ class LlavaVideoFamily(VideoFamily):
     def _collate(self, rows: Sequence[ModelInputs]) -> dict[str, torch.Tensor]:
         """Clips filled up with empty frames to the longest; ``action_words`` [rows, most], -1 where there is none."""
         most = max([0, *(row.tensors["pixel_values_videos"].shape[1] for row in rows if row.tensors)])
-        made = super()._collate([_filled_up(row, most) for row in rows])
+        batch = super()._collate([_filled_up(row, most) for row in rows])
         longest = max(len(row.words) for row in rows)
         if longest:
-            made["action_words"] = torch.tensor([padded(row.words, -1, longest, "right") for row in rows])
-        return made
+            batch["action_words"] = torch.tensor([padded(row.words, -1, longest, "right") for row in rows])
+        return batch
 
     def _extras(self, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
         """Positions that do not count padding."""

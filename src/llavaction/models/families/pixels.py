@@ -49,10 +49,10 @@ class PixelSettings:
             size: the size where none is stored.
             defaults: ``mean`` and ``std`` where none are stored.
         """
-        own = stored.get("size")
-        if isinstance(own, int):
-            own = {"height": own, "width": own}
-        merged = dict(own or size)
+        stored_size = stored.get("size")
+        if isinstance(stored_size, int):
+            stored_size = {"height": stored_size, "width": stored_size}
+        merged = dict(stored_size or size)
         old_names = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}  # of the first Qwen checkpoints
         former = {new: stored[old] for old, new in old_names.items() if stored.get(old) is not None}
         merged |= former
@@ -63,7 +63,7 @@ class PixelSettings:
             std=_channels(std if std is not None else defaults.get("std", CLIP_STD)),
             resample=3 if stored.get("resample") is None else int(stored["resample"]),
             scale=(stored.get("rescale_factor") or 1 / 255) if stored.get("do_rescale", True) else 1.0,
-            stored=bool(own or former),
+            stored=bool(stored_size or former),
         )
 
 

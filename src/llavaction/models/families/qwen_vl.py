@@ -77,8 +77,8 @@ class Qwen2VLFamily(VideoFamily):
         self.factor = self.patch * self.merge
         limits = (tokens * self.factor**2 for tokens in self.default_tokens)
         default = dict(zip(("shortest_edge", "longest_edge"), limits, strict=True))
-        own = {} if self.mean_and_std is None else dict(zip(("mean", "std"), self.mean_and_std, strict=True))
-        self.settings = PixelSettings.from_stored(stored, default, **own)
+        statistics = {} if self.mean_and_std is None else dict(zip(("mean", "std"), self.mean_and_std, strict=True))
+        self.settings = PixelSettings.from_stored(stored, default, **statistics)
 
     @property
     def record(self) -> dict[str, Any]:

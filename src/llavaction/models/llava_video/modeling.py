@@ -44,13 +44,13 @@ class Span(NamedTuple):
     Attributes:
         row: its row.
         first: its first token's number among the row's tokens of that kind.
-        kept: its tokens in the row.
+        present: its tokens in the row.
         length: its tokens before truncation.
     """
 
     row: int
     first: int
-    kept: int
+    present: int
     length: int
 
 
@@ -77,14 +77,14 @@ def visual_spans(visual: torch.Tensor, lengths: Sequence[int], cut: torch.Tensor
                     hint=f"the batch holds {len(lengths)} {kind}s of {list(lengths)} tokens; expand their placeholders",
                 )
             length = lengths[len(spans)]
-            kept = min(length, count - placed)
-            if kept < length and not may_be_cut[row]:
+            present = min(length, count - placed)
+            if present < length and not may_be_cut[row]:
                 raise InputError(
-                    f"row {row} has {count} {kind} tokens, {length - kept} fewer than its {kind}s have",
+                    f"row {row} has {count} {kind} tokens, {length - present} fewer than its {kind}s have",
                     hint="only what stands at the very end of a row may be cut short",
                 )
-            spans.append(Span(row, placed, kept, length))
-            placed += kept
+            spans.append(Span(row, placed, present, length))
+            placed += present
     if len(spans) < len(lengths):
         raise InputError(
             f"{len(lengths)} {kind}s but tokens for only {len(spans)}",
@@ -163,19 +163,19 @@ class LlavaVideoModel(LlavaOnevisionModel):
             if input_ids.shape[1] > 1 and bool((input_ids == token).any()):
                 raise InputError(f"{kind} tokens in the text but no {kind}", hint="hand over the pixels as well")
             return inputs_embeds
-        found: Any = features.pooler_output
-        spans = self.spans(input_ids, attention_mask, [len(item) for item in found], kind)
-        kept = [item[: span.kept] for item, span in zip(found, spans, strict=True)]
+        visual_features: Any = features.pooler_output
+        spans = self.spans(input_ids, attention_mask, [len(item) for item in visual_features], kind)
+        present = [item[: span.present] for item, span in zip(visual_features, spans, strict=True)]
         places = (input_ids == token).unsqueeze(-1).to(inputs_embeds.device)
-        return inputs_embeds.masked_scatter(places, torch.cat(kept).to(inputs_embeds))
+        return inputs_embeds.masked_scatter(places, torch.cat(present).to(inputs_embeds))
 
     def spans(self, input_ids: torch.Tensor, attention_mask: Any, lengths: Sequence[int], kind: str) -> list[Span]:
         """Where the videos or images of a batch stand; see :func:`visual_spans`."""
         visual = input_ids == (self.config.video_token_id if kind == "video" else self.config.image_token_id)
         last = torch.full_like(input_ids[:, 0], input_ids.shape[1] - 1)
         if isinstance(attention_mask, torch.Tensor) and attention_mask.dim() == 2:
-            own = attention_mask[:, -input_ids.shape[1] :].to(last)  # a cache's tokens come before
-            last = own.cumsum(1).argmax(1)
+            mask = attention_mask[:, -input_ids.shape[1] :].to(last)  # a cache's tokens come before
+            last = mask.cumsum(1).argmax(1)
         return visual_spans(visual, lengths, visual.gather(1, last[:, None])[:, 0], kind)
 
     def get_image_features(self, pixel_values: torch.Tensor, image_sizes: Any = None, **options: Any) -> Any:
@@ -309,15 +309,15 @@ class LlavaVideoForConditionalGeneration(ActionTokenMixin, LlavaOnevisionForCond
             lengths = [self.config.visual_tokens(count) for count in counts]
         elif encoded.get("video") is not None:
             lengths = [len(item) for item in encoded["video"].pooler_output]
-        found: list[tuple[int, int, int]] = []
+        positions: list[tuple[int, int, int]] = []
         # without a video, as in the steps of a generation, there is nothing to find
         spans = self.model.spans(input_ids, inputs.get("attention_mask"), lengths, "video") if lengths else []
         for span in spans:
-            if span.kept == span.length:
+            if span.present == span.length:
                 places = (input_ids[span.row] == self.config.video_token_id).nonzero()[:, 0]
-                earlier = sum(row == span.row for row, _, _ in found)
-                found.append((span.row, int(places[span.first + span.kept - 1]), earlier))
-        rows, columns, ordinals = torch.tensor(found, device=input_ids.device).reshape(-1, 3).long().unbind(1)
+                earlier = sum(row == span.row for row, _, _ in positions)
+                positions.append((span.row, int(places[span.first + span.present - 1]), earlier))
+        rows, columns, ordinals = torch.tensor(positions, device=input_ids.device).reshape(-1, 3).long().unbind(1)
         return ActionPositions(rows, columns[:, None], ordinals)
 
 

@@ -139,8 +139,8 @@ class LlavaVideoProcessor(ProcessorMixin):
     @property
     def model_input_names(self) -> list[str]:
         """Everything a batch may hold."""
-        own = ("pixel_values_videos", "video_frame_counts", "image_sizes")
-        return [*super().model_input_names, *own]
+        names = ("pixel_values_videos", "video_frame_counts", "image_sizes")
+        return [*super().model_input_names, *names]
 
     @property
     def placeholders(self) -> dict[str, int]:
@@ -157,8 +157,8 @@ class LlavaVideoProcessor(ProcessorMixin):
         Raises:
             InputError: there is no frame, or the array is of another type or shape.
         """
-        made = self.image_processor(list(_clip(frames)), input_data_format="channels_last", return_tensors="pt")
-        return made["pixel_values"]
+        features = self.image_processor(list(_clip(frames)), input_data_format="channels_last", return_tensors="pt")
+        return features["pixel_values"]
 
     def __call__(
         self,
@@ -211,19 +211,19 @@ class LlavaVideoProcessor(ProcessorMixin):
             raise InputError(f"padding is '{padding}'", hint="True, False, 'longest' or 'max_length'")
         if max_length is None and (truncation or padding == "max_length"):
             raise InputError("truncation and padding='max_length' need a max_length")
-        made = self.batch(
+        batch = self.batch(
             [
-                self.laid_out(Row(row, None, *seen), max_length if truncation else None)
-                for row, *seen in zip(ids, per_video, per_image, strict=True)
+                self.laid_out(Row(row, None, *visual), max_length if truncation else None)
+                for row, *visual in zip(ids, per_video, per_image, strict=True)
             ],
             padding=bool(padding),
             padding_side=side,
             least=(max_length or 0) if padding == "max_length" else 0,
         )
-        lengths = [len(row) for row in made["input_ids"]]
+        lengths = [len(row) for row in batch["input_ids"]]
         if return_tensors is not None and len(set(lengths)) > 1:
             raise InputError(f"rows of {lengths} tokens are no tensor", hint="padding=True makes them equally long")
-        return BatchFeature(made, tensor_type=return_tensors)
+        return BatchFeature(batch, tensor_type=return_tensors)
 
     def laid_out(self, row: Row, max_length: int | None = None) -> Row:
         """A row with one id per visual token and the action tokens behind each video, cut from the right.
@@ -244,10 +244,10 @@ class LlavaVideoProcessor(ProcessorMixin):
                 hint="leave such records out, or give the model an action token ('one_token' or 'three_tokens')",
             )
         videos_given = 1 if row.words else len(row.videos)
-        for placeholder, given in ((self.video_token, videos_given), (self.image_token, len(row.images))):
-            found = list(row.ids).count(self.placeholders[placeholder])
-            if found != given:
-                raise InputError(f"a row has {found} '{placeholder}' placeholders, but {given} were given")
+        for placeholder, expected in ((self.video_token, videos_given), (self.image_token, len(row.images))):
+            count = list(row.ids).count(self.placeholders[placeholder])
+            if count != expected:
+                raise InputError(f"a row has {count} '{placeholder}' placeholders, but {expected} were given")
         for name, index in zip(self.action_tokens, self.action_token_ids, strict=True):
             if index in (*row.ids, *row.words):
                 raise InputError(f"the text contains '{name}'", hint="leave it out: it is put behind every video")
@@ -298,24 +298,24 @@ class LlavaVideoProcessor(ProcessorMixin):
         """
         length = max([least, *(len(row.ids) for row in rows)]) if padding else 0
         pad = self.tokenizer.pad_token_id
-        made: dict[str, Any] = {
+        tensors: dict[str, Any] = {
             "input_ids": [padded(row.ids, 0 if pad is None else pad, length, padding_side) for row in rows],
             "attention_mask": [padded([1] * len(row.ids), 0, length, padding_side) for row in rows],
         }
         labels = [row.labels for row in rows if row.labels is not None]
         if labels:
             if padding_side == "left":  # else a row's first token would be predicted from the padding before it
-                labels = [[IGNORED, *own[1:]] for own in labels]
-            made["labels"] = [padded(own, IGNORED, length, padding_side) for own in labels]
+                labels = [[IGNORED, *row_labels[1:]] for row_labels in labels]
+            tensors["labels"] = [padded(row_labels, IGNORED, length, padding_side) for row_labels in labels]
         videos = [self.pixels(video) for row in rows for video in row.videos]
         if videos:
-            made["pixel_values_videos"] = torch.nn.utils.rnn.pad_sequence(videos, batch_first=True)
-            made["video_frame_counts"] = torch.tensor([len(video) for video in videos])
+            tensors["pixel_values_videos"] = torch.nn.utils.rnn.pad_sequence(videos, batch_first=True)
+            tensors["video_frame_counts"] = torch.tensor([len(video) for video in videos])
         images = [image for row in rows for image in row.images]
         if images:
-            made["pixel_values"] = torch.stack([self.pixels(image[None]) for image in images])
-            made["image_sizes"] = torch.tensor([image.shape[:2] for image in images])
-        return made
+            tensors["pixel_values"] = torch.stack([self.pixels(image[None]) for image in images])
+            tensors["image_sizes"] = torch.tensor([image.shape[:2] for image in images])
+        return tensors
 
 
 def add_visual_tokens(tokenizer: Any, action_tokens: Sequence[str] = ()) -> dict[str, int]:
@@ -351,14 +351,14 @@ def _by_row(pictures: Any, counts: Sequence[int], token: str) -> list[list[Any]]
     """
     items = [] if pictures is None else list(pictures)
     if items and all(isinstance(item, list | tuple) for item in items):
-        given = [len(item) for item in items]
-        if given != list(counts):
-            raise InputError(f"the texts have {list(counts)} '{token}' placeholders, but {given} of them were given")
+        lengths = [len(item) for item in items]
+        if lengths != list(counts):
+            raise InputError(f"the texts have {list(counts)} '{token}' placeholders, but {lengths} of them were given")
         return [list(item) for item in items]
     if len(items) != sum(counts):
         raise InputError(f"the texts have {sum(counts)} '{token}' placeholders, but {len(items)} were given")
-    rest = iter(items)
-    return [list(islice(rest, count)) for count in counts]
+    remaining = iter(items)
+    return [list(islice(remaining, count)) for count in counts]
 
 
 def _clip(video: Any) -> NDArray[np.uint8]:
