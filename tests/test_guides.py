@@ -14,8 +14,7 @@ from helpers.asking import make_frames, make_query, scores_of
 from helpers.kitchenette import film_colours, settings, write_mixture
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
-from llavaction.models import families, registry
-from llavaction.models.families import table
+from llavaction.models import families, family_table, registry
 from llavaction.testing import tiny_families
 from llavaction.testing.tiny import write_tiny
 from llavaction.training.config import TrainConfig
@@ -49,7 +48,7 @@ def new_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     file, line, row, tiny = code_of("add-a-model.md")
     (tmp_path / "llava_next_video.py").write_text(file)
     monkeypatch.setattr(families, "__path__", [*families.__path__, str(tmp_path)])
-    for module, block in ((registry, line), (table, row), (tiny_families, tiny)):
+    for module, block in ((registry, line), (family_table, row), (tiny_families, tiny)):
         ((name, value),) = entries(block, module).items()
         monkeypatch.setitem(module.FAMILIES, name, value)
     assert name in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES

@@ -66,7 +66,5 @@ def test_the_first_steps_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (snippet,) = re.findall(r"The same from Python .*?:\n\n((?: {4}.*\n)+)", text)
     guide = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     for code in (textwrap.dedent(snippet), *re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)):
-        exec(
-            code.replace("runs/demo/kitchen_mini/videos/P07/P07_01.MP4", str(filmed)).replace("limit=100", "limit=8"),
-            {},
-        )
+        named = code.replace("runs/demo/kitchen_mini/videos/P07/P07_01.MP4", str(filmed))
+        exec(named.replace("limit=100", "limit=24"), {})
