@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,12 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from helpers.asking import make_frames, make_query, scores_of
 from helpers.kitchenette import film_colours, settings, write_mixture
+from llavaction import build_benchmark, datasets
 from llavaction.backends.huggingface import HuggingFaceBackend
 from llavaction.backends.huggingface_config import HuggingFaceConfig
+from llavaction.base.errors import InputError
+from llavaction.datasets import registry as dataset_registry
+from llavaction.evaluation.benchmarks import open_benchmark
 from llavaction.models import families, family_table, registry
 from llavaction.testing import tiny_families
 from llavaction.testing.tiny import write_tiny
@@ -40,6 +45,35 @@ def test_the_models_page_loads_a_model_and_gives_another_an_action_token(tmp_pat
     assert known["processor"].tokenizer is not None
     exec(add.replace("BACKBONE", str(write_tiny(tmp_path / "backbone", "qwen3_vl"))), known)
     assert known["model"].action.sizes == (97, 300, 3806) and known["model"].verb_head.out_features == 97
+
+
+def test_the_new_dataset_becomes_a_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, line = code_of("add-a-dataset.md")
+    (tmp_path / "event_list.py").write_text(file)
+    monkeypatch.setattr(datasets, "__path__", [*datasets.__path__, str(tmp_path)])
+    monkeypatch.setattr(dataset_registry, "DATASETS", entries(line, dataset_registry) | dataset_registry.DATASETS)
+    labels = ("groom", "rear", "dig", "walk")
+    events = [
+        {"video": f"m{place % 6}", "from": place, "to": place + 0.5, "what": labels[place * 7 % 4], "split": split}
+        for place, split in enumerate(["train"] * 30 + ["validation"] * 30)
+    ]
+    (tmp_path / "mice").mkdir()
+    (tmp_path / "mice" / "events.json").write_text(json.dumps(events))
+    made = build_benchmark(tmp_path / "mice", "validation", options=3, miner="random")
+    assert (made.card.name, len(made.questions), list(made.card.sources)) == ("mice-MQA", 30, ["events.json"])
+    first = made.questions[0]
+    assert first.options[first.answer].text == labels[30 * 7 % 4]
+    with pytest.raises(InputError, match=r"(?s)has no split 'test'.*there are train, validation"):
+        build_benchmark(tmp_path / "mice", "test", options=3, miner="random")
+
+
+def test_the_quiz_is_read_as_it_is_described(tmp_path: Path) -> None:
+    guide = (DOCS / "add-a-benchmark.md").read_text(encoding="utf-8")
+    (tmp_path / "quiz.yaml").write_text(guide.partition("```yaml\n")[2].partition("```")[0])
+    rows = ("qid,film,from,to,text,a,b,c,d,right", "q1,P01,1,2.5,What is washed?,plate,cup,pan,lid,C")
+    (tmp_path / "questions.csv").write_text("\n".join(rows) + "\n")
+    (question,) = open_benchmark(tmp_path / "quiz.yaml").questions
+    assert (question.question_id, question.clip.stop, question.options[question.answer].text) == ("q1", 2.5, "pan")
 
 
 @pytest.fixture
