@@ -38,3 +38,10 @@ def test_subjects_that_meet_stay_together(tmp_path: Path) -> None:
     videos, dataset = split_of(tmp_path / "b", "video,start,stop,subject,label", rows + every)
     assert len(videos["validation"]) == 1
     assert "subjects are not kept apart" in "".join(dataset.notes)
+
+
+def test_a_single_video_leaves_none_for_training_and_says_so(tmp_path: Path) -> None:
+    videos, dataset = split_of(tmp_path / "a", "video,start,stop,label", ["v1,0.5,1,walk", "v1,1.5,2,rear"])
+    assert videos == {"validation": {"v1"}} and len(dataset.vocabulary.actions) == 2
+    (said,) = [note for note in dataset.notes if "training frequencies" in note]
+    assert said.startswith("no segment is for training: ") and "EPIC" not in said and "3,806" not in said

@@ -55,6 +55,9 @@ class EpicKitchens:
     for want of the training split, and how files of another form than the official one were understood.
     """
 
+    without_train = ("no EPIC_100_train.csv", " (ids differ from the published 3,806)")
+    """What is said where there is no training split: that there is none, and what comes of it."""
+
     @classmethod
     def recognises(cls, folder: Path) -> bool:
         """Whether the folder holds the official list of verb classes."""
@@ -140,9 +143,10 @@ class EpicKitchens:
         """Classes and narrations over train and validation (a test split adds no class, as published)."""
         splits = {split: self.segments(split) for split in self.splits if split in ("train", "validation")}
         if "train" not in splits:
+            lack, ids = self.without_train
             self.notes.append(
-                f"no EPIC_100_train.csv: action classes and narrations are those of {', '.join(splits) or 'no split'} "
-                "alone (ids differ from the published 3,806), and training frequencies are unknown"
+                f"{lack}: action classes and narrations are those of {', '.join(splits) or 'no split'} alone{ids}, and "
+                "training frequencies are unknown"
             )
         return ActionVocabulary.from_segments(self.verbs.values(), self.nouns.values(), splits)
 

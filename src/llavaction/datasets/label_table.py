@@ -39,6 +39,8 @@ class LabelTable(EpicKitchens):
     places of the labels in alphabetical order.
     """
 
+    without_train = ("no segment is for training", "")
+
     @classmethod
     def recognises(cls, folder: Path) -> bool:
         """Whether the folder holds tables with a column of labels."""
