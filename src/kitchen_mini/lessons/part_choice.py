@@ -14,7 +14,7 @@ from llavaction.base.text import same_when_read
 from llavaction.curation.material import Material
 from llavaction.curation.tasks import Conversation, Task, TaskSettings
 from llavaction.questions.prompts import multiple_choice_prompt
-from llavaction.questions.schema import LETTERS, Option, Provenance, Question
+from llavaction.questions.schema import LETTERS, Option, Question
 
 QUESTIONS = {"verb": "Which verb fits the video?", "noun": "Which object does the video show in use?"}
 """What is asked, by the part of the action that is asked for."""
@@ -53,14 +53,9 @@ class PartChoice(Task):
         places = rng.permutation(len(pool))[: self.settings.options - 1]
         classes = [self._own(segment), *(pool[place] for place in places)]
         order = rng.permutation(len(classes))
-        question = Question(
-            question_id=segment.segment_id,
-            clip=segment.clip,
-            question=QUESTIONS[self.settings.part],
-            options=tuple(Option(text=self._name(classes[place])) for place in order),
-            answer=int(np.flatnonzero(order == 0)[0]),
-            provenance=Provenance(miner="random", text_pool="clean", seed=self.material.seed),
-        )
+        options = [Option(text=self._name(number)) for number in classes]
+        made = {"miner": "random", "text_pool": "clean", "seed": self.material.seed}
+        question = Question.of_segment(segment, QUESTIONS[self.settings.part], options, order, **made)
         return Conversation(
             prompt=multiple_choice_prompt(question, "letters"),
             answer=question.answer_letter,

@@ -9,7 +9,6 @@ import numpy as np
 from pydantic import Field
 
 from llavaction.actions.segments import Clip, Segment
-from llavaction.actions.vocabulary import Action
 from llavaction.curation.material import Material, Wording
 from llavaction.curation.tasks import Conversation, Task, TaskSettings, one_of
 
@@ -106,7 +105,7 @@ class OpenQA(Task):
         following = self.material.successors.get(segment.segment_id)
         if following is None or following.stop - segment.start > self.settings.longest:
             return None
-        if following.action in self._same(segment):
+        if following.action in self.material.truth.synonyms.also_true(segment.action, segment.all_noun_classes):
             return None
         answer, other_answer = (self.material.text_of(part, self.settings.wording) for part in (segment, following))
         if answer == other_answer:
@@ -129,9 +128,6 @@ class OpenQA(Task):
         present = (segment, *self.material.table.overlapping(segment))
         nouns = {noun for action in present for noun in (action.noun_class, *action.all_noun_classes)}
         return {same for noun in nouns for same in self.material.truth.synonyms.nouns(noun)}
-
-    def _same(self, segment: Segment) -> frozenset[Action]:
-        return self.material.truth.synonyms.also_true(segment.action, segment.all_noun_classes)
 
     @cached_property
     def _nouns(self) -> tuple[int, ...]:
