@@ -24,7 +24,7 @@ from llavaction.questions.prompts import (
     format_task_related_prompt,
     multiple_choice_prompt,
 )
-from llavaction.questions.schema import LETTERS, Option, Question
+from llavaction.questions.schema import LETTERS, Option, Provenance, Question
 from llavaction.questions.texts import make_texts
 
 POOL_FACTOR = 2
@@ -98,9 +98,9 @@ class ActionChoice(Task):
         actions = [segment.action, *(pool[i] for i in places)]
         texts = self._texts.write(segment, actions)
         order = rng.permutation(len(actions))
-        made = {"miner": self.settings.miner, "text_pool": self.settings.text, "seed": self.material.seed}
+        provenance = Provenance(miner=self.settings.miner, text_pool=self.settings.text, seed=self.material.seed)
         options = [Option(text=text, action=action) for text, action in zip(texts, actions, strict=True)]
-        question = Question.of_segment(segment, QUESTION, options, order, **made)
+        question = Question.of_segment(segment, QUESTION, options, order, provenance)
         priors = self._prior(segment) if rng.random() < self.settings.prior_probability else ()
         lettered = self.settings.prompt == "letters"
         return Conversation(

@@ -83,17 +83,21 @@ class OpenQA(Task):
         raise AssertionError("the verb, or the whole action, can always be asked for")
 
     def _verb(self, segment: Segment, rng: np.random.Generator) -> Conversation:
-        return self._ask("verb", self.material.vocabulary.verb_name(segment.verb_class), rng, noun=self._own(segment))
+        return self._ask(
+            "verb", self.material.vocabulary.verb_name(segment.verb_class), rng, noun=self._noun_name(segment)
+        )
 
     def _action(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         return self._ask("action", self.material.text_of(segment, "label"), rng)
 
     def _noun(self, segment: Segment, rng: np.random.Generator) -> Conversation:
-        return self._ask("noun", self._own(segment), rng, verb=self.material.vocabulary.verb_name(segment.verb_class))
+        return self._ask(
+            "noun", self._noun_name(segment), rng, verb=self.material.vocabulary.verb_name(segment.verb_class)
+        )
 
     def _occurs(self, segment: Segment, rng: np.random.Generator) -> Conversation | None:
         if rng.random() < 0.5:
-            return self._ask("occurs", "yes", rng, noun=self._own(segment))
+            return self._ask("occurs", "yes", rng, noun=self._noun_name(segment))
         involved = self._involved(segment)
         for _ in range(TRIES):
             noun = one_of(self._nouns, rng)
@@ -120,7 +124,7 @@ class OpenQA(Task):
         question = one_of(QUESTIONS[kind], rng).format(**facts)
         return Conversation(question, answer, clip, labelled=clip is None, provenance={"kind": kind})
 
-    def _own(self, segment: Segment) -> str:
+    def _noun_name(self, segment: Segment) -> str:
         return self.material.vocabulary.noun_name(segment.noun_class)
 
     def _involved(self, segment: Segment) -> set[int]:

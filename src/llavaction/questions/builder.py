@@ -24,6 +24,7 @@ from llavaction.questions.schema import (
     ClassFacts,
     Facts,
     Option,
+    Provenance,
     Question,
 )
 from llavaction.questions.texts import make_texts
@@ -135,8 +136,8 @@ def _question(segment: Segment, actions: Sequence[Action], texts: Sequence[str],
     order = hashed_rng("option order", config.seed, segment.segment_id).permutation(len(actions))
     options = [Option(text=text, action=action) for text, action in zip(texts, actions, strict=True)]
     rank = tuple(int(i) - 1 for i in order)
-    made = {"miner": config.miner, "rank": rank, "text_pool": config.text, "seed": config.seed}
-    return Question.of_segment(segment, QUESTION, options, order, **made)
+    provenance = Provenance(miner=config.miner, rank=rank, text_pool=config.text, seed=config.seed)
+    return Question.of_segment(segment, QUESTION, options, order, provenance)
 
 
 def _sources(dataset: AnnotatedDataset, config: BuildConfig) -> dict[str, str]:

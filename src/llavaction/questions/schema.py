@@ -62,7 +62,12 @@ class Question(Record):
 
     @classmethod
     def of_segment(
-        cls, segment: Segment, question: str, options: Sequence[Option], order: NDArray[np.integer[Any]], **made: Any
+        cls,
+        segment: Segment,
+        question: str,
+        options: Sequence[Option],
+        order: NDArray[np.integer[Any]],
+        provenance: Provenance,
     ) -> Question:
         """A question about a segment.
 
@@ -71,7 +76,7 @@ class Question(Record):
             question: in words.
             options: the right one first.
             order: in which they are put, [options].
-            made: the fields of its provenance.
+            provenance: of the options.
         """
         return cls(
             question_id=segment.segment_id,
@@ -79,7 +84,7 @@ class Question(Record):
             question=question,
             options=tuple(options[i] for i in order),
             answer=int(np.flatnonzero(order == 0)[0]),
-            provenance=Provenance(**made),
+            provenance=provenance,
         )
 
     @property
