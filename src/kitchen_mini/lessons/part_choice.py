@@ -51,16 +51,11 @@ class PartChoice(Task):
     def converse(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         pool = self._others(segment)
         places = rng.permutation(len(pool))[: self.settings.options - 1]
-        classes = [self._own(segment), *(pool[place] for place in places)]
+        classes = [self._class_of(segment), *(pool[place] for place in places)]
         order = rng.permutation(len(classes))
-        question = Question(
-            question_id=segment.segment_id,
-            clip=segment.clip,
-            question=QUESTIONS[self.settings.part],
-            options=tuple(Option(text=self._name(classes[place])) for place in order),
-            answer=int(np.flatnonzero(order == 0)[0]),
-            provenance=Provenance(miner="random", text_pool="clean", seed=self.material.seed),
-        )
+        options = [Option(text=self._name(number)) for number in classes]
+        provenance = Provenance(miner="random", text_pool="clean", seed=self.material.seed)
+        question = Question.of_segment(segment, QUESTIONS[self.settings.part], options, order, provenance)
         return Conversation(
             prompt=multiple_choice_prompt(question, "letters"),
             answer=question.answer_letter,
@@ -76,7 +71,7 @@ class PartChoice(Task):
         else:
             nouns = {noun for action in present for noun in (action.noun_class, *action.all_noun_classes)}
             true = {same for noun in nouns for same in synonyms.nouns(noun)}
-        names = {same_when_read(self._name(self._own(segment)))}
+        names = {same_when_read(self._name(self._class_of(segment)))}
         distractors = []
         for number in self._occurring:
             name = same_when_read(self._name(number))
@@ -85,7 +80,7 @@ class PartChoice(Task):
                 distractors.append(number)
         return distractors
 
-    def _own(self, segment: Segment) -> int:
+    def _class_of(self, segment: Segment) -> int:
         return segment.verb_class if self.settings.part == "verb" else segment.noun_class
 
     def _name(self, label: int) -> str:

@@ -128,17 +128,17 @@ class FrameScaler:
     def __init__(self, processor: LlavaVideoProcessor) -> None:
         self._process = processor.image_processor
         ramp = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
-        self._table = self._made([ramp], do_resize=False, do_center_crop=False)[0, :, :, 0]
+        self._table = self._processed([ramp], do_resize=False, do_center_crop=False)[0, :, :, 0]
 
     def scaled(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Frames uint8 [frames, height, width, 3] at the tower's size, uint8 [frames, 3, side, side]."""
-        return self._made(list(frames), do_rescale=False, do_normalize=False)
+        return self._processed(list(frames), do_rescale=False, do_normalize=False)
 
     def values(self, scaled: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Their pixel values, as the processor gives them."""
         return np.stack([self._table[channel][scaled[:, channel]] for channel in range(3)], axis=1)
 
-    def _made(self, frames: list[NDArray[np.uint8]], **steps: bool) -> Any:
+    def _processed(self, frames: list[NDArray[np.uint8]], **steps: bool) -> Any:
         features = self._process(frames, input_data_format="channels_last", return_tensors="np", **steps)
         return np.asarray(features["pixel_values"])
 

@@ -37,11 +37,11 @@ class Reading:
         if layers >= depth:
             raise InputError(f"seeing.layers is {layers}, but the language model has {depth} layers")
         self._core, self._layers = core, layers
-        self._last: torch.Tensor | None = None
+        self._final_state: torch.Tensor | None = None
         core.model.language_model.norm.register_forward_pre_hook(self._note)
 
     def _note(self, module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
-        self._last = inputs[0]
+        self._final_state = inputs[0]
 
     def wanted(self, inputs: Mapping[str, torch.Tensor]) -> tuple[float, float]:
         """Sums of squares of what should be there, known before the model is run: what the two losses are shares of.
@@ -72,7 +72,7 @@ class Reading:
         Returns:
             That of the words, and that of the action tokens of videos whose verb and noun are labelled.
         """
-        raw = states[self._layers] if self._layers + 1 < len(states) else self._last
+        raw = states[self._layers] if self._layers + 1 < len(states) else self._final_state
         assert raw is not None
         before, after = states[0].detach().float(), raw.float()
         words = self._words(inputs)

@@ -39,10 +39,10 @@ class BoxTracer(Renderer):
                 index += 1
             acting = index < len(self.scenes) and now >= events[index].begin
             yield FrameBoxes(
-                video_id=self.script.video_id, time=round(now, 4), boxes=tuple(self._seen(index, now, acting))
+                video_id=self.script.video_id, time=round(now, 4), boxes=tuple(self._visible(index, now, acting))
             )
 
-    def _seen(self, index: int, now: float, acting: bool) -> Iterator[ObjectBox]:
+    def _visible(self, index: int, now: float, acting: bool) -> Iterator[ObjectBox]:
         state = self._states[index]
         used, parts, moving = "", list[Layer](), set[str]()
         if acting:

@@ -13,9 +13,11 @@ SLOTS = tuple(f"slot{index}" for index in range(10))
 _COLUMNS = (0, 1, 2, 3, 4, 0.2, 1.4, 2.6, 3.8)
 NEIGHBOURS = {
     slot: tuple(
-        other for other, there in zip(SLOTS, _COLUMNS, strict=False) if other != slot and abs(here - there) < 2.5
+        other
+        for other, column in zip(SLOTS, _COLUMNS, strict=False)
+        if other != slot and abs(own_column - column) < 2.5
     )
-    for slot, here in zip(SLOTS, _COLUMNS, strict=False)
+    for slot, own_column in zip(SLOTS, _COLUMNS, strict=False)
 }
 """Places an object can be pushed to within one picture."""
 BOARD_PLACES = ("prep0", "prep1")

@@ -27,11 +27,11 @@ class Synonyms:
         listed = set() if vocabulary.one_label else _verb_pairs(vocabulary.verbs)
         self._verbs = _symmetric(listed | _same_names(vocabulary.verbs))
         self._nouns = _symmetric(_noun_pairs(vocabulary.nouns) | _same_names(vocabulary.nouns))
-        self._read = {action: same_when_read(vocabulary.action_name(action)) for action in vocabulary.actions}
+        self._reading_of = {action: same_when_read(vocabulary.action_name(action)) for action in vocabulary.actions}
         actions: dict[str, set[Action]] = defaultdict(set)
-        for action, text in self._read.items():
+        for action, text in self._reading_of.items():
             actions[text].add(action)
-        self._same_text = {action: actions[text] for action, text in self._read.items() if len(actions[text]) > 1}
+        self._same_text = {action: actions[text] for action, text in self._reading_of.items() if len(actions[text]) > 1}
 
     def verbs(self, verb: int) -> frozenset[int]:
         """The verb class and its synonyms."""
@@ -49,7 +49,7 @@ class Synonyms:
 
     def read_alike(self, one: Action, other: Action) -> bool:
         """Whether the labels of two actions are the same to a reader."""
-        return one == other or self._read.get(one, one) == self._read.get(other, other)
+        return one == other or self._reading_of.get(one, one) == self._reading_of.get(other, other)
 
 
 def _symmetric(pairs: Iterable[tuple[int, int]]) -> Mapping[int, frozenset[int]]:

@@ -100,8 +100,6 @@ class Backend(Protocol):
         Queries with the same id and the same frames are one question with its options in several orders; a backend may
         read their video once.
         """
-        ...
 
     def generate(self, queries: Sequence[Query]) -> list[str]:
         """The model's free text for each query."""
-        ...

@@ -36,7 +36,7 @@ class JsonCursor:
 
     def __init__(self, stream: IO[str], file: str | Path) -> None:
         self._stream, self._file = stream, file
-        self._buffer, self._place, self._read, self._ended = "", 0, 0, False
+        self._buffer, self._place, self._read_count, self._ended = "", 0, 0, False
         self.began = 1
         self._line, self._counted = 1, 0  # the line of this place in the buffer; line breaks are counted once
 
@@ -129,9 +129,9 @@ class JsonCursor:
             raise self._fault(f"is not UTF-8 text ({error.reason})") from None
         _ = self.line
         self._buffer, self._place, self._counted = self._buffer[self._place :] + added, 0, 0
-        self._read += len(added)
+        self._read_count += len(added)
         self._ended = not added
-        if self._read > MOST_TEXT:
+        if self._read_count > MOST_TEXT:
             raise self._fault(f"is longer than {MOST_TEXT:,} characters")
         return bool(added)
 

@@ -23,22 +23,22 @@ class _Pace:
     """When a line is due. All pieces of work of a process share it, so that many short ones do not fill a log."""
 
     def __init__(self) -> None:
-        self._begun = self._seen = -IDLE
+        self._started_at = self._last_at = -IDLE
         self._due = 0.0
 
     def start(self) -> None:
         """A piece of work begins."""
         now = time.monotonic()
-        if now - self._seen >= IDLE:
-            self._begun, self._due = now, now + FIRST
-        self._seen = now
+        if now - self._last_at >= IDLE:
+            self._started_at, self._due = now, now + FIRST
+        self._last_at = now
 
     def is_due(self) -> bool:
         """Whether a line is to be printed now."""
-        now = self._seen = time.monotonic()
+        now = self._last_at = time.monotonic()
         if now < self._due:
             return False
-        self._due = self._begun + GROWTH * (now - self._begun)
+        self._due = self._started_at + GROWTH * (now - self._started_at)
         return True
 
 

@@ -45,14 +45,7 @@ class Interval:
 
     def rounded(self, digits: int = 6) -> dict[str, float | int | str]:
         """As a plain mapping for JSON."""
-        return {
-            "value": round(self.value, digits),
-            "low": round(self.low, digits),
-            "high": round(self.high, digits),
-            "n": self.n,
-            "clusters": self.clusters,
-            "method": self.method,
-        }
+        return {name: round(value, digits) if isinstance(value, float) else value for name, value in vars(self).items()}
 
 
 def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float]:

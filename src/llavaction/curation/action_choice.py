@@ -98,14 +98,9 @@ class ActionChoice(Task):
         actions = [segment.action, *(pool[i] for i in places)]
         texts = self._texts.write(segment, actions)
         order = rng.permutation(len(actions))
-        question = Question(
-            question_id=segment.segment_id,
-            clip=segment.clip,
-            question=QUESTION,
-            options=tuple(Option(text=texts[i], action=actions[i]) for i in order),
-            answer=int(np.flatnonzero(order == 0)[0]),
-            provenance=Provenance(miner=self.settings.miner, text_pool=self.settings.text, seed=self.material.seed),
-        )
+        provenance = Provenance(miner=self.settings.miner, text_pool=self.settings.text, seed=self.material.seed)
+        options = [Option(text=text, action=action) for text, action in zip(texts, actions, strict=True)]
+        question = Question.of_segment(segment, QUESTION, options, order, provenance)
         priors = self._prior(segment) if rng.random() < self.settings.prior_probability else ()
         lettered = self.settings.prompt == "letters"
         return Conversation(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
@@ -96,7 +97,8 @@ def cut_clips(
     def one(name: str) -> CutClip | str:
         clip, segment_id = clips[name]
         try:
-            return _cut(clip, segment_id, library, folder / name, fps, short_side, sources[name], budget)
+            read = partial(library.read, segment_id=segment_id)
+            return _cut(clip, read, folder / name, fps, short_side, sources[name], budget)
         except InputError:
             raise
         except Exception as error:  # a decoder may raise anything on a damaged file
@@ -107,7 +109,11 @@ def cut_clips(
         journal = home.journal(CUTS, CutClip, "file")
         write_json(note, settings)
         sources = _sources(clips, library)
-        todo = [name for name in clips if not _is_done(journal.done.get(name), sources[name], folder)]
+        todo = [
+            name
+            for name in clips
+            if name not in journal.done or journal.done[name].source != sources[name] or not (folder / name).is_file()
+        ]
         with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
             results = progress(pool.map(one, todo), "cutting clips", total=len(todo))
             for name, result in zip(todo, results, strict=True):
@@ -118,8 +124,8 @@ def cut_clips(
                     failed[name] = result
         cut = {name: journal.done[name] for name in clips if name in journal.done and name not in failed}
         journal.rewrite(journal.done.values())
-    partial = {name: clip_entry for name, clip_entry in cut.items() if clip_entry.problem is not None}
-    return Cut(clip_count, len(clips) - len(todo), partial, failed)
+    incomplete = {name: clip_entry for name, clip_entry in cut.items() if clip_entry.problem is not None}
+    return Cut(clip_count, len(clips) - len(todo), incomplete, failed)
 
 
 def _sources(clips: Mapping[str, tuple[Clip, str | None]], library: VideoLibrary) -> dict[str, str]:
@@ -132,53 +138,29 @@ def _sources(clips: Mapping[str, tuple[Clip, str | None]], library: VideoLibrary
     return {name: digests[key] for name, key in ids.items()}
 
 
-def _is_done(entry: CutClip | None, source: str, folder: Path) -> bool:
-    return entry is not None and entry.source == source and (folder / entry.file).is_file()
-
-
 def _cut(
-    clip: Clip,
-    segment_id: str | None,
-    library: VideoLibrary,
-    path: Path,
-    fps: float,
-    short_side: int,
-    source: str,
-    budget: ByteBudget,
+    clip: Clip, read: Callable[..., Frames], path: Path, fps: float, short_side: int, source: str, budget: ByteBudget
 ) -> CutClip | str:
     """Write one; what is wrong where there is no frame of it."""
-    first = library.read(clip, 1, segment_id=segment_id)
+    first = read(clip, 1)
     if not len(first):
         return str(first.error)
     height, width = first.images.shape[1:3]
     scale = min(1.0, short_side / min(height, width))
     size = _even(height * scale), _even(width * scale)
     count = min(max(2, round(clip.duration * fps)), MOST_FRAMES)
-    with budget.room(2 * count * size[0] * size[1] * 3):  # a second time where the clip is shorter than it was to be
-        return _written(clip, segment_id, library, path, size, count, source)
-
-
-def _written(
-    clip: Clip,
-    segment_id: str | None,
-    library: VideoLibrary,
-    path: Path,
-    size: tuple[int, int],
-    count: int,
-    source: str,
-) -> CutClip | str:
     rate = count / clip.duration
-    frames = library.read(clip, count, segment_id=segment_id, size=size)
-    problem = frames.error
-    present = max(1, count - _past_the_end(frames))
-    if present < count:  # the file is shorter, not slower
-        until = Clip(video_id=clip.video_id, start=clip.start, stop=clip.start + present / rate)
-        frames = library.read(until, present, segment_id=segment_id, size=size)
-    if not len(frames):
-        return str(frames.error)
-    write_video(path, frames.images, exact_rate(rate))
-    text = None if problem is None else problem.problem
-    return CutClip(file=path.name, source=source, frames=len(frames), stand_ins=frames.stand_ins, problem=text)
+    with budget.room(2 * count * size[0] * size[1] * 3):  # a second time where the clip is shorter than it was to be
+        frames = read(clip, count, size=size)
+        problem = None if frames.error is None else frames.error.problem
+        present = max(1, count - _past_the_end(frames))
+        if present < count:  # the file is shorter, not slower
+            until = Clip(video_id=clip.video_id, start=clip.start, stop=clip.start + present / rate)
+            frames = read(until, present, size=size)
+        if not len(frames):
+            return str(frames.error)
+        write_video(path, frames.images, exact_rate(rate))
+        return CutClip(file=path.name, source=source, frames=len(frames), stand_ins=frames.stand_ins, problem=problem)
 
 
 def _past_the_end(frames: Frames) -> int:

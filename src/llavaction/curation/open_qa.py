@@ -9,7 +9,6 @@ import numpy as np
 from pydantic import Field
 
 from llavaction.actions.segments import Clip, Segment
-from llavaction.actions.vocabulary import Action
 from llavaction.curation.material import Material, Wording
 from llavaction.curation.tasks import Conversation, Task, TaskSettings, one_of
 
@@ -84,17 +83,21 @@ class OpenQA(Task):
         raise AssertionError("the verb, or the whole action, can always be asked for")
 
     def _verb(self, segment: Segment, rng: np.random.Generator) -> Conversation:
-        return self._ask("verb", self.material.vocabulary.verb_name(segment.verb_class), rng, noun=self._own(segment))
+        return self._ask(
+            "verb", self.material.vocabulary.verb_name(segment.verb_class), rng, noun=self._noun_name(segment)
+        )
 
     def _action(self, segment: Segment, rng: np.random.Generator) -> Conversation:
         return self._ask("action", self.material.text_of(segment, "label"), rng)
 
     def _noun(self, segment: Segment, rng: np.random.Generator) -> Conversation:
-        return self._ask("noun", self._own(segment), rng, verb=self.material.vocabulary.verb_name(segment.verb_class))
+        return self._ask(
+            "noun", self._noun_name(segment), rng, verb=self.material.vocabulary.verb_name(segment.verb_class)
+        )
 
     def _occurs(self, segment: Segment, rng: np.random.Generator) -> Conversation | None:
         if rng.random() < 0.5:
-            return self._ask("occurs", "yes", rng, noun=self._own(segment))
+            return self._ask("occurs", "yes", rng, noun=self._noun_name(segment))
         involved = self._involved(segment)
         for _ in range(TRIES):
             noun = one_of(self._nouns, rng)
@@ -106,7 +109,7 @@ class OpenQA(Task):
         following = self.material.successors.get(segment.segment_id)
         if following is None or following.stop - segment.start > self.settings.longest:
             return None
-        if following.action in self._same(segment):
+        if following.action in self.material.truth.synonyms.also_true(segment.action, segment.all_noun_classes):
             return None
         answer, other_answer = (self.material.text_of(part, self.settings.wording) for part in (segment, following))
         if answer == other_answer:
@@ -121,7 +124,7 @@ class OpenQA(Task):
         question = one_of(QUESTIONS[kind], rng).format(**facts)
         return Conversation(question, answer, clip, labelled=clip is None, provenance={"kind": kind})
 
-    def _own(self, segment: Segment) -> str:
+    def _noun_name(self, segment: Segment) -> str:
         return self.material.vocabulary.noun_name(segment.noun_class)
 
     def _involved(self, segment: Segment) -> set[int]:
@@ -129,9 +132,6 @@ class OpenQA(Task):
         present = (segment, *self.material.table.overlapping(segment))
         nouns = {noun for action in present for noun in (action.noun_class, *action.all_noun_classes)}
         return {same for noun in nouns for same in self.material.truth.synonyms.nouns(noun)}
-
-    def _same(self, segment: Segment) -> frozenset[Action]:
-        return self.material.truth.synonyms.also_true(segment.action, segment.all_noun_classes)
 
     @cached_property
     def _nouns(self) -> tuple[int, ...]:

@@ -53,17 +53,14 @@ class AnnotatedDataset(Protocol):
     @property
     def splits(self) -> tuple[str, ...]:
         """The labelled splits that are there, train first."""
-        ...
 
     @property
     def vocabulary(self) -> ActionVocabulary:
         """Classes and narrations."""
-        ...
 
     @property
     def videos(self) -> Mapping[str, VideoFacts]:
         """Length and rate of each video, where they are known."""
-        ...
 
     def segments(self, split: str, *, unlabelled: bool = False) -> SegmentTable:
         """The segments of a split in file order.
@@ -76,20 +73,15 @@ class AnnotatedDataset(Protocol):
         Raises:
             InputError: there is no such split, or it has no usable row.
         """
-        ...
 
     def files(self, split: str) -> tuple[Path, ...]:
         """The tables with a split's rows; one may hold those of other splits, too."""
-        ...
 
     def refused(self, split: str) -> tuple[Sequence[Remark], int]:
         """The rows left out of the tables with a split's rows, once these are read, and how many rows they all have."""
-        ...
 
     def sources(self, *splits: str) -> dict[str, str]:
         """Names and sha256 of the files that decide classes and the given splits."""
-        ...
 
     def groups(self, split: str) -> Mapping[str, set[str]]:
         """Named subsets of a split's segment ids, for breakdowns."""
-        ...

@@ -74,14 +74,14 @@ class CellReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._said: dict[str, str] = {}
+        self._remarks: dict[str, str] = {}
         self._times: dict[str, Counter[str]] = {}
         self._plain: dict[str, tuple[int, str]] = {}
 
     @property
     def notes(self) -> list[str]:
         """What was understood that could have been meant otherwise."""
-        return [*self._said.values(), *self._about_times()]
+        return [*self._remarks.values(), *self._about_times()]
 
     def seconds(self, text: str, column: str, line: int) -> float:
         """See :func:`seconds`."""
@@ -139,7 +139,7 @@ class CellReader:
         return items
 
     def _say(self, kind: str, text: str) -> None:
-        self._said.setdefault(kind, text)
+        self._remarks.setdefault(kind, text)
 
     def _about_times(self) -> list[str]:
         notes = []

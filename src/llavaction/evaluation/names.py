@@ -14,15 +14,12 @@ class ActionNames(Protocol):
 
     def verb_name(self, verb: int) -> str:
         """Readable name of a verb class."""
-        ...
 
     def noun_name(self, noun: int) -> str:
         """Readable name of a noun class."""
-        ...
 
     def action_name(self, action: tuple[int, int]) -> str:
         """Readable name of an action class."""
-        ...
 
 
 class OptionNames:

@@ -64,14 +64,12 @@ def action_losses(
         if len(column) and not -1 <= int(column.min()) <= int(column.max()) < head_logits.shape[1]:
             raise InputError(f"{name} label {int(column.max())}, but its head has {head_logits.shape[1]} classes")
     used = {"last_layer": states[-1:], "first_layer": states[:1]}.get(training, states)
-    terms = []
-    for state in used:
-        terms.append(
-            torch.stack([_cross_entropy(x, y) for x, y in zip(apply_heads(state, heads), labels.T, strict=True)])
-        )
-    stacked = torch.stack(terms)
-    action = (stacked * stacked.new_tensor(TERM_WEIGHTS)).sum() / (len(used) + 1)
-    distillation = stacked.new_zeros(())
+    terms = torch.stack([
+        torch.stack([_cross_entropy(x, y) for x, y in zip(apply_heads(state, heads), labels.T, strict=True)])
+        for state in used
+    ])  # fmt: skip
+    action = (terms * terms.new_tensor(TERM_WEIGHTS)).sum() / (len(used) + 1)
+    distillation = terms.new_zeros(())
     if training.endswith("distillation"):
         order = list(states) if training.startswith("reverse") else list(states)[::-1]
         distillation = torch.stack([_divergence(state, order[0]) for state in order[1:]]).sum() / len(states)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -264,11 +264,6 @@ def _write_shard(file: Path, tensors: Mapping[str, StoredTensor]) -> None:
     text += b" " * (-len(text) % 8)
     with file.open("wb") as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
-        stream.writelines(_all_pieces(tensor for _, tensor in order))
+        stream.writelines(piece for _, tensor in order for piece in tensor.pieces())
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _all_pieces(tensors: Iterable[StoredTensor]) -> Iterator[memoryview]:
-    for tensor in tensors:
-        yield from tensor.pieces()

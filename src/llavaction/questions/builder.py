@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
-
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import Action, ActionVocabulary
 from llavaction.base.errors import InputError
@@ -136,16 +134,10 @@ def _mine_block(block: Sequence[Segment]) -> list[Mined]:
 
 def _question(segment: Segment, actions: Sequence[Action], texts: Sequence[str], config: BuildConfig) -> Question:
     order = hashed_rng("option order", config.seed, segment.segment_id).permutation(len(actions))
-    return Question(
-        question_id=segment.segment_id,
-        clip=segment.clip,
-        question=QUESTION,
-        options=tuple(Option(text=texts[i], action=actions[i]) for i in order),
-        answer=int(np.flatnonzero(order == 0)[0]),
-        provenance=Provenance(
-            miner=config.miner, rank=tuple(int(i) - 1 for i in order), text_pool=config.text, seed=config.seed
-        ),
-    )
+    options = [Option(text=text, action=action) for text, action in zip(texts, actions, strict=True)]
+    rank = tuple(int(i) - 1 for i in order)
+    provenance = Provenance(miner=config.miner, rank=rank, text_pool=config.text, seed=config.seed)
+    return Question.of_segment(segment, QUESTION, options, order, provenance)
 
 
 def _sources(dataset: AnnotatedDataset, config: BuildConfig) -> dict[str, str]:

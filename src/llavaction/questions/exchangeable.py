@@ -144,7 +144,7 @@ class GroupSampler:
         self._base[:, :classes] = np.where(allowed, self._factors[answers, :classes], 0.0)
         rows = max(1, min(len(answers), CHUNK // self._width))
         self._behind = np.empty((distractors, rows, self._width))
-        self._mass, self._ahead, self._taken = np.empty((3, rows, self._width))
+        self._mass, self._ahead, self._slot_factors = np.empty((3, rows, self._width))
 
     def sweep(self, log_weights: Floats, uniforms: Floats, *, count: bool = True) -> Floats:
         """Redraw every distractor once given the others; empty slots are filled.
@@ -171,7 +171,7 @@ class GroupSampler:
     ) -> None:
         """One sweep of some questions; ``members`` and ``expected`` are changed in place."""
         rows, slots = members.shape
-        mass, ahead, factors = self._mass[:rows], self._ahead[:rows], self._taken[:rows]
+        mass, ahead, factors = self._mass[:rows], self._ahead[:rows], self._slot_factors[:rows]
         behind = self._behind[:, :rows]
         behind[-1] = 1.0
         for slot in range(slots - 1, 0, -1):

@@ -79,15 +79,12 @@ class Miner(Protocol):
 
     def blocks(self) -> list[list[Segment]]:
         """Units of work that can be mined in any order, on any process."""
-        ...
 
     def mine(self, block: Sequence[Segment]) -> list[Mined]:
         """Distractors for each segment of a block."""
-        ...
 
     def resolved_settings(self) -> dict[str, Any]:
         """The settings in force, for the card."""
-        ...
 
 
 def make_miner(name: str, task: MiningTask) -> Miner:

@@ -8,9 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from llavaction.actions.segments import Clip
+from llavaction.actions.segments import Clip, Segment
 from llavaction.base.errors import InputError
 from llavaction.base.records import Record, Strict, read_json, read_records, write_json, write_records
 from llavaction.base.text import same_when_read
@@ -57,6 +59,33 @@ class Question(Record):
         if len(set(map(same_when_read, texts))) < len(texts):
             raise ValueError(f"two options have the same text to a reader: {texts}")
         return self
+
+    @classmethod
+    def of_segment(
+        cls,
+        segment: Segment,
+        question: str,
+        options: Sequence[Option],
+        order: NDArray[np.integer[Any]],
+        provenance: Provenance,
+    ) -> Question:
+        """A question about a segment.
+
+        Args:
+            segment: what it is about.
+            question: in words.
+            options: the right one first.
+            order: in which they are put, [options].
+            provenance: of the options.
+        """
+        return cls(
+            question_id=segment.segment_id,
+            clip=segment.clip,
+            question=question,
+            options=tuple(options[i] for i in order),
+            answer=int(np.flatnonzero(order == 0)[0]),
+            provenance=provenance,
+        )
 
     @property
     def answer_letter(self) -> str:

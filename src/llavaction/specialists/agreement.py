@@ -83,7 +83,7 @@ class Agreement:
         self._numbers: tuple[Mapping[int, int], Mapping[int, int]] | None = None
         self._predicted: PredictedClasses | None = None
         self._checked = self._by_id = self._by_number = self._elsewhere = 0
-        self._first = ""
+        self._example = ""
 
     def name_classes(self, classes: PredictedClasses) -> None:
         """Take what the class numbers of the following predictions stand for.
@@ -157,7 +157,7 @@ class Agreement:
         near = max(abs(clip.start - expected_clip.start), abs(clip.stop - expected_clip.stop)) <= SAME_TIME
         if clip.video_id != expected_clip.video_id or not near:
             if not self._elsewhere:
-                self._first = f"'{segment_id}' is {_span(clip)} there and {_span(expected_clip)} here"
+                self._example = f"'{segment_id}' is {_span(clip)} there and {_span(expected_clip)} here"
             self._elsewhere += 1
 
     def settle(self) -> None:
@@ -169,7 +169,7 @@ class Agreement:
         if self._elsewhere:
             raise InputError(
                 f"predicts other segments than those of the same ids here, {self._elsewhere} of {self._checked}; the "
-                f"first: {self._first}",
+                f"first: {self._example}",
                 file=self._path,
                 hint=f"were rows added, removed or changed? {_HINT}",
             )

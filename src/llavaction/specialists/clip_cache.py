@@ -83,7 +83,7 @@ class ClipCache:
                 f"has none of the {len(names)} videos of the segments", file=videos, hint="is it the right folder?"
             )
         keeps = len(self.segments) * int(np.prod(self._shape)) <= config.cache_gb * 1e9
-        self._kept: dict[int, Tensor] | None = {} if keeps else None
+        self._clip_of: dict[int, Tensor] | None = {} if keeps else None
 
     def facts(self, places: Iterable[int]) -> dict[str, FileFacts]:
         """What the videos of segments, given by their places, are known by."""
@@ -101,15 +101,15 @@ class ClipCache:
             Places that could be decoded, and their frames [segments, frames, height, width, 3] as bytes. A batch
             of which nothing is left is yielded too.
         """
-        if self._kept is not None:
-            missing = sorted({place for batch in plan for place in batch} - self._kept.keys())
+        if self._clip_of is not None:
+            missing = sorted({place for batch in plan for place in batch} - self._clip_of.keys())
             if missing:
                 chunks = [missing[i : i + DECODED_AT_ONCE] for i in range(0, len(missing), DECODED_AT_ONCE)]
                 for places, frames in progress(self._decoded(chunks), f"{what} (decoding)", total=len(chunks)):
-                    self._kept.update(zip(places, frames, strict=True))
+                    self._clip_of.update(zip(places, frames, strict=True))
                 nothing = torch.zeros((0, *self._shape), dtype=torch.uint8)
-                self._kept.update({place: nothing for place in missing if place not in self._kept})
-            recalled = (self._recalled(batch, self._kept) for batch in plan)
+                self._clip_of.update({place: nothing for place in missing if place not in self._clip_of})
+            recalled = (self._recalled(batch, self._clip_of) for batch in plan)
             yield from progress(recalled, what, total=len(plan))
         else:
             yield from progress(self._decoded(plan), what, total=len(plan))

@@ -135,17 +135,17 @@ class Collected:
     def __init__(
         self, path: Path, segment_ids: Sequence[str], partial: bool = False, agreement: Agreement | None = None
     ) -> None:
-        self._path, self._wanted, self._partial = path, frozenset(segment_ids), partial
+        self._path, self._segment_ids, self._partial = path, frozenset(segment_ids), partial
         self.agreement = agreement or Agreement(path, None)
-        self._found: Predictions = {}
+        self._predictions: Predictions = {}
         self._surplus, self._not_finite = _Tally(), _Tally()
         self._pairs = 0
 
     def wants(self, segment_id: str) -> bool:
         """Whether the segment is asked for; counted where it is not."""
-        if segment_id in self._found:
+        if segment_id in self._predictions:
             raise InputError(f"predicts '{segment_id}' twice", file=self._path)
-        if self._wanted and segment_id not in self._wanted:
+        if self._segment_ids and segment_id not in self._segment_ids:
             self._surplus.add(segment_id)
             return False
         return True
@@ -179,9 +179,9 @@ class Collected:
         actions = self.agreement.actions(name, prediction.actions)
         if actions != prediction.actions:
             prediction = prediction.model_copy(update={"actions": actions})
-        self._found[prediction.segment_id] = prediction
+        self._predictions[prediction.segment_id] = prediction
         self._pairs += len(prediction.actions)
-        if len(self._found) > MOST_SEGMENTS:
+        if len(self._predictions) > MOST_SEGMENTS:
             raise InputError(f"predicts more than {MOST_SEGMENTS:,} segments", file=self._path)
         if self._pairs > MOST_PAIRS:
             raise InputError(f"ranks more than {MOST_PAIRS:,} pairs", file=self._path, hint="keep the best 100 of each")
@@ -199,10 +199,10 @@ class Collected:
                 file=self._path,
                 hint="a training that diverged, or half precision, makes such scores; predict again",
             )
-        if self._surplus.count and not self._found and not self._partial:
+        if self._surplus.count and not self._predictions and not self._partial:
             raise InputError(
                 f"predicts {self._surplus.count} segments, such as '{self._surplus.first}', and has no prediction for "
-                f"any of the {len(self._wanted)} asked for",
+                f"any of the {len(self._segment_ids)} asked for",
                 file=self._path,
                 hint="are these predictions for this split?",
             )
@@ -210,8 +210,10 @@ class Collected:
             problem = f"{self._surplus.count} of its segments are not of this split, the first '{self._surplus.first}'"
             note(f"{problem}; they are left out", file=self._path)
         self.agreement.settle()
-        missing = self._wanted - self._found.keys()
+        missing = self._segment_ids - self._predictions.keys()
         if missing and not self._partial:
-            problem = f"has no prediction for {len(missing)} of {len(self._wanted)} segments, such as '{min(missing)}'"
+            problem = (
+                f"has no prediction for {len(missing)} of {len(self._segment_ids)} segments, such as '{min(missing)}'"
+            )
             note(problem, file=self._path)
-        return self._found
+        return self._predictions

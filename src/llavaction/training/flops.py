@@ -117,7 +117,7 @@ class FlopCounter:
             layers: how many of the language model's layers are run; all of them if None.
         """
         lengths = inputs["attention_mask"].sum(1).double()
-        frames, patches = self._seen(inputs)
+        frames, patches = self._frames_and_patches(inputs)
         squares = float((lengths**2).sum()) / 2  # causal
         share = 1.0 if layers is None else layers / self._depth
         total = share * self._both(self.language, float(lengths.sum()), squares, beneath=self._before)
@@ -127,7 +127,7 @@ class FlopCounter:
             total += self._both(self.projector, patches / self._merge, 0.0, beneath=self.tower.trained)
         return total
 
-    def _seen(self, inputs: Mapping[str, torch.Tensor]) -> tuple[float, float]:
+    def _frames_and_patches(self, inputs: Mapping[str, torch.Tensor]) -> tuple[float, float]:
         """Frames (or groups of them) and patches."""
         pixels = inputs.get("pixel_values_videos")
         if pixels is None:

@@ -69,16 +69,16 @@ class FrameStore:
 
     def __init__(self, gigabytes: float) -> None:
         self._room = int(gigabytes * 1e9)
-        self._kept: dict[Hashable, Frames] = {}
+        self._frames_of: dict[Hashable, Frames] = {}
 
     def read(self, key: Hashable, decode: Callable[[], Frames]) -> Frames:
         """The clip of that key; ``decode`` is called where it is not there. Damaged clips are not kept."""
-        if key in self._kept:
-            return self._kept[key]
+        if key in self._frames_of:
+            return self._frames_of[key]
         frames = decode()
         if frames.error is None and frames.images.nbytes <= self._room:
             self._room -= frames.images.nbytes
-            self._kept[key] = frames
+            self._frames_of[key] = frames
         return frames
 
 

@@ -84,13 +84,13 @@ def plugin_settings() -> dict[str, dict[str, type[Strict]]]:
     Returns:
         By the plug-in's name: where settings stand and with what ("extra, with kind: lesson"), and their class.
     """
-    found: dict[str, dict[str, type[Strict]]] = {}
+    classes: dict[str, dict[str, type[Strict]]] = {}
     for plugin in plugins():
         for registry, place in (("MODEL_STARTS", "start, with model: "), ("STAGE_KINDS", "extra, with kind: ")):
             for name, where in getattr(plugin, registry, {}).items():
                 if (settings := attribute(where).settings) is not None:
-                    found.setdefault(plugin_name(plugin), {})[place + name] = settings
-    return found
+                    classes.setdefault(plugin_name(plugin), {})[place + name] = settings
+    return classes
 
 
 def complete(settings: type[Strict] | None, values: Mapping[str, Any], key: str, owner: str) -> dict[str, Any]:

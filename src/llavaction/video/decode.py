@@ -60,7 +60,7 @@ def read_clip(
             frames = video.clip(start, stop, count, size=size, side=side, jitter=jitter)
     except VideoError as error:
         frames = Frames.nothing(error)
-    return _checked(frames, strict)
+    return frames.checked(strict)
 
 
 def read_times(
@@ -86,13 +86,7 @@ def read_times(
             frames = video.at(times, size=size, side=side)
     except VideoError as error:
         frames = Frames.nothing(error)
-    return _checked(frames, strict)
-
-
-def _checked(frames: Frames, strict: bool) -> Frames:
-    if strict and frames.error is not None:
-        raise frames.error
-    return frames
+    return frames.checked(strict)
 
 
 def read_all(

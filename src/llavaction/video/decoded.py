@@ -55,17 +55,14 @@ class Frames(Protocol):
     @property
     def images(self) -> NDArray[np.uint8]:
         """[frames, height, width, 3] RGB; no frames where nothing could be decoded."""
-        ...
 
     @property
     def times(self) -> NDArray[np.float64]:
         """[frames], seconds from the video's first frame."""
-        ...
 
     @property
     def error(self) -> Exception | None:
         """Why not everything could be decoded; other frames then stand in for the missing ones."""
-        ...
 
 
 class Library(Protocol):
@@ -73,7 +70,6 @@ class Library(Protocol):
 
     def read(self, clip: Clip, count: int, *, segment_id: str | None = None) -> Frames:
         """Decode ``count`` frames of ``clip``."""
-        ...
 
 
 def decoded(frames: Frames, clip: Clip) -> DecodedClip:

@@ -69,6 +69,12 @@ class Frames:
         """No frames at all, and why."""
         return cls(np.zeros((0, 0, 0, 3), dtype=np.uint8), np.zeros(0), error)
 
+    def checked(self, strict: bool) -> Frames:
+        """These, or where it is ``strict`` and something is wrong, that raised."""
+        if strict and self.error is not None:
+            raise self.error
+        return self
+
 
 def target_size(height: int, width: int, size: Size, side: Side = "short") -> tuple[int, int]:
     """(height, width) a picture gets; smaller pictures are enlarged too.

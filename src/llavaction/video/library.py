@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
@@ -150,27 +151,14 @@ class VideoLibrary:
                 frames = replace(frames, times=frames.times + clip.start)
         except VideoError as error:
             frames = Frames.nothing(error)
-        if strict and frames.error is not None:
-            raise frames.error
-        return frames
+        return frames.checked(strict)
 
-    def _read(
-        self,
-        source: Source,
-        start: float,
-        stop: float | None,
-        count: int,
-        *,
-        size: Size,
-        side: Side,
-        jitter: Draws | None,
-    ) -> Frames:
+    def _read(self, source: Source, start: float, stop: float | None, count: int, **picture: Any) -> Frames:
         if source.kind is Kind.VIDEO:
-            return read_clip(source.path, start, stop, count, size=size, side=side, jitter=jitter)
+            return read_clip(source.path, start, stop, count, **picture)
         if source.kind is Kind.CHUNKS:
-            return read_chunks(source, start, stop, count, size=size, side=side, jitter=jitter)
-        rate = self._frame_rate(source)
-        return read_images(source, start, stop, count, rate=rate, size=size, side=side, jitter=jitter)
+            return read_chunks(source, start, stop, count, **picture)
+        return read_images(source, start, stop, count, rate=self._frame_rate(source), **picture)
 
     def _frame_rate(self, source: Source) -> Rate:
         rate = rate_of(self._rates, (source.video_id, source.name))

@@ -32,7 +32,6 @@ class Draws(Protocol):
 
     def random(self, size: int) -> NDArray[np.float64]:
         """Draw ``size`` numbers from [0, 1)."""
-        ...
 
 
 def centres(start: float, stop: float, count: int, jitter: Draws | None = None) -> NDArray[np.float64]:

@@ -78,7 +78,7 @@ class VideoWriter:
             raise InputError(problem, file=path)
         self.path = Path(path)
         self._shape: tuple[int, ...] | None = None
-        self._timed, self._last = timed, -1
+        self._timed, self._last_tick = timed, -1
         self._reformatter = VideoReformatter()
         rate = fps if isinstance(fps, Fraction) else exact_rate(fps)
         settings = {"crf": str(crf)} if codec in QUALITY_OPTION else {}
@@ -121,12 +121,12 @@ class VideoWriter:
             raise InputError(f"expected frames uint8 {self._shape}, found {image.dtype} {image.shape}", file=self.path)
         if (time is not None) != self._timed:
             raise InputError("every frame needs its time in a timed video, and none has one otherwise", file=self.path)
-        ticks = self._last + 1 if time is None else round(time / FINE_CLOCK)
-        if ticks <= self._last:
+        ticks = self._last_tick + 1 if time is None else round(time / FINE_CLOCK)
+        if ticks <= self._last_tick:
             raise InputError(f"the frame at {time} s does not begin after the one before", file=self.path)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         frame = self._reformatter.reformat(frame, format=self._stream.pix_fmt, threads=1)
-        frame.pts, self._last = ticks, ticks
+        frame.pts, self._last_tick = ticks, ticks
         if self._timed:
             frame.time_base = FINE_CLOCK
         self._mux(frame)

@@ -54,8 +54,8 @@ def open_benchmark(
     folder = protocol.videos and path.parent / protocol.videos
     if protocol.file is None:
         raise InputError("names no file of questions", file=path, hint="file: questions.csv")
-    read: Reader = resolve(with_plugins("BENCHMARK_READERS", READERS), protocol.reader, "reader of benchmarks")
-    benchmark = read(protocol, path.parent / protocol.file, folder if videos is None else Path(videos))
+    reader: Reader = resolve(with_plugins("BENCHMARK_READERS", READERS), protocol.reader, "reader of benchmarks")
+    benchmark = reader(protocol, path.parent / protocol.file, folder if videos is None else Path(videos))
     counts = benchmark.card.counts
     for told in (*benchmark.card.notes, *(f"{name}: {count}" for name, count in counts.items() if "left out" in name)):
         say(f"{protocol.file.name}: {told}")

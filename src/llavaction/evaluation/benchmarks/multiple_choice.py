@@ -56,8 +56,8 @@ class _Reader:
         columns = protocol.columns
         self.id = (columns.id,) if isinstance(columns.id, str) else columns.id or ()
         self.options = (columns.options,) if isinstance(columns.options, str) else columns.options
-        named = (*self.id, columns.start, columns.stop, columns.question, columns.group)
-        self.required = [columns.video, columns.answer, *self.options, *(name for name in named if name is not None)]
+        extra = (*self.id, columns.start, columns.stop, columns.question, columns.group)
+        self.required = [columns.video, columns.answer, *self.options, *(name for name in extra if name is not None)]
         self.cells = CellReader(path)
         self.left_out: Counter[str] = Counter()
         self.remarks: list[str] = []
@@ -77,8 +77,8 @@ class _Reader:
                 raise InputError(error.problem, file=place[0], line=place[1], hint=error.hint) from None
             questions += [] if question is None else [question]
         if not questions:
-            lost = ", ".join(f"{count} rows left out: {why}" for why, count in self.left_out.items())
-            raise InputError(f"holds no question that can be asked ({lost or 'it is empty'})", file=self.path)
+            reasons = ", ".join(f"{count} rows left out: {why}" for why, count in self.left_out.items())
+            raise InputError(f"holds no question that can be asked ({reasons or 'it is empty'})", file=self.path)
         more = [f"and {len(self.remarks) - MOST_NAMED} rows more"] if len(self.remarks) > MOST_NAMED else []
         protocol, videos = self.protocol, {question.clip.video_id for question in questions}
         card = BenchmarkCard(
@@ -99,17 +99,17 @@ class _Reader:
 
     def _question(self, number: int, line: int, row: Mapping[str, Any]) -> Question | None:
         """The question of a row; None where it is left out."""
-        columns, written = self.protocol.columns, self._options(row, line)
-        texts, answer = _without_letters(written), _text(row[columns.answer])
-        kept = [place for place, text in enumerate(texts) if text]
-        read = {same_when_read(texts[place]) for place in kept}
-        if no_value(answer) and same_when_read(answer) not in read:
+        columns, options = self.protocol.columns, self._options(row, line)
+        texts, answer = _without_letters(options), _text(row[columns.answer])
+        filled = [place for place, text in enumerate(texts) if text]
+        readings = {same_when_read(texts[place]) for place in filled}
+        if no_value(answer) and same_when_read(answer) not in readings:
             self._leave_out(HIDDEN, line)
             return None
-        if len(read) < len(kept):
+        if len(readings) < len(filled):
             self._leave_out(ALIKE, line)
             return None
-        place = answer_place(answer, written, self.protocol.answers)
+        place = answer_place(answer, options, self.protocol.answers)
         clip = self._clip(row, line)
         if clip is None:
             self._leave_out(UNSEEN, line)
@@ -122,21 +122,21 @@ class _Reader:
             "question_id": name,
             "clip": clip,
             "question": question,
-            "options": tuple(Option(text=texts[i]) for i in kept),
-            "answer": kept.index(place),
+            "options": tuple(Option(text=texts[i]) for i in filled),
+            "answer": filled.index(place),
         }
-        made = Question.from_mapping(values, file=self.path, line=line)
+        asked = Question.from_mapping(values, file=self.path, line=line)
         self._group(_text(row[columns.group]) if columns.group else "", name)
-        return made
+        return asked
 
     def _options(self, row: Mapping[str, Any], line: int) -> list[str]:
         """The options as written, empty ones included, for letters and indices count them."""
-        found: Sequence[Any] = [row[name] for name in self.options]
+        cells: Sequence[Any] = [row[name] for name in self.options]
         if isinstance(self.protocol.columns.options, str):
-            found = self.cells.listed(found[0], "options", line) if isinstance(found[0], str) else found[0]
-            if not isinstance(found, list | tuple):
+            cells = self.cells.listed(cells[0], "options", line) if isinstance(cells[0], str) else cells[0]
+            if not isinstance(cells, list | tuple):
                 raise InputError("its options are no list", hint="give a list of texts, or a column for each option")
-        texts = [_text(value) for value in found]
+        texts = [_text(value) for value in cells]
         if sum(text != "" for text in texts) < 2 or len(texts) > len(LETTERS):
             raise InputError(f"has the options {texts!s:.200}; expected are 2 to {len(LETTERS)} texts")
         return texts
@@ -175,12 +175,12 @@ class _Reader:
 
     def _name(self, name: str, number: int, line: int) -> str:
         """An id for the question: its own, or the row's number; one that was there already gets a number behind it."""
-        wanted = unique = name or str(number)
+        base = unique = name or str(number)
         again = 2
         while unique in self.lines:
-            unique, again = f"{wanted}-{again}", again + 1
-        if unique != wanted:
-            self.remarks.append(f"line {line}: id '{wanted}' is also on line {self.lines[wanted]}; called '{unique}'")
+            unique, again = f"{base}-{again}", again + 1
+        if unique != base:
+            self.remarks.append(f"line {line}: id '{base}' is also on line {self.lines[base]}; called '{unique}'")
         self.lines[unique] = line
         return unique
 
@@ -190,10 +190,10 @@ class _Reader:
             self.remarks.append(f"line {line}: {why} (row left out)")
 
     def _group(self, value: str, name: str) -> None:
-        named = [group for group, values in self.protocol.groups.items() if value in values]
+        groups = [group for group, values in self.protocol.groups.items() if value in values]
         if not self.protocol.groups and value:
-            named = [value]
-        for group in named:
+            groups = [value]
+        for group in groups:
             self.groups.setdefault(group, []).append(name)
 
 
@@ -218,11 +218,11 @@ def answer_place(answer: str, options: Sequence[str], form: AnswerForm = "auto")
         places.append(LETTERS.index(letter[1].upper()))
     if index and form not in ("text", "letter"):
         places.append(int(index[1]) - (form == "index_from_1"))
-    meant = {place for place in places if 0 <= place < len(options) and options[place]}
-    if len(meant) == 1:
-        return meant.pop()
-    if meant:
-        either = " or ".join(f"'{options[place]}'" for place in sorted(meant))
+    matching = {place for place in places if 0 <= place < len(options) and options[place]}
+    if len(matching) == 1:
+        return matching.pop()
+    if matching:
+        either = " or ".join(f"'{options[place]}'" for place in sorted(matching))
         raise InputError(f"answer '{answer:.60}' may mean {either}", hint="say which with the key 'answers'")
     last = len(options) - 1
     expected = {
@@ -231,15 +231,15 @@ def answer_place(answer: str, options: Sequence[str], form: AnswerForm = "auto")
         "index_from_1": f"a number from 1 to {last + 1}",
         "text": "the text of one",
     }
-    known = expected.get(form) or f"{expected['letter']}, {expected['index']} or {expected['text']}"
+    forms = expected.get(form) or f"{expected['letter']}, {expected['index']} or {expected['text']}"
     from_1 = "where answers count from 1, say so with 'answers: index_from_1'" if index and form != "text" else None
-    raise InputError(f"answer '{answer:.60}' is no option; expected {known}", hint=from_1)
+    raise InputError(f"answer '{answer:.60}' is no option; expected {forms}", hint=from_1)
 
 
 def _without_letters(options: Sequence[str]) -> list[str]:
     """Options without the letters before them, where all have theirs ("A. plate", "B. cup"); empty ones stay."""
-    found = {place: _LETTERED.match(option) for place, option in enumerate(options) if option}
-    if all(one and one[1] == LETTERS[place] for place, one in found.items()):
+    matches = {place: _LETTERED.match(option) for place, option in enumerate(options) if option}
+    if all(match and match[1] == LETTERS[place] for place, match in matches.items()):
         return [_LETTERED.sub("", option, count=1) for option in options]
     return list(options)
 

@@ -35,15 +35,15 @@ def read_rows(path: Path, required: Sequence[str]) -> tuple[list[Row], list[str]
                 raise InputError(row.fault, file=path, line=row.line)
             rows.append((row.line, row.cells))
         return rows, table.notes
-    found: list[Row] = []
+    entries: list[Row] = []
     for line, entry in _json_list(path) if path.suffix.lower() == ".json" else read_lines(path, "question"):
         if not isinstance(entry, dict):
             raise InputError(f"expected a question with its columns, found {entry!r:.60}", file=path, line=line)
         if missing := [name for name in required if name not in entry]:
             problem = f"lacks {', '.join(missing)}; found {', '.join(map(str, entry))!s:.200}"
             raise InputError(problem, file=path, line=line)
-        found.append((line, entry))
-    return found, []
+        entries.append((line, entry))
+    return entries, []
 
 
 def _json_list(path: Path) -> Iterator[tuple[int, Any]]:

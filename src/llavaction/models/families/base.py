@@ -280,20 +280,20 @@ class VideoFamily(Family):
     def visual_inputs(self, clip: DecodedClip) -> VisualInputs:
         """A clip as the model's visual inputs."""
 
-    _last: tuple[DecodedClip, VisualInputs] | None = None
+    _cached: tuple[DecodedClip, VisualInputs] | None = None
 
-    def _seen(self, clip: DecodedClip) -> VisualInputs:
+    def _inputs_of(self, clip: DecodedClip) -> VisualInputs:
         """The visual inputs of a clip; several orders of a question's options come with the same frames."""
-        last = None if self._last is None else self._last[0]
+        last = None if self._cached is None else self._cached[0]
         if (
-            self._last is None
+            self._cached is None
             or last is None
             or last.frames is not clip.frames
             or last.duration != clip.duration
             or not np.array_equal(last.times, clip.times)
         ):
-            self._last = (clip, self.visual_inputs(clip))
-        return self._last[1]
+            self._cached = (clip, self.visual_inputs(clip))
+        return self._cached[1]
 
     @property
     def action_tokens(self) -> tuple[str, ...]:
@@ -312,7 +312,7 @@ class VideoFamily(Family):
                 f"its chat template writes '{self.placeholder}' {laid.count(self.placeholder)} times for one video",
                 file=self.checkpoint.folder,
             )
-        view = self._seen(clip)
+        view = self._inputs_of(clip)
         ids = self.chat.encode(laid.replaced(self.placeholder, view.text + "".join(self.action_tokens)))
         placed = ids.count(self.chat.tokenizer.convert_tokens_to_ids(self.visual_tokens[0]))
         if placed != view.visual:
@@ -323,16 +323,18 @@ class VideoFamily(Family):
             )
         return ModelInputs(tuple(ids), view.tensors, view.visual, view.group)
 
-    _written: ConversationTokeniser | None = None
+    _cached_tokeniser: ConversationTokeniser | None = None
 
     @property
     def _tokeniser(self) -> ConversationTokeniser:
         """Writes examples in the turns in which questions are asked."""
-        if self._written is None:
+        if self._cached_tokeniser is None:
             form, system = self.chat.turns(self.placeholder)
             config = self.tokenisation.model_copy(update={"system": system})
-            self._written = ConversationTokeniser(self.checkpoint.tokenizer, self._placeholder_ids, config, form)
-        return self._written
+            self._cached_tokeniser = ConversationTokeniser(
+                self.checkpoint.tokenizer, self._placeholder_ids, config, form
+            )
+        return self._cached_tokeniser
 
     @property
     def _placeholder_ids(self) -> Mapping[str, int]:
@@ -346,7 +348,7 @@ class VideoFamily(Family):
     def _example(self, messages: Sequence[Message], clip: DecodedClip | None, words: str | None) -> ModelInputs:
         if words is not None:
             raise self._no_words()
-        view = None if clip is None else self._seen(clip)
+        view = None if clip is None else self._inputs_of(clip)
         text = "" if view is None else view.text + "".join(self.action_tokens)
         places = sum(str(message["content"]).count(VIDEO) for message in messages)
         if places != (clip is not None):

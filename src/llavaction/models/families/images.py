@@ -36,12 +36,12 @@ class ImagesFamily(Family):
                 "pip install 'llavaction[video]'",
             ) from error
         self._token = getattr(self._processor, "image_token", None)
-        self._asked = 0
+        self._question_count = 0
 
     def _question(self, prompt: str, clip: DecodedClip | None) -> ModelInputs:
         """See :meth:`Family.inputs`; the times and the duration are not used."""
-        self._asked += 1
-        alone = ("alone", self._asked)
+        self._question_count += 1
+        alone = ("alone", self._question_count)
         if clip is None:
             return ModelInputs(tuple(self.chat.encode(self.chat.lay_out(prompt))), group=alone)
         frames = clip.frames

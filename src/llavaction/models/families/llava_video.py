@@ -64,7 +64,7 @@ class LlavaVideoFamily(VideoFamily):
         ids, labels = tuple(row.ids), tuple(row.labels or ())
         if not row.videos or clip is None:
             return ModelInputs(ids, labels=labels, words=tuple(row.words))
-        view = self._seen(clip)
+        view = self._inputs_of(clip)
         return ModelInputs(ids, view.tensors, ids.count(self._processor.video_token_id), view.group, labels)
 
     def length(self, messages: Sequence[Message], frames: int, words: str | None = None) -> int:
