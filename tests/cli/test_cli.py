@@ -92,6 +92,18 @@ def test_settings_of_plugins_are_not_ours() -> None:
     assert not [key for key in keys if key.partition(".")[0] in ("mini", "boxes", "seeing", "new_layers", "name_heads")]
 
 
+def test_settings_of_a_plugin_are_listed_when_asked_for() -> None:
+    assert llavaction("train", "--keys").stdout.splitlines()[-1].endswith(": kitchen-mini.")
+    lines = llavaction("train", "--keys", "kitchen-mini").stdout.splitlines()
+    assert {"Under extra, with kind: boxes", "Under extra, with kind: lesson", "Under start, with model: mini"} < {
+        *lines
+    }
+    place = lines.index("Under extra, with kind: lesson")
+    assert lines[place + 1].startswith("  new_layers (0): Layers")
+    done = llavaction("train", "--keys", "kitchn", check=False)
+    assert done.returncode == 1 and "did you mean 'kitchen-mini'?" in done.stderr
+
+
 def test_what_training_needs_and_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     def lacking(package: str):
         def cli(**unused: object):

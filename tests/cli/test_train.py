@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from helpers.kitchenette import film_colours, settings, write_mixture
+from llavaction import api, recipes
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json
 from llavaction.cli import main
@@ -38,6 +40,35 @@ def test_a_recipe_and_what_replaces_it(recipe: Path) -> None:
     assert (Path(report["model"]) / "model.safetensors").is_file()
     stored = yaml.safe_load((recipe.parent / "run" / "config.yaml").read_text())
     assert stored["steps"] == 2 and stored["learning_rates"]["vision_tower"] is None
+
+
+def test_from_python_by_name(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the recipe prepares is run before, and once."""
+    monkeypatch.setitem(recipes.OWN, "here", recipe.parent)
+    told: list[Sequence[str]] = []
+    changes = {"output": str(tmp_path / "run"), "steps": 1, "prepare": ["data curate 'a b'"]}
+    for _ in range(2):
+        result = api.train("recipe", told.append, **changes, learning_rates={"vision_tower": None})
+        assert told == [["data", "curate", "a b"]]
+    assert (result.final_loss or 0) > 1 and result.model == tmp_path / "run" / "model"
+    with pytest.raises(InputError, match="did you mean 'recipe'"):
+        api.train("recipi")
+
+
+def test_other_processes_prepare_nothing(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    told: list[Sequence[str]] = []
+    monkeypatch.setattr("llavaction.training.run.train", lambda config: config)
+    api.train(recipe, told.append, output=str(tmp_path / "run"), prepare=["data curate"])
+    assert not told
+
+
+def test_a_command_as_a_process_of_its_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    preparation.prepare(["compare --help"], tmp_path / PREPARED)
+    assert "RUN_A RUN_B" in capfd.readouterr().out and read_json(tmp_path / PREPARED) == ["compare --help"]
+    with pytest.raises(InputError, match="prepare: 'llavaction compare a b' ended with status 1"):
+        preparation.prepare(["compare --help", "compare a b"], tmp_path / PREPARED)
+    assert "not a run folder" in capfd.readouterr().err and read_json(tmp_path / PREPARED) == ["compare --help"]
 
 
 @pytest.mark.parametrize(

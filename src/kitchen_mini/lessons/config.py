@@ -14,29 +14,31 @@ from llavaction.training.kinds import StageKind
 class BoxesConfig(Part):
     """Object boxes by which a stage warms up the vision tower."""
 
-    path: Path = Field(description="folder whose *.jsonl, at any depth, are JSON Lines of FrameBoxes")
-    nouns: int = Field(ge=1, le=100_000, description="noun classes; the boxes' are 0 to nouns - 1")
+    path: Path = Field(description="Folder whose *.jsonl files, at any depth, are JSON Lines of FrameBoxes.")
+    nouns: int = Field(ge=1, le=100_000, description="Number of noun classes; the boxes' are 0 to nouns - 1.")
     positive_weight: float = Field(
-        default=2.0, gt=0, description="how much more a thing that is there weighs in the loss than one that is not"
+        default=2.0, gt=0, description="How much more a thing that is there weighs in the loss than one that is not."
     )
     cap: int | None = Field(
         default=None,
         ge=1,
-        description="take at most so many frames, chosen by the seed; they stay in memory (150 kB each at 224 pixels)",
+        description="The most frames that are taken, chosen by the seed; they stay in memory (150 kB each at 224 "
+        "pixels). By default all are.",
     )
 
 
 class SeeingConfig(Part):
     """The first layers of the language model learn to see, the others to read; see reading.py."""
 
-    layers: int = Field(ge=1, description="how many are the first")
+    layers: int = Field(ge=1, description="How many layers of the language model are the first.")
     alone: bool = Field(
         default=False,
-        description="the rest of the language model is frozen, and on batches without text to learn not even run",
+        description="Whether the rest of the language model is frozen, and not even run on batches without text to "
+        "learn.",
     )
-    words: float = Field(default=0.0, ge=0, description="weight of what the first layers change of the words")
+    words: float = Field(default=0.0, ge=0, description="Weight of what the first layers change of the words.")
     action: float = Field(
-        default=0.0, ge=0, description="weight of the action token's distance from what the names of its classes say"
+        default=0.0, ge=0, description="Weight of the action token's distance from what the names of its classes say."
     )
 
 
@@ -46,12 +48,16 @@ class LessonConfig(Part):
     new_layers: int = Field(
         default=0,
         ge=0,
-        description="layers to put under the language model's own before this stage; they change nothing until trained",
+        description="Layers that are put under the language model's own before this stage; they change nothing "
+        "until trained.",
     )
-    seeing: SeeingConfig | None = Field(default=None, description="what the first layers of the language model learn")
+    seeing: SeeingConfig | None = Field(
+        default=None, description="What the first layers of the language model learn; null for nothing of their own."
+    )
     name_heads: Path | None = Field(
         default=None,
-        description="annotation folder; the heads start from the word vectors of its classes' names",
+        description="Annotation folder from the word vectors of whose class names the heads start. By default they "
+        "do not.",
     )
 
 

@@ -23,8 +23,8 @@ QUESTIONS = {"verb": "Which verb fits the video?", "noun": "Which object does th
 class PartChoiceSettings(TaskSettings):
     """How the questions are made."""
 
-    part: Literal["verb", "noun"] = Field(description="what the options are: verb labels, or noun labels")
-    options: int = Field(5, ge=2, le=len(LETTERS), description="options per question, the right one included")
+    part: Literal["verb", "noun"] = Field(description="What the options are: verb labels, or noun labels.")
+    options: int = Field(5, ge=2, le=len(LETTERS), description="Options per question, the right one included.")
 
 
 class PartChoice(Task):

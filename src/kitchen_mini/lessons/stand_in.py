@@ -24,12 +24,12 @@ _BESIDE = ("name", "weight", "cap", "labels")
 class StandInSettings(TaskSettings):
     """Whose records are told in words."""
 
-    of: Mapping[str, Any] = Field(description="the task that makes the records, with its own settings")
+    of: Mapping[str, Any] = Field(description="The task that makes the records, with its own settings.")
     clutter: int = Field(
         0,
         ge=0,
-        description="up to so many names of verbs and nouns stand before the clip's place, as other things are in "
-        "sight; a reader must not take them for what is done",
+        description="The most names of verbs and nouns that stand before the clip's place, as other things are in "
+        "sight; a reader must not take them for what is done.",
     )
 
     @field_validator("of")

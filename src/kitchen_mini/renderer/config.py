@@ -12,34 +12,46 @@ SPLITS = ("train", "validation", "test")
 class KitchenMiniConfig(Strict):
     """What is generated. The defaults give about 1,200 annotated segments."""
 
-    width: int = Field(default=128, ge=32, le=1920, description="picture width in pixels; even, as H.264 asks for")
-    height: int = Field(default=96, ge=32, le=1080, description="picture height in pixels; even")
-    fps: int = Field(default=12, ge=4, le=60, description="frames per second; 12 shows every movement and stays fast")
+    width: int = Field(default=128, ge=32, le=1920, description="Picture width in pixels; even, as H.264 asks for.")
+    height: int = Field(default=96, ge=32, le=1080, description="Picture height in pixels; even.")
+    fps: int = Field(default=12, ge=4, le=60, description="Frames per second; 12 shows every movement and stays fast.")
     crf: int = Field(
-        default=23, ge=0, le=51, description="H.264 quality: 0 lossless, 51 worst; 23 is about 35 kB a segment"
+        default=23,
+        ge=0,
+        le=51,
+        description="Quality of H.264: 0 is lossless, 51 the worst; 23 takes about 35 kB a segment.",
     )
-    train_videos: int = Field(default=130, ge=0, description="videos in train; a video has about six segments")
-    validation_videos: int = Field(default=35, ge=0, description="videos in validation")
-    test_videos: int = Field(default=35, ge=0, description="videos in test")
-    min_segments: int = Field(default=4, ge=1, description="fewest segments in a video")
-    max_segments: int = Field(default=8, ge=1, description="most segments in a video")
-    train_participants: int = Field(default=8, ge=1, description="people in train, each with a kitchen of their own")
+    train_videos: int = Field(
+        default=130, ge=0, description="Number of videos in train; a video has about six segments."
+    )
+    validation_videos: int = Field(default=35, ge=0, description="Number of videos in validation.")
+    test_videos: int = Field(default=35, ge=0, description="Number of videos in test.")
+    min_segments: int = Field(default=4, ge=1, description="Fewest segments in a video.")
+    max_segments: int = Field(default=8, ge=1, description="Most segments in a video.")
+    train_participants: int = Field(
+        default=8, ge=1, description="Number of people in train, each with a kitchen of their own."
+    )
     unseen_validation_participants: int = Field(
-        default=2, ge=0, description="people (and kitchens) that occur in validation only"
+        default=2, ge=0, description="Number of people (and kitchens) that occur in validation only."
     )
-    unseen_test_participants: int = Field(default=4, ge=0, description="people (and kitchens) that occur in test only")
+    unseen_test_participants: int = Field(
+        default=4, ge=0, description="Number of people (and kitchens) that occur in test only."
+    )
     unseen_share: float = Field(
-        default=0.4, ge=0, le=1, description="share of validation and test videos by unseen people, where there are any"
+        default=0.4,
+        ge=0,
+        le=1,
+        description="Share of validation and test videos by unseen people, where there are any.",
     )
     camera_motion: float = Field(
-        default=1.0, ge=0, le=3, description="factor on the head camera's own movement; 0 holds it still"
+        default=1.0, ge=0, le=3, description="Factor on the head camera's own movement; 0 holds it still."
     )
 
     boxes_per_second: float = Field(
         default=0.0,
         ge=0,
-        description="frames a second of train whose object boxes are written to boxes/; 0 for none. Rounded to a whole "
-        "number of frames in between",
+        description="Frames per second of train whose object boxes are written to boxes/, rounded to a whole number "
+        "of frames in between; 0 writes none.",
     )
 
     @model_validator(mode="after")

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from llavaction import api
-from llavaction.backends.letter_mass import LITTLE
 from llavaction.base.plugins import with_plugins
+from llavaction.cli.generated import config_options
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, MOMENT, as_json, emit, mapping, table
 from llavaction.questions.asked import lettered
@@ -29,11 +28,7 @@ from llavaction.questions.prompts import QUESTION
 @click.option(
     "--options", multiple=True, metavar="TEXT", help="A possible answer; repeat it, or give all, separated by commas."
 )
-@click.option(
-    "--frames",
-    type=click.IntRange(min=1),
-    help="Frames to look at; by default as many as the model was trained with, or 16.",
-)
+@config_options("llavaction.backends.asking_config:AskingConfig", "frames")
 @set_option("llavaction.backends.huggingface_config:HuggingFaceConfig")
 @as_json
 def ask(
@@ -68,7 +63,7 @@ def ask(
         emit(said | lacking, answer.text or "(nothing)", json_out)
         return
     lettered_options, shares = lettered(answer.options), answer.probabilities
-    rows = [[lettered_options[i], f"{shares[i]:.1%}"] for i in np.argsort(-shares, kind="stable")]
+    rows = [[lettered_options[i], f"{shares[i]:.1%}"] for i in sorted(range(len(shares)), key=lambda i: -shares[i])]
     said |= {
         "decision_rule": answer.decision_rule,
         "letter_mass": answer.letter_mass,
@@ -78,6 +73,8 @@ def ask(
     }
     text = table(rows, ["option", "probability"])
     if answer.letter_mass is not None:
+        from llavaction.backends.letter_mass import LITTLE
+
         text += f"\nprobability on the letters: {answer.letter_mass:.1%}"
         text += "\nthe model would hardly answer by a letter" if answer.letter_mass < LITTLE else ""
     emit(said | lacking, text, json_out)

@@ -34,35 +34,46 @@ POOL_FACTOR = 2
 class ActionChoiceSettings(TaskSettings):
     """How the questions are made."""
 
-    options: int = Field(5, ge=2, le=len(LETTERS), description="options per question, the right one included")
-    miner: str = Field("specialist", description="where distractors come from; see questions/miners.py")
+    options: int = Field(5, ge=2, le=len(LETTERS), description="Options per question, the right one included.")
+    miner: str = Field("specialist", description="Miner that finds the distractors; see questions/miners.py.")
     pool: int | None = Field(
         None,
         ge=1,
-        description="the distractors are drawn from this many of the miner's best. Default: twice the options; "
-        "K - 1, which is all of them, for 'exchangeable', whose sets are balanced as a whole",
+        description="How many of the miner's best the distractors are drawn from. By default it is twice the "
+        "options; for the exchangeable miner, whose sets are balanced as a whole, all of its K - 1.",
     )
-    miner_settings: Mapping[str, Any] = Field(default_factory=dict, description="the miner's own settings")
+    miner_settings: Mapping[str, Any] = Field(
+        default_factory=dict, description="The miner's own settings; its defaults where none are given."
+    )
     without_prediction: Literal["refuse", "leave_out"] = Field(
-        "refuse", description="what to do about segments for which the specialist has no prediction"
+        "refuse", description="What is done about segments for which the specialist has no prediction."
     )
-    text: str = Field("clean", description="text protocol of the options; see questions/texts.py")
+    text: str = Field("clean", description="Text protocol of the options; see questions/texts.py.")
     prompt: Literal["letters", "published"] = Field(
-        "letters", description="'letters' is answered by 'B', 'published' by 'B. cut onion'"
+        "letters", description="Style of the prompt: letters is answered by 'B', published by 'B. cut onion'."
     )
-    perspective: Perspective = Field("first_person", description="of the published prompt")
+    perspective: Perspective = Field(
+        "first_person", description="How the published prompt speaks: 'you are the person', or of 'the person'."
+    )
     prior_probability: float = Field(
-        0.0, ge=0, le=1, description=f"how often the prompt tells the actions before; published: {PRIOR_PROBABILITY}"
+        0.0,
+        ge=0,
+        le=1,
+        description=f"How often the prompt tells the actions before, as a share; published: {PRIOR_PROBABILITY}.",
     )
     prior_source: Literal["annotations", "predictions"] = Field(
-        "annotations", description="'predictions' tells the specialist's first choices, as they are known in use"
+        "annotations",
+        description="Where the actions before come from; predictions are the specialist's first choices, as they "
+        "are known in use.",
     )
 
 
 class ActionChoiceAfterPriorSettings(ActionChoiceSettings):
     """The same, for segments that have something before them."""
 
-    prior_probability: float = Field(1.0, ge=0, le=1, description="how often the prompt tells the actions before")
+    prior_probability: float = Field(
+        1.0, ge=0, le=1, description="How often the prompt tells the actions before, as a share."
+    )
 
 
 class ActionChoice(Task):

@@ -36,11 +36,14 @@ LABELLED_DOUBLE = tuple(form for form in DOUBLE if "person" not in form)
 class CaptionSettings(TaskSettings):
     """What captions are about."""
 
-    wording: Wording = Field("narration", description="what actions are called")
+    wording: Wording = Field("narration", description="What actions are called.")
     double: float = Field(
-        0.3, ge=0, le=1, description="how often the clip is extended to the action that follows, where one does closely"
+        0.3,
+        ge=0,
+        le=1,
+        description="How often the clip is extended to the action that follows, where one does closely, as a share.",
     )
-    longest: float = Field(20.0, gt=0, description="most seconds of a clip of two actions")
+    longest: float = Field(20.0, gt=0, description="The most seconds of a clip of two actions.")
 
 
 class Caption(Task):

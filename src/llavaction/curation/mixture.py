@@ -35,10 +35,10 @@ MOST_RECORDS = 2_000_000
 class MixtureConfig(Strict):
     """A mixture file. What comes out depends on it, the annotations and the predictions alone."""
 
-    split: str = Field("train", description="split to make records of")
-    seed: int = Field(0, description="of every random choice")
+    split: str = Field("train", description="Split to make records of.")
+    seed: int = Field(0, description="Seed of every random choice.")
     tasks: tuple[Mapping[str, Any], ...] = Field(
-        min_length=1, description="each with its 'task' and that task's settings; see curation/tasks.py"
+        min_length=1, description="The tasks, each with its 'task' and that task's settings; see curation/tasks.py."
     )
 
 

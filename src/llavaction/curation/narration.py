@@ -16,9 +16,15 @@ from llavaction.questions.prompts import QUESTION, Perspective, format_task_rela
 class DirectNarrationSettings(TaskSettings):
     """How the question is put and answered."""
 
-    prompt: Literal["open", "published_open"] = Field("open", description="prompt style; see questions/prompts.py")
-    perspective: Perspective = Field("first_person", description="of the published prompt")
-    answer: Wording = Field("narration", description="the segment's narration, or its class's label")
+    prompt: Literal["open", "published_open"] = Field(
+        "open", description="Style of the prompt; see questions/prompts.py."
+    )
+    perspective: Perspective = Field(
+        "first_person", description="How the published prompt speaks: 'you are the person', or of 'the person'."
+    )
+    answer: Wording = Field(
+        "narration", description="What the answer is: the segment's narration, or its class's label."
+    )
 
 
 class DirectNarration(Task):

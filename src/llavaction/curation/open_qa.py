@@ -48,8 +48,8 @@ TRIES = 20
 class OpenQASettings(TaskSettings):
     """What the answers may be long and called."""
 
-    wording: Wording = Field("narration", description="what actions are called in questions about their order")
-    longest: float = Field(20.0, gt=0, description="most seconds of a clip that shows two actions")
+    wording: Wording = Field("narration", description="What actions are called in questions about their order.")
+    longest: float = Field(20.0, gt=0, description="The most seconds of a clip that shows two actions.")
 
 
 class OpenQA(Task):

@@ -35,13 +35,13 @@ Item = TypeVar("Item")
 class TaskSettings(Strict):
     """What all tasks of a mixture have; each adds its own."""
 
-    task: str = Field(description="what the records teach; see TASKS")
-    name: str = Field("", description="what the records are called; the task's name by default, unique in a mixture")
+    task: str = Field(description="Task that the records teach, one of curation/tasks.py's.")
+    name: str = Field("", description="Name of the records, unique in a mixture. By default it is the task's.")
     weight: float = Field(
-        1.0, gt=0, allow_inf_nan=False, description="records per segment; 0.5 takes half of the segments"
+        1.0, gt=0, allow_inf_nan=False, description="Records per segment; 0.5 takes half of the segments."
     )
-    cap: int | None = Field(None, gt=0, description="most records of this task; None for no limit")
-    labels: bool = Field(True, description="whether the action heads learn from these records too")
+    cap: int | None = Field(None, gt=0, description="The most records of this task. By default there is no limit.")
+    labels: bool = Field(True, description="Whether the action heads learn from these records, too.")
 
 
 @dataclass(frozen=True)

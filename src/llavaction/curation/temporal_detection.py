@@ -14,9 +14,12 @@ class TemporalDetectionSettings(TaskSettings):
     """How much is seen around the action."""
 
     padding: float = Field(
-        3.0, gt=0, allow_inf_nan=False, description="seconds before and after the action, together (paper: 3)"
+        3.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds before and after the action, taken together, 3 as in the paper.",
     )
-    wording: Wording = Field("narration", description="what the action is called")
+    wording: Wording = Field("narration", description="What the action is called.")
 
 
 class TemporalDetection(Task):

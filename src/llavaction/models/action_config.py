@@ -28,26 +28,29 @@ class ActionTokenConfig(Strict):
 
     supervision: Literal["one_token", "three_tokens", "newline"] = Field(
         default="one_token",
-        description="what the heads read: one action token, one token each, or the newline that ends the video",
+        description="What the heads read: one action token, one token for each head, or the newline that ends the "
+        "video.",
     )
     training: Literal["all_layers", "last_layer", "first_layer", "normal_distillation", "reverse_distillation"] = Field(
         default="all_layers",
-        description="which hidden states are supervised; distillation supervises all of them and draws them "
-        "towards the last one, or in reverse towards the embedding",
+        description="Hidden states that are supervised. Distillation supervises those of all layers and draws them "
+        "towards the last one, or in reverse towards the embedding.",
     )
-    verbs: int = Field(ge=1, description="verb classes, 97 in EPIC-KITCHENS-100")
-    nouns: int = Field(ge=1, description="noun classes, 300 in EPIC-KITCHENS-100")
-    actions: int = Field(ge=1, description="action classes, 3806 in EPIC-KITCHENS-100")
+    verbs: int = Field(ge=1, description="Number of verb classes, 97 in EPIC-KITCHENS-100.")
+    nouns: int = Field(ge=1, description="Number of noun classes, 300 in EPIC-KITCHENS-100.")
+    actions: int = Field(ge=1, description="Number of action classes, 3806 in EPIC-KITCHENS-100.")
     token_ids: tuple[int, ...] = Field(
-        default=(), description="consecutive ids of the action tokens; empty until a tokenizer has them"
+        default=(), description="Consecutive ids of the action tokens; empty until a tokenizer has them."
     )
-    head_weight: float = Field(default=0.1, ge=0, description="weight of the heads' loss, 0.1 as published")
-    distillation_weight: float = Field(default=0.1, ge=0, description="weight of the distillation, 0.1 as published")
+    head_weight: float = Field(default=0.1, ge=0, description="Weight of the heads' loss, 0.1 as published.")
+    distillation_weight: float = Field(
+        default=0.1, ge=0, description="Weight of the distillation loss, 0.1 as published."
+    )
 
     word_noise: float = Field(
         default=0.0,
         ge=0,
-        description="noise on words that stand in for a clip in training, as a share of the word vectors' own spread",
+        description="Noise on words that stand in for a clip in training, as a share of the word vectors' own spread.",
     )
 
     @model_validator(mode="after")

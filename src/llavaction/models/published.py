@@ -48,49 +48,58 @@ class PublishedConfig(Strict):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     # no default: without these there is no model
-    vocab_size: int = Field(ge=1, description="rows of the word table")
-    hidden_size: int = Field(ge=1, description="width of the language model")
-    intermediate_size: int = Field(ge=1, description="width inside its MLPs")
-    num_hidden_layers: int = Field(ge=1, description="its layers")
-    num_attention_heads: int = Field(ge=1, description="its attention heads")
-    num_key_value_heads: int = Field(ge=1, description="its heads of keys and values")
-    mm_vision_tower: str = Field(description="name of the vision tower")
-    mm_projector_type: Literal["mlp2x_gelu"] = Field(description="projector; the one kind that is supported")
+    vocab_size: int = Field(ge=1, description="Rows of the word table.")
+    hidden_size: int = Field(ge=1, description="Width of the language model.")
+    intermediate_size: int = Field(ge=1, description="Width inside the language model's MLPs.")
+    num_hidden_layers: int = Field(ge=1, description="Number of layers of the language model.")
+    num_attention_heads: int = Field(ge=1, description="Number of attention heads of the language model.")
+    num_key_value_heads: int = Field(ge=1, description="Number of heads of keys and values of the language model.")
+    mm_vision_tower: str = Field(description="Name of the vision tower.")
+    mm_projector_type: Literal["mlp2x_gelu"] = Field(description="Kind of projector; the only one that is supported.")
     # defaults are those of the published code
-    hidden_act: str = Field(default="silu", description="activation inside the language model's MLPs")
-    max_position_embeddings: int = Field(default=32768, ge=1, description="longest sequence in tokens")
-    initializer_range: float = Field(default=0.02, description="spread of freshly drawn weights")
-    rms_norm_eps: float = Field(default=1e-6, gt=0, description="epsilon of the norms")
-    use_cache: bool = Field(default=True, description="whether keys and values are cached by default")
-    tie_word_embeddings: bool = Field(default=False, description="whether the output layer is the word table")
-    rope_theta: float = Field(default=10000.0, gt=0, description="base of the rotary positions")
-    use_sliding_window: bool = Field(default=False, description="whether late layers see a window only")
-    sliding_window: int | None = Field(default=4096, description="that window in tokens")
-    max_window_layers: int = Field(default=28, description="first layer with a window")
-    attention_dropout: float = Field(default=0.0, ge=0, description="dropout of the attention weights in training")
-    bos_token_id: int | None = Field(default=None, description="first token")
-    eos_token_id: int | list[int] | None = Field(default=None, description="end of a turn")
-    pad_token_id: int | None = Field(default=None, description="padding")
-    torch_dtype: str | None = Field(default=None, description="type of the weights")
+    hidden_act: str = Field(default="silu", description="Activation inside the language model's MLPs.")
+    max_position_embeddings: int = Field(default=32768, ge=1, description="Longest sequence in tokens.")
+    initializer_range: float = Field(default=0.02, description="Spread of freshly drawn weights.")
+    rms_norm_eps: float = Field(default=1e-6, gt=0, description="Epsilon of the norms.")
+    use_cache: bool = Field(default=True, description="Whether keys and values are cached by default.")
+    tie_word_embeddings: bool = Field(default=False, description="Whether the output layer is the word table.")
+    rope_theta: float = Field(default=10000.0, gt=0, description="Base of the rotary positions.")
+    use_sliding_window: bool = Field(default=False, description="Whether late layers see a window only.")
+    sliding_window: int | None = Field(default=4096, description="Size of that window in tokens.")
+    max_window_layers: int = Field(default=28, description="First layer with a window.")
+    attention_dropout: float = Field(default=0.0, ge=0, description="Dropout of the attention weights in training.")
+    bos_token_id: int | None = Field(default=None, description="Id of the first token.")
+    eos_token_id: int | list[int] | None = Field(
+        default=None, description="Id of the token, or tokens, that end a turn."
+    )
+    pad_token_id: int | None = Field(default=None, description="Id of the padding token.")
+    torch_dtype: str | None = Field(default=None, description="Data type of the weights.")
     mm_patch_merge_type: str = Field(
-        default="flat", pattern="^(flat|spatial.*)$", description="'flat', or 'spatial...'; 'unpad' in it: newlines"
+        default="flat",
+        pattern="^(flat|spatial.*)$",
+        description="How the patches are merged: 'flat', or 'spatial...', with newlines where 'unpad' is in it.",
     )
     mm_newline_position: Literal["grid", "frame", "one_token", "no_token"] = Field(
-        default="one_token", description="where newlines go in videos"
+        default="one_token", description="Where newlines go in videos."
     )
     mm_spatial_pool_mode: Literal["bilinear", "average", "max"] | None = Field(
-        default=None, description="how 2 x 2 patches of a video become one; bilinear where the folder does not say"
+        default=None, description="How 2 x 2 patches of a video become one, bilinear where the folder does not say."
     )
-    mm_resampler_type: None = Field(default=None, description="a resampler, which is not supported")
-    add_faster_video: Literal[False] = Field(default=False, description="a second stream, which is not supported")
+    mm_resampler_type: None = Field(default=None, description="A resampler, which is not supported.")
+    add_faster_video: Literal[False] = Field(
+        default=False, description="A second stream of frames, which is not supported."
+    )
     vision_supervision: Literal["one_token", "three_tokens", "newline"] | None = Field(
-        default=None, description="what the action heads read; None: there are none"
+        default=None, description="What the action heads read; null where there are none."
     )
     vision_token_training: str | None = Field(
-        default=None, description="supervised states; anything unknown means all of them, as in the published code"
+        default=None,
+        description="Hidden states that are supervised; anything unknown means all of them, as in the published code.",
     )
     action_types: str | None = Field(
-        default=None, pattern=r"^\d+,\d+,\d+$", description="verb, noun and action classes, '97,300,3806'"
+        default=None,
+        pattern=r"^\d+,\d+,\d+$",
+        description="Numbers of verb, noun and action classes, such as '97,300,3806'.",
     )
 
     @property

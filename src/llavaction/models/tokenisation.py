@@ -52,15 +52,19 @@ class TokenisationConfig(Strict):
 
     supervise: Literal["published", "answer", "nothing"] = Field(
         default="published",
-        description="which tokens are learnt: 'published' is the assistant's whole turn, its header included, and "
-        "every line break and turn marker anywhere; 'answer' is the assistant's text and the marker that ends it",
+        description="Tokens that are learnt: published is the assistant's whole turn, its header included, and "
+        "every line break and turn marker anywhere; answer is the assistant's text and the marker that ends it; "
+        "nothing is none.",
     )
     system: str | None = Field(
         default=SYSTEM,
-        description="text before the first turn of a conversation that brings none; None for no such turn",
+        description="Text before the first turn of a conversation that brings none; null for no such turn.",
     )
     max_length: int | None = Field(
-        default=None, ge=1, description="longest row in tokens, the visual ones counted; longer ones are cut at the end"
+        default=None,
+        ge=1,
+        description="Longest row in tokens, the visual ones counted; longer ones are cut at the end. By default "
+        "none are.",
     )
 
 

@@ -32,16 +32,18 @@ class TowerConfig(Strict):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    hidden_size: int = Field(default=768, ge=1, description="width")
-    intermediate_size: int = Field(default=3072, ge=1, description="width inside the MLPs")
-    num_hidden_layers: int = Field(default=12, ge=2, description="encoder layers, the dropped last one included")
-    num_attention_heads: int = Field(default=12, ge=1, description="attention heads")
-    num_channels: int = Field(default=3, ge=1, description="colour channels")
-    image_size: int = Field(default=224, ge=1, description="side of a frame in pixels")
-    patch_size: int = Field(default=16, ge=1, description="side of a patch in pixels")
-    hidden_act: str = Field(default="gelu_pytorch_tanh", description="activation inside the MLPs")
-    layer_norm_eps: float = Field(default=1e-6, gt=0, description="epsilon of the layer norms")
-    attention_dropout: float = Field(default=0.0, ge=0, description="dropout of the attention weights in training")
+    hidden_size: int = Field(default=768, ge=1, description="Width of the encoder.")
+    intermediate_size: int = Field(default=3072, ge=1, description="Width inside the MLPs.")
+    num_hidden_layers: int = Field(
+        default=12, ge=2, description="Number of encoder layers, the dropped last one included."
+    )
+    num_attention_heads: int = Field(default=12, ge=1, description="Number of attention heads.")
+    num_channels: int = Field(default=3, ge=1, description="Number of colour channels.")
+    image_size: int = Field(default=224, ge=1, description="Side of a frame in pixels.")
+    patch_size: int = Field(default=16, ge=1, description="Side of a patch in pixels.")
+    hidden_act: str = Field(default="gelu_pytorch_tanh", description="Activation inside the MLPs.")
+    layer_norm_eps: float = Field(default=1e-6, gt=0, description="Epsilon of the layer norms.")
+    attention_dropout: float = Field(default=0.0, ge=0, description="Dropout of the attention weights in training.")
 
     @classmethod
     def read(cls, file: Path) -> TowerConfig:

@@ -44,14 +44,18 @@ class ExchangeableConfig(Strict):
     """
 
     verb_similarity: float = Field(
-        1.5, ge=0, description="log-weight of two members that share the verb (of labels: first word)"
+        1.5, ge=0, description="Log-weight of two members that share the verb; of labels, the first word."
     )
     noun_similarity: float = Field(
-        3.0, ge=0, description="log-weight of two members that share the noun (of labels: a later word)"
+        3.0, ge=0, description="Log-weight of two members that share the noun; of labels, a later word."
     )
-    fit_sweeps: int = Field(60, ge=2, description="Gibbs sweeps over a group while its weights are fitted")
-    draw_sweeps: int = Field(20, ge=1, description="Gibbs sweeps of each question's own chain, weights fixed")
-    slack: float = Field(0.8, gt=0, le=1, description="share of the limit of N/K a class may use up in a group of N")
+    fit_sweeps: int = Field(60, ge=2, description="Gibbs sweeps over a group while its weights are fitted.")
+    draw_sweeps: int = Field(
+        20, ge=1, description="Gibbs sweeps of each question's own chain, in which the weights are fixed."
+    )
+    slack: float = Field(
+        0.8, gt=0, le=1, description="Share of the limit of N/K that a class may use up in a group of N questions."
+    )
 
 
 def balance_groups(segments: Sequence[Segment], options: int, slack: float) -> list[list[Segment]]:

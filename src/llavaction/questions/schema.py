@@ -115,13 +115,13 @@ class _Sparse(Strict):
 class Source(_Sparse):
     """Where a benchmark's questions come from, and what its makers measure."""
 
-    url: str | None = Field(default=None, description="where its files are")
-    citation: str | None = Field(default=None, description="the publication")
-    version: str | None = Field(default=None, description="commit, date or number of the files")
-    licence: str | None = Field(default=None, description="of questions and answers")
-    metric: str | None = Field(default=None, description="the official one, in words")
-    prompt: str | None = Field(default=None, description="the official one, word for word")
-    prompt_source: str | None = Field(default=None, description="where the official prompt stands")
+    url: str | None = Field(default=None, description="Address of the benchmark's files.")
+    citation: str | None = Field(default=None, description="Publication of the benchmark.")
+    version: str | None = Field(default=None, description="Commit, date or number of the files.")
+    licence: str | None = Field(default=None, description="Licence of questions and answers.")
+    metric: str | None = Field(default=None, description="Official metric, in words.")
+    prompt: str | None = Field(default=None, description="Official prompt, word for word.")
+    prompt_source: str | None = Field(default=None, description="Where the official prompt stands.")
 
 
 class BenchmarkCard(_Sparse, Record):

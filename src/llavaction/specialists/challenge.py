@@ -27,9 +27,21 @@ DIGITS = 6
 class SupervisionLevels(Strict):
     """How much help a model had, each from 0 (none) to 5, as github.com/epic-kitchens/sls defines it."""
 
-    pretraining: int = Field(default=0, ge=0, le=5, description="sls_pt: 0 none, 2 public images and videos, 5 private")
-    labels: int = Field(default=3, ge=0, le=5, description="sls_tl: 3 start and stop times, 4 boxes too")
-    data: int = Field(default=3, ge=0, le=5, description="sls_td: 3 the training split, 4 training and validation")
+    pretraining: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="Level of pretraining (sls_pt): 0 none, 2 public images and videos, 5 private ones.",
+    )
+    labels: int = Field(
+        default=3, ge=0, le=5, description="Level of training labels (sls_tl): 3 start and stop times, 4 boxes too."
+    )
+    data: int = Field(
+        default=3,
+        ge=0,
+        le=5,
+        description="Level of training data (sls_td): 3 the training split, 4 training and validation.",
+    )
 
 
 def write_challenge(path: str | Path, scores: SpecialistScores, levels: SupervisionLevels | None = None) -> None:

@@ -17,48 +17,64 @@ class SpecialistConfig(Strict):
     """A specialist and its training. The defaults suit kitchen_mini on a CPU."""
 
     architecture: Literal["cnn", "videomae"] = Field(
-        default="cnn", description="convolutions over frames and their differences, or transformers' VideoMAE"
+        default="cnn",
+        description="Network: cnn is convolutions over frames and their differences, videomae is VideoMAE of "
+        "transformers.",
     )
     checkpoint: Path | None = Field(
         default=None,
-        description="local VideoMAE folder to start from; it decides frames, size and the VideoMAE's shape",
+        description="Local VideoMAE folder to start from, which decides frames, picture size and shape. By default "
+        "the weights are new.",
     )
-    frames: int = Field(default=8, ge=2, le=128, description="frames per segment; even for VideoMAE")
-    height: int = Field(default=72, ge=16, le=1024, description="picture height in pixels; the shape is not kept")
-    width: int = Field(default=96, ge=16, le=1024, description="picture width in pixels")
-    channels: int = Field(default=32, ge=8, le=1024, description="cnn: channels of the first stage; a multiple of 8")
+    frames: int = Field(default=8, ge=2, le=128, description="Frames per segment; an even number for VideoMAE.")
+    height: int = Field(
+        default=72,
+        ge=16,
+        le=1024,
+        description="Height in pixels to which pictures are brought; their shape is not kept.",
+    )
+    width: int = Field(default=96, ge=16, le=1024, description="Width in pixels to which pictures are brought.")
+    channels: int = Field(
+        default=32, ge=8, le=1024, description="Channels of the first stage of a cnn; a multiple of 8."
+    )
     patch: int = Field(
-        default=12, ge=2, le=256, description="videomae: pixels per side of a token; divides height and width"
+        default=12, ge=2, le=256, description="Pixels per side of a token of VideoMAE; divides height and width."
     )
     hidden: int = Field(
         default=192,
         ge=8,
         le=4096,
-        description="videomae: width of the encoder; a multiple of its heads, one for each 48",
+        description="Width of VideoMAE's encoder; a multiple of its attention heads, of which there is one for each "
+        "48.",
     )
-    layers: int = Field(default=4, ge=1, le=64, description="videomae: encoder layers")
-    dropout: float = Field(default=0.2, ge=0, lt=1, description="before the heads, in training")
+    layers: int = Field(default=4, ge=1, le=64, description="Encoder layers of VideoMAE.")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="Probability of dropout before the heads, in training.")
     action_share: float = Field(
-        default=0.5, ge=0, le=1, description="weight of the action head in a pair's score; 0 leaves the head out"
+        default=0.5, ge=0, le=1, description="Weight of the action head in a pair's score; 0 leaves the head out."
     )
-    epochs: int = Field(default=12, ge=1, le=100000, description="passes over the segments")
-    batch_size: int = Field(default=32, ge=1, le=65536, description="segments per step")
-    learning_rate: float = Field(default=2e-3, gt=0, description="AdamW's highest; falls to 0 as a cosine")
-    warmup: float = Field(default=0.1, ge=0, le=1, description="share of the steps in which the rate rises")
-    weight_decay: float = Field(default=0.05, ge=0, description="AdamW's, on matrices and kernels")
-    label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="of all heads' targets")
-    shift: float = Field(default=0.08, ge=0, le=0.5, description="pictures are moved by up to this share, in training")
+    epochs: int = Field(default=12, ge=1, le=100000, description="Passes over the segments.")
+    batch_size: int = Field(default=32, ge=1, le=65536, description="Segments per step.")
+    learning_rate: float = Field(
+        default=2e-3, gt=0, description="AdamW's highest learning rate, which falls to 0 as a cosine."
+    )
+    warmup: float = Field(default=0.1, ge=0, le=1, description="Share of the steps in which the learning rate rises.")
+    weight_decay: float = Field(default=0.05, ge=0, description="AdamW's weight decay, on matrices and kernels.")
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="Label smoothing of all heads' targets.")
+    shift: float = Field(
+        default=0.08, ge=0, le=0.5, description="Largest share of its size by which a picture is moved, in training."
+    )
     brightness: float = Field(
-        default=0.2, ge=0, lt=1, description="colour channels are scaled by up to this, in training"
+        default=0.2, ge=0, lt=1, description="Largest share by which colour channels are scaled, in training."
     )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
-        description="bfloat16 is twice as fast on CPUs with avx512_bf16 or amx; the heads stay float32",
+        description="Data type that is computed in. On CPUs with avx512_bf16 or amx bfloat16 is twice as fast; the "
+        "heads stay in float32.",
     )
     cache_gb: float = Field(
-        default=2.0, ge=0, description="frames are kept in memory where they fit into this many gigabytes"
+        default=2.0, ge=0, description="Gigabytes of memory in which frames are kept where all of them fit."
     )
-    seed: int = Field(default=0, ge=0, description="of weights, order, augmentation")
+    seed: int = Field(default=0, ge=0, description="Seed of weights, order and augmentation.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> SpecialistConfig:

@@ -24,12 +24,12 @@ class NoiseModel(Strict):
     The defaults give about the accuracy published for AVION on EPIC-KITCHENS-100 validation (54 % top-1 action).
     """
 
-    prior: float = Field(0.5, ge=0, description="weight of the log class frequency in training")
-    verb: float = Field(3.0, ge=0, description="evidence for the right verb")
-    noun: float = Field(3.0, ge=0, description="evidence for the right noun")
-    both: float = Field(2.0, ge=0, description="evidence for the right pair beyond its parts")
-    noise: float = Field(1.0, gt=0, description="scale of the Gumbel noise")
-    seed: int = Field(0, description="of the noise")
+    prior: float = Field(0.5, ge=0, description="Weight of a class's log frequency in training.")
+    verb: float = Field(3.0, ge=0, description="Evidence for the right verb, in nats.")
+    noun: float = Field(3.0, ge=0, description="Evidence for the right noun, in nats.")
+    both: float = Field(2.0, ge=0, description="Evidence for the right pair beyond that for its parts, in nats.")
+    noise: float = Field(1.0, gt=0, description="Scale of the Gumbel noise.")
+    seed: int = Field(0, description="Seed of the noise.")
 
 
 def simulate_predictions(

@@ -38,21 +38,31 @@ class Part(Strict):
 class RecordsConfig(Part):
     """One file of training records in the mixture."""
 
-    path: Path = Field(description="JSON Lines of TrainingRecord")
-    weight: float = Field(default=1.0, gt=0, le=1000, description="times each record is seen in one pass")
-    cap: int | None = Field(default=None, ge=1, description="take at most so many records, chosen by the seed")
+    path: Path = Field(description="JSON Lines file of training records.")
+    weight: float = Field(
+        default=1.0, gt=0, le=1000, description="How many times each record is seen in one pass over the mixture."
+    )
+    cap: int | None = Field(
+        default=None, ge=1, description="The most records that are taken, chosen by the seed. By default all are."
+    )
     num_frames: int | None = Field(
-        default=None, ge=1, description="frames per clip of this file; the run's own if None"
+        default=None, ge=1, description="Frames per clip of this file. By default they are the run's own num_frames."
     )
 
 
 class LearningRates(Part):
     """Of every part of the model; null freezes the part. The defaults are the published ones."""
 
-    vision_tower: float | None = Field(default=2e-6, gt=0, description="vision tower")
-    projector: float | None = Field(default=1e-5, gt=0, description="projector and newline vector")
-    language_model: float | None = Field(default=1e-5, gt=0, description="language model and its output layer")
-    action: float | None = Field(default=1e-5, gt=0, description="action token and heads")
+    vision_tower: float | None = Field(
+        default=2e-6, gt=0, description="Rate of the vision tower, a fifth of the others as published."
+    )
+    projector: float | None = Field(
+        default=1e-5, gt=0, description="Rate of the projector and the newline vector, as published."
+    )
+    language_model: float | None = Field(
+        default=1e-5, gt=0, description="Rate of the language model and its output layer, as published."
+    )
+    action: float | None = Field(default=1e-5, gt=0, description="Rate of the action token and heads, as published.")
 
 
 class LoraConfig(Part):
@@ -61,71 +71,125 @@ class LoraConfig(Part):
     They are merged at the end: what is saved is a model like any other.
     """
 
-    rank: int = Field(default=64, ge=1, description="rank of the adapters")
-    alpha: float = Field(default=128.0, gt=0, description="their scale is alpha / rank")
-    dropout: float = Field(default=0.05, ge=0, lt=1, description="dropout before the adapters")
+    rank: int = Field(default=64, ge=1, description="Rank of the adapters.")
+    alpha: float = Field(
+        default=128.0,
+        gt=0,
+        description="Scale of the adapters, which are multiplied by alpha / rank; by default twice the rank.",
+    )
+    dropout: float = Field(default=0.05, ge=0, lt=1, description="Probability of dropout before the adapters.")
 
 
 class EvaluationConfig(Part):
     """Multiple-choice accuracy while training: option letters in one forward pass."""
 
-    benchmark: Path = Field(description="benchmark folder")
-    videos: Path | None = Field(default=None, description="folder of its videos; that of the training if None")
-    every: int = Field(default=500, ge=1, description="steps between two evaluations")
-    limit: int | None = Field(default=200, ge=1, description="ask so many questions, spread over the benchmark")
-    prompt: PromptStyle = Field(default="letters", description="how the question is put")
+    benchmark: Path = Field(description="Benchmark folder whose questions are asked.")
+    videos: Path | None = Field(
+        default=None, description="Folder of the benchmark's videos. By default it is that of the training."
+    )
+    every: int = Field(default=500, ge=1, description="Optimiser steps between two evaluations.")
+    limit: int | None = Field(
+        default=200,
+        ge=1,
+        description="The most questions that are asked, spread over the benchmark so that a part of it will do; "
+        "null asks all.",
+    )
+    prompt: PromptStyle = Field(
+        default="letters", description="How the question is put; the default asks for the letter of an option alone."
+    )
 
 
 class StageConfig(Part):
     """Everything that may differ between the stages of a training."""
 
-    name: str = Field(default="train", pattern=r"^[\w.-]+$", description="of the stage, and of its folder")
-    kind: str = Field(default="records", description="what is done: learn from records, or what a plug-in adds")
-    extra: dict[str, Any] = Field(default_factory=dict, description="settings that only stages of this kind have")
-    records: tuple[RecordsConfig, ...] = Field(default=(), description="the mixture")
-    videos: Path | None = Field(default=None, description="folder of the videos; not needed for text alone")
-    video_fps: float | None = Field(default=None, gt=0, description="rate of folders of extracted frames")
-    num_frames: int = Field(default=16, ge=1, description="frames per clip")
-    frames_per_second: float | None = Field(
-        default=None, gt=0, description="take fewer frames from short clips: at most so many a second (at least 1)"
+    name: str = Field(default="train", pattern=r"^[\w.-]+$", description="Name of the stage and of its folder.")
+    kind: str = Field(default="records", description="What the stage does: learn from records, or what a plug-in adds.")
+    extra: dict[str, Any] = Field(default_factory=dict, description="Settings that only stages of this kind have.")
+    records: tuple[RecordsConfig, ...] = Field(default=(), description="The files of training records in the mixture.")
+    videos: Path | None = Field(default=None, description="Folder of the videos. Records of text alone do not need it.")
+    video_fps: float | None = Field(
+        default=None,
+        gt=0,
+        description="Frame rate of folders of extracted frames, in frames per second. By default fps.json beside "
+        "them says it.",
     )
-    jitter: bool = Field(default=False, description="move each frame at random within its part of the clip")
-    max_length: int | None = Field(default=None, ge=1, description="tokens after which a record is cut")
+    num_frames: int = Field(default=16, ge=1, description="Frames per clip, 16 as published.")
+    frames_per_second: float | None = Field(
+        default=None,
+        gt=0,
+        description="The most frames taken per second of a clip, at least one in all, so that short clips get "
+        "fewer. By default all get num_frames.",
+    )
+    jitter: bool = Field(
+        default=False, description="Whether each frame is moved at random within its part of the clip."
+    )
+    max_length: int | None = Field(
+        default=None, ge=1, description="Tokens after which a record is cut. By default none is."
+    )
     supervise: Literal["published", "answer", "nothing"] = Field(
         default="published",
-        description="which tokens are learnt, see TokenisationConfig; with 'nothing' only the heads",
+        description="Tokens that are learnt: published is the assistant's whole turn and every line break and turn "
+        "marker, answer is the assistant's text and its end, nothing leaves the heads alone to learn.",
     )
     action: ActionTokenConfig | None = Field(
-        default=None, description="give a model without action token this one; null trains what the model has"
+        default=None, description="The action token that a model without one is given; null trains what the model has."
     )
-    learning_rates: LearningRates = Field(default_factory=LearningRates, description="per part of the model")
-    lora: LoraConfig | None = Field(default=None, description="train adapters instead of the weights")
-    weight_decay: float = Field(default=0.0, ge=0, description="of matrices; 0 as published")
+    learning_rates: LearningRates = Field(
+        default_factory=LearningRates,
+        description="Learning rate of each part of the model; null freezes a part. The defaults are the published "
+        "ones.",
+    )
+    lora: LoraConfig | None = Field(
+        default=None, description="Adapters that are trained instead of the weights; null trains the weights."
+    )
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's weight decay of matrices, 0 as published.")
     beta2: float = Field(
-        default=0.999, gt=0, lt=1, description="AdamW's memory of squared gradients; less suits short trainings"
+        default=0.999,
+        gt=0,
+        lt=1,
+        description="AdamW's memory of squared gradients. Short trainings do better with less than the usual 0.999.",
     )
-    lr_schedule: Literal["cosine", "linear", "constant"] = Field(default="cosine", description="after the warm-up")
-    warmup_ratio: float = Field(default=0.03, ge=0, lt=1, description="share of the steps in which the rates rise")
-    epochs: float = Field(default=2.0, gt=0, description="passes over the mixture, where steps is null")
-    steps: int | None = Field(default=None, ge=1, description="optimiser steps")
-    global_batch: int = Field(default=64, ge=1, description="records per optimiser step, over all processes")
-    micro_batch: int = Field(default=1, ge=1, description="records per forward pass of one process")
+    lr_schedule: Literal["cosine", "linear", "constant"] = Field(
+        default="cosine", description="How the learning rates go on after the warm-up, cosine as published."
+    )
+    warmup_ratio: float = Field(
+        default=0.03, ge=0, lt=1, description="Share of the steps in which the learning rates rise, 0.03 as published."
+    )
+    epochs: float = Field(default=2.0, gt=0, description="Passes over the mixture where steps is null, 2 as published.")
+    steps: int | None = Field(default=None, ge=1, description="Optimiser steps. By default epochs decides.")
+    global_batch: int = Field(
+        default=64, ge=1, description="Records per optimiser step over all processes, 64 as published."
+    )
+    micro_batch: int = Field(
+        default=1, ge=1, description="Records per forward pass of one process; more need more memory."
+    )
     length_group_batches: int = Field(
         default=16,
         ge=0,
-        description="global batches whose records are sorted by length before they are cut into batches: the more, the "
-        "less padding; 1 sorts only within a batch, so that what is learnt in a step stays random; 0 never sorts",
+        description="Global batches whose records are sorted by length before they are cut into batches. The more, "
+        "the less padding; 1 sorts within a batch only, so that what is learnt in a step stays random; 0 never "
+        "sorts.",
     )
-    max_grad_norm: float = Field(default=1.0, ge=0, description="largest norm of the gradient; 0 leaves it as it is")
-    gradient_checkpointing: bool = Field(default=False, description="compute activations twice to save memory")
+    max_grad_norm: float = Field(
+        default=1.0,
+        ge=0,
+        description="Largest norm of the gradient, to which longer ones are cut, 1 as in transformers; 0 leaves the "
+        "gradient as it is.",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="Whether activations are computed a second time in the backward pass to save memory."
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         default="bfloat16",
-        description="bfloat16 computes in it; weights that are trained stay in float32, frozen ones do not",
+        description="Data type that is computed in. Weights that are trained stay in float32; frozen ones have this "
+        "type, too.",
     )
-    evaluation: EvaluationConfig | None = Field(default=None, description="accuracy in training")
-    save_steps: int = Field(default=500, ge=1, description="steps between checkpoints")
-    keep_checkpoints: int = Field(default=2, ge=1, description="checkpoints that are kept")
-    log_steps: int = Field(default=10, ge=1, description="steps between two lines of metrics.jsonl")
+    evaluation: EvaluationConfig | None = Field(
+        default=None, description="Multiple-choice accuracy that is measured while training; null measures none."
+    )
+    save_steps: int = Field(default=500, ge=1, description="Optimiser steps between two checkpoints.")
+    keep_checkpoints: int = Field(default=2, ge=1, description="Number of checkpoints that are kept, the last ones.")
+    log_steps: int = Field(default=10, ge=1, description="Optimiser steps between two lines of metrics.jsonl.")
 
     @field_validator("name")
     @classmethod
@@ -139,39 +203,52 @@ class TrainConfig(StageConfig):
     """A training. Its own fields hold for every stage that does not say otherwise."""
 
     model: str = Field(
-        description="checkpoint folder; tiny:FAMILY for a tiny model with random weights (tiny:llava_video); or a name "
-        "that a plug-in knows, such as bundled"
+        description="Model to start from: a checkpoint folder; tiny:FAMILY for a tiny model with random weights, "
+        "such as tiny:llava_video; or a name that a plug-in knows, such as bundled."
     )
     start: dict[str, Any] = Field(
-        default_factory=dict, description="settings of a model that a plug-in makes anew, such as its shape"
+        default_factory=dict, description="Settings of a model that a plug-in makes anew, such as its shape."
     )
     prepare: tuple[str, ...] = Field(
         default=(),
-        description="llavaction commands that make what the recipe reads, such as 'data curate ...'; the command line "
-        "runs each once before the training",
+        description="The llavaction commands that make what the recipe reads, such as 'data curate ...'. Each is "
+        "run once before the training.",
     )
-    output: Path = Field(description="folder of the run; one that was interrupted goes on where it was")
+    output: Path = Field(description="Folder of the run. A training that was interrupted goes on where it was.")
     stages: tuple[dict[str, Any], ...] = Field(
-        default=(), description="stages in order, each from the model before it: a name and what differs"
+        default=(),
+        description="The stages in order, each from the model before it: a name and what differs. By default there "
+        "is one.",
     )
-    seed: int = Field(default=0, ge=0, description="of the order of records, new weights and dropout")
+    seed: int = Field(default=0, ge=0, description="Seed of the order of records, of new weights and of dropout.")
     cache_gb: float = Field(
         default=0.0,
         ge=0,
-        description="keep decoded clips while they fit into so many gigabytes a process; needs workers: 0",
+        description="Gigabytes per process in which decoded clips are kept while they fit; needs workers: 0. By "
+        "default none are.",
     )
-    workers: int = Field(default=2, ge=0, description="processes per process that decode videos; 0 decodes in between")
-    device: Literal["auto", "cpu"] = Field(default="auto", description="'auto' takes a GPU if there is one")
+    workers: int = Field(
+        default=2,
+        ge=0,
+        description="Processes that decode videos for each training process; 0 decodes between the steps.",
+    )
+    device: Literal["auto", "cpu"] = Field(
+        default="auto", description="Where the training runs; auto takes a GPU if there is one."
+    )
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
-        default="auto", description="attention kernel; 'auto' leaves the choice to transformers"
+        default="auto", description="Attention kernel; auto leaves the choice to transformers."
     )
-    world_size: int | None = Field(default=None, ge=1, description="refuse to start with other than so many processes")
+    world_size: int | None = Field(
+        default=None,
+        ge=1,
+        description="Number of processes without which the training is refused. By default any number will do.",
+    )
     deepspeed: Path | None = Field(
         default=None,
-        description="DeepSpeed's JSON file, looked for beside the recipe, too (untested here: it needs GPUs)",
+        description="DeepSpeed's JSON file, looked for beside the recipe, too. It needs GPUs and is untested here.",
     )
     fsdp: dict[str, Any] | None = Field(
-        default=None, description="fsdp_config of transformers for FSDP2 (untested here: it needs GPUs)"
+        default=None, description="The fsdp_config of transformers, for FSDP2. It needs GPUs and is untested here."
     )
 
     @model_validator(mode="before")

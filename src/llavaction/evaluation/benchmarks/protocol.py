@@ -26,40 +26,56 @@ class Columns(Strict):
 
     id: str | tuple[str, ...] | None = Field(
         default=None,
-        description="of the question, of one column or several joined by '_'; without one rows are counted",
+        description="Id of the question, from one column or several joined by '_'. Without one rows are counted.",
     )
-    video: str = Field(default="video", description="name of the video file, with or without suffix")
-    start: str | None = Field(default=None, description="seconds or HH:MM:SS; without one the video's beginning")
-    stop: str | None = Field(default=None, description="seconds or HH:MM:SS; without one the video's end")
-    question: str | None = Field(default=None, description="the question's text; without one the protocol's")
+    video: str = Field(default="video", description="Name of the video file, with or without suffix.")
+    start: str | None = Field(
+        default=None,
+        description="Start of the clip, in seconds or as HH:MM:SS. Without one it is the video's beginning.",
+    )
+    stop: str | None = Field(
+        default=None, description="End of the clip, in seconds or as HH:MM:SS. Without one it is the video's end."
+    )
+    question: str | None = Field(default=None, description="Text of the question. Without one it is the protocol's.")
     options: str | tuple[str, ...] = Field(
-        default="options", description="one column with a list, or a column for each option"
+        default="options", description="Texts of the options: one column with a list, or a column for each."
     )
-    answer: str = Field(default="answer", description="see 'answers' of the protocol")
-    group: str | None = Field(default=None, description="kind of question, for a breakdown of the accuracy")
+    answer: str = Field(default="answer", description="The answer, told as the protocol's answers says.")
+    group: str | None = Field(default=None, description="Kind of question, for a breakdown of the accuracy.")
 
 
 class Protocol(Strict):
     """How the questions of a benchmark are read, and what is known of it."""
 
-    name: str = Field(description="of the benchmark; by default the YAML file's")
-    version: str = Field(default="1", description="of this description; rises when it gives other questions")
-    split: str = Field(default="test", description="which part of the benchmark the file is")
-    reader: str = Field(default="multiple_choice", description="what reads the file, see READERS")
-    file: Path | None = Field(default=None, description="of the questions, seen from the YAML file: CSV, JSON or JSONL")
-    columns: Columns = Field(default_factory=Columns)
+    name: str = Field(description="Name of the benchmark. By default it is the YAML file's.")
+    version: str = Field(
+        default="1", description="Version of this description, which rises when it gives other questions."
+    )
+    split: str = Field(default="test", description="Which part of the benchmark the file is.")
+    reader: str = Field(default="multiple_choice", description="What reads the file, see READERS.")
+    file: Path | None = Field(
+        default=None, description="File of the questions, seen from the YAML file: CSV, JSON or JSONL."
+    )
+    columns: Columns = Field(default_factory=Columns, description="Which columns, or keys, hold what.")
     answers: AnswerForm = Field(
-        default="auto", description="how the answer is told; 'auto': by letter, index from 0 or the option's text"
+        default="auto", description="How the answer is told; auto is by letter, index from 0 or the option's text."
     )
     groups: Mapping[str, tuple[str, ...]] = Field(
-        default_factory=dict, description="name to values of the group column; by default each value is a group"
+        default_factory=dict,
+        description="Name of each group to its values of the group column. By default each value is a group.",
     )
-    question: str | None = Field(default=None, description="asked where the file has no column of questions")
-    videos: Path | None = Field(default=None, description="folder of videos, for their lengths where no times are told")
+    question: str | None = Field(
+        default=None, description="Question that is asked where the file has no column of questions."
+    )
+    videos: Path | None = Field(
+        default=None, description="Folder of the videos, for their lengths where no times are told."
+    )
     expected: Mapping[str, int] = Field(
-        default_factory=dict, description="'rows', 'questions' or 'videos' that there have to be"
+        default_factory=dict, description="Number of rows, questions or videos that there have to be, by these names."
     )
-    source: Source = Field(default_factory=Source, description="where questions are from, licence, official metric")
+    source: Source = Field(
+        default_factory=Source, description="Where the questions are from, their licence and official metric."
+    )
 
 
 def known_protocols() -> dict[str, Path]:
