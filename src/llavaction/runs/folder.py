@@ -75,6 +75,7 @@ class RunFolder:
         started: bool,
         free: Collection[str] = (),
         videos: Mapping[str, FileFacts] | None = None,
+        environment: Mapping[str, Any] | None = None,
     ) -> None:
         """Write what the run is known by, or make sure that it is what the run was started with.
 
@@ -83,6 +84,7 @@ class RunFolder:
             started: there are results already.
             free: keys of the configuration that may have changed since.
             videos: what each video that is there is known by; None where nobody looks.
+            environment: what else belongs to the record of the environment.
 
         Raises:
             InputError: the run was started with other settings, contents or videos; what differs is named.
@@ -90,7 +92,7 @@ class RunFolder:
         settle_config(self.path, config, started=started, free=free)
         if videos is not None:
             settle_videos(self.path, videos, started=started)
-        record_environment(self.path)
+        record_environment(self.path, environment)
 
     def go_on(self) -> None:
         """The run is not complete any more: its metrics are taken away."""
