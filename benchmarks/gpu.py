@@ -219,7 +219,7 @@ class Session:
 
     def _asking_from_files(self) -> dict[str, Any]:
         """Questions by option letters: decoding alone, asking alone, both at once as eval does it."""
-        from llavaction.runs.loop import clips_ahead
+        from llavaction.video.decoded import clips_ahead
         from llavaction.video.library import VideoLibrary
 
         library, workers, frames = VideoLibrary(self.films), os.cpu_count() or 1, self.size.frames

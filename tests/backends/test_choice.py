@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llavaction.backends.choice import FLOOR, choose
+from llavaction.backends.asking import FLOOR, choose
 
 
 def test_the_largest_wins_and_of_equal_ones_the_first() -> None:

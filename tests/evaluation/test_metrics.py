@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.evaluation_fakes import card, make_question
-from llavaction.backends.choice import choose
+from llavaction.backends.asking import choose
 from llavaction.base.errors import InputError
 from llavaction.base.statistics import wilson
 from llavaction.evaluation.metrics import compute_metrics

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from helpers.evaluation_fakes import make_benchmark
-from llavaction.backends.choice import choose
+from llavaction.backends.asking import choose
 from llavaction.base.errors import InputError
 from llavaction.evaluation.predictions import (
     PREDICTIONS,

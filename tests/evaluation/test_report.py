@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from helpers.evaluation_fakes import CONFIG, FakeBackend, FakeLibrary, card, make_benchmark, make_question
+from llavaction.backends.asking import choose
 from llavaction.backends.baselines import ChanceBackend
-from llavaction.backends.choice import choose
 from llavaction.base.errors import InputError
 from llavaction.evaluation.failures import excess, film_strip, worst
 from llavaction.evaluation.figures import heat_map, write_figures

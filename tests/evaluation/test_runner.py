@@ -24,8 +24,8 @@ from llavaction.evaluation.config import RunConfig
 from llavaction.evaluation.predictions import read_predictions
 from llavaction.evaluation.runner import asked_questions, run
 from llavaction.questions.schema import Benchmark
+from llavaction.runs.folder import HOPELESS
 from llavaction.runs.locks import RunLockedError
-from llavaction.runs.loop import HOPELESS
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "evaluation_fakes.py"
 RESULTS = ("predictions.jsonl", "metrics.json", "config.yaml")
@@ -185,6 +185,37 @@ def test_workers_and_place_may_change(tmp_path: Path, benchmark: Benchmark) -> N
     run(CONFIG, benchmark, FakeBackend(), None, tmp_path)
     moved = CONFIG.model_copy(update={"workers": 5, "benchmark": "moved/here"})
     assert run(moved, benchmark, FakeBackend(), None, tmp_path).asked_now == 0
+
+
+def test_a_folder_whose_settings_stand_in_an_earlier_order_goes_on(tmp_path: Path, unbroken: Path) -> None:
+    earlier = [
+        "schema_version",
+        "benchmark",
+        "backend",
+        "backend_options",
+        "videos",
+        "frames",
+        "decision",
+        "parsing",
+        "prompt",
+        "perspective",
+        "option_orders",
+        "limit",
+        "batch_size",
+        "workers",
+        "seed",
+        "resolved",
+    ]
+    config = yaml.safe_load((unbroken / "config.yaml").read_text())
+    assert set(config) == set(earlier) and list(config) != earlier
+    ordered = yaml.safe_dump({name: config[name] for name in earlier}, sort_keys=False)
+    (tmp_path / "config.yaml").write_text(ordered)
+    lines = (unbroken / "predictions.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "predictions.jsonl").write_text("".join(lines[:5]))
+    with pytest.raises(InputError, match="seed was 0, now 1"):
+        run(CONFIG.model_copy(update={"seed": 1}), make_benchmark(), FakeBackend(needs_frames=2), LIBRARY, tmp_path)
+    assert run(CONFIG, make_benchmark(), FakeBackend(needs_frames=2), LIBRARY, tmp_path).asked_now == 24 - 5
+    assert bytes_of(tmp_path) == bytes_of(unbroken)
 
 
 def test_the_run_folder_tells_how_it_was_made(tmp_path: Path, benchmark: Benchmark) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from helpers.candidates import CONFIG, PREDICTIONS, SEGMENTS, VOCABULARY, ranking
 from helpers.evaluation_fakes import FakeLibrary
@@ -208,6 +209,37 @@ def test_an_interrupted_run_goes_on_and_leaves_the_same_bytes(tmp_path: Path):
             CONFIG.model_copy(update={"candidates": 2}), SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(),
             FakeLibrary(), tmp_path / "cut",
         )  # fmt: skip
+
+
+def test_a_folder_whose_settings_stand_in_an_earlier_order_goes_on(tmp_path: Path):
+    earlier = [
+        "schema_version",
+        "annotations",
+        "split",
+        "predictions",
+        "backend",
+        "backend_options",
+        "videos",
+        "candidates",
+        "frames",
+        "prompt",
+        "perspective",
+        "option_orders",
+        "specialist_weight",
+        "limit",
+        "batch_size",
+        "workers",
+        "seed",
+        "resolved",
+    ]
+    recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(), FakeLibrary(), tmp_path)
+    whole = (tmp_path / RECOGNITIONS).read_bytes()
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert set(config) == set(earlier) and list(config) != earlier
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({name: config[name] for name in earlier}, sort_keys=False))
+    (tmp_path / RECOGNITIONS).write_bytes(b"".join(whole.splitlines(keepends=True)[:7]))
+    rest = recognise(CONFIG, SEGMENTS, PREDICTIONS, VOCABULARY, FirstOption(), FakeLibrary(), tmp_path)
+    assert rest.asked_now == 24 - 7 and (tmp_path / RECOGNITIONS).read_bytes() == whole
 
 
 def test_a_killed_process_loses_nothing(tmp_path: Path):

@@ -14,7 +14,7 @@ import pytest
 from helpers.asking import make_question
 from llavaction.actions.segments import Clip
 from llavaction.questions.asked import Asked
-from llavaction.runs.loop import clips_ahead
+from llavaction.video.decoded import clips_ahead
 
 FRAME = 30 * 40 * 3
 

@@ -157,7 +157,7 @@ def test_what_is_logged_and_left_behind(home: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "model" / "config.json").read_text()).get("use_cache", True)
     again = run(home, tmp_path / "run", evaluation=evaluation, keep_checkpoints=1)
     assert again == lines  # nothing is done twice
-    with pytest.raises(InputError, match=r"training of other settings .*train\.steps: 4 there, 6 asked for"):
+    with pytest.raises(InputError, match=r"training of other settings: train\.steps was 4, now 6"):
         run(home, tmp_path / "run", steps=6)
 
 
@@ -284,17 +284,17 @@ def test_checkpoints_do_not_go_on_with_other_data(home: Path, tmp_path: Path, mo
         with pytest.raises(KeyboardInterrupt):
             run(home, tmp_path / "run", **values)
     (videos / "red.mp4").rename(tmp_path / "red.mp4")
-    with pytest.raises(InputError, match=r"usable records: 16 \(.* there, 12 \(.* now.*\n.*bring back"):
+    with pytest.raises(InputError, match=r"usable records was '16 \(.*, now '12 \(.*\n.*bring back"):
         run(home, tmp_path / "run", **values)
     (tmp_path / "red.mp4").rename(videos / "red.mp4")
     kept = records.read_bytes()
     write_records(records, [clip_record(number) for number in range(16)])
-    with pytest.raises(InputError, match=r"other records \(1\. file of records"):
+    with pytest.raises(InputError, match=r"other records: 1\. file of records was"):
         run(home, tmp_path / "run", **values)
     records.write_bytes(kept)
     film, other = (videos / "red.mp4").read_bytes(), (videos / "blue.mp4").read_bytes()
     (videos / "red.mp4").write_bytes(other)
-    with pytest.raises(InputError, match=r"other data \(videos: 3 \(.* there, 3 \("):
+    with pytest.raises(InputError, match=r"other data: videos was '3 \(.*, now '3 \("):
         run(home, tmp_path / "run", **values)
     (videos / "red.mp4").write_bytes(film)
     os.utime(videos / "red.mp4", (1, 1))
@@ -335,11 +335,23 @@ def test_a_training_does_not_go_on_from_another_model(
             run(home, tmp_path / "run", model=str(start))
     kept = (start / "model.safetensors").read_bytes()
     (start / "model.safetensors").write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
-    with pytest.raises(InputError, match=r"its model changed since .*: other weights"):
+    with pytest.raises(InputError, match=r"its model .* changed since .*: the weights changed"):
         run(home, tmp_path / "run", model=str(start))
     (start / "model.safetensors").write_bytes(kept)
     (tmp_path / "link").symlink_to(start)
+    environment = tmp_path / "run" / "environment.json"
+    (present,) = json.loads(environment.read_text())["environments"]
+    assert present["packages"]["torch"] == torch.__version__ and present["processes"] == 1 and present["threads"] >= 1
+    earlier = {"python": "3.11.0", "torch": "2.0", "transformers": "5.0", "threads": 2, "gpu": None, "processes": 1}
+    known = json.loads((tmp_path / "run" / "start.json").read_text())["fingerprint"]
+    environment.write_text(json.dumps({**earlier, "model": {**known, "weights": "other"}}))
+    (tmp_path / "run" / "start.json").unlink()  # an earlier version kept one record of both
+    with pytest.raises(InputError, match=r"its model .* changed since .*: the weights changed"):
+        run(home, tmp_path / "run", model=str(start))
+    environment.write_text(json.dumps({**earlier, "model": known}))
     assert max(losses(run(home, tmp_path / "run", model=str(tmp_path / "link")))) == 4
+    assert json.loads((tmp_path / "run" / "start.json").read_text()) == {"fingerprint": known}
+    assert json.loads(environment.read_text())["environments"] == [{**earlier, "model": known}, present]
 
 
 def test_a_resumed_training_saves_as_often_as_it_is_told_now(

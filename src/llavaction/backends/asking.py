@@ -1,4 +1,4 @@
-"""Asking a backend: what it can do and is known by, and a batch of questions of which a bad one fails alone."""
+"""Asking a backend: what it can do and is known by, a batch of which a bad question fails alone, the choice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from llavaction.backends.asking_config import AskingConfig
 from llavaction.backends.base import LETTERS_RULE, Backend, Capability, OptionScores, Query, QuestionError
 from llavaction.base.errors import InputError, LlavactionError, reason
 from llavaction.base.records import Strict
@@ -22,10 +24,16 @@ from llavaction.questions.prompts import (
     multiple_choice_prompt,
     with_caption,
 )
+from llavaction.runs.folder import Pace
 from llavaction.video.decoded import DecodedClip, Library
 
 T = TypeVar("T")
 QueryOf = Callable[[Asked, DecodedClip | None], Query]
+
+DECIMALS = 6
+"""Of scores as records keep them."""
+FLOOR = -1e6
+"""Stands for a log-probability of minus infinity, which JSON cannot hold."""
 
 
 def frames_wanted(backend: Backend, frames: int | None, library: Library | None) -> int:
@@ -92,27 +100,42 @@ def backend_settings(backend: Backend) -> dict[str, Any]:
     return settings.model_dump(mode="json") if isinstance(settings, Strict) else dict(settings)
 
 
-def known_by(backend: Backend, decision_rule: str, frames: int) -> dict[str, Any]:
-    """What a run records of the one who is asked, and how; see :func:`free_keys` for what may change."""
-    return {
+def pace_of(config: AskingConfig, backend: Backend, library: Library | None, retry_failed: bool) -> Pace:
+    """How a run goes through its clips; as :func:`frames_wanted`."""
+    frames = frames_wanted(backend, config.frames, library)
+    return Pace(library, frames, config.batch_size, config.workers, retry_failed)
+
+
+def resolve(config: AskingConfig, backend: Backend, frames: int, **inputs: Any) -> dict[str, Any]:
+    """The complete configuration: every key, and under ``resolved`` what follows from backend and inputs.
+
+    What the backend says of itself (a model's fingerprint and precision, say) is recorded too; see :func:`free_keys`
+    for what may change.
+    """
+    known = {
         "kind_of_backend": backend.name.partition(":")[0],
         "backend": backend.name,
         "backend_settings": backend_settings(backend),
-        "decision_rule": decision_rule,
+        "decision_rule": config.decision_rule(backend),
         "frames": frames,
     }
+    return {"schema_version": 1, **config.model_dump(mode="json"), "resolved": {**known, **inputs}}
 
 
-def free_keys(backend: Backend) -> tuple[str, ...]:
-    """Keys of a run's configuration that do not tell one backend from another.
+def free_keys(backend: Backend, *known_by_content: str) -> tuple[str, ...]:
+    """Keys of the complete configuration that may change between start and restart.
 
-    Where its contents are on record, names do not count: the folder of a model may be spelled in another way. Versions
-    and the kind of device are listed in ``environment.json``. Older folders also name a ``pooling`` that no answer
-    depends on.
+    Where a backend's contents are on record, names do not count: the folder of a model may be spelled in another way.
+    Versions and the kind of device are listed in ``environment.json``. Older folders also name a ``pooling`` that no
+    answer depends on.
+
+    Args:
+        backend: who is asked.
+        known_by_content: keys of places whose contents are on record.
     """
-    recorded = ("device", "torch", "transformers", "pooling")
+    recorded = (f"resolved.backend_settings.{name}" for name in ("device", "torch", "transformers", "pooling"))
     names = ("backend", "backend_options", "resolved.backend") if "fingerprint" in backend_settings(backend) else ()
-    return (*names, *(f"resolved.backend_settings.{name}" for name in recorded))
+    return ("workers", *known_by_content, *names, *recorded)
 
 
 def query(
@@ -300,3 +323,43 @@ def answered(backend: Backend, queries: Sequence[Query], ask: Callable[[Sequence
     if len(answers) != len(queries):
         raise LlavactionError(f"backend '{backend.name}' gave {len(answers)} answers to {len(queries)} questions")
     return iter(answers)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        scores: of each option, as a record keeps them: rounded, none below :data:`FLOOR`.
+        place: of the chosen option.
+        joined: float64 [options], what the choice was made by: the scores and what was added to them.
+    """
+
+    scores: tuple[float, ...]
+    place: int
+    joined: NDArray[np.float64]
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Probability of each option, float64 [options]; they add up to 1."""
+        return np.asarray(np.exp(self.joined - np.logaddexp.reduce(self.joined)))
+
+    @property
+    def margin(self) -> float:
+        """Score of the choice minus the next best, nats."""
+        other_scores = [score for place, score in enumerate(self.scores) if place != self.place]
+        return round(self.scores[self.place] - max(other_scores), DECIMALS)
+
+
+def choose(scores: NDArray[np.float64], added: NDArray[np.float64] | None = None) -> Choice:
+    """The option of the largest score; of several equal ones the first.
+
+    Scores are rounded before the choice is made, so that the record alone tells it.
+
+    Args:
+        scores: log-probability of each option, [options]; minus infinity is a number here, others have to be finite.
+        added: what else speaks for each option, [options].
+    """
+    rounded = tuple(round(float(score), DECIMALS) + 0.0 for score in np.maximum(scores, FLOOR))
+    joined = np.array(rounded) if added is None else np.array(rounded) + added
+    return Choice(rounded, int(joined.argmax()), joined)

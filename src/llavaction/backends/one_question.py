@@ -78,9 +78,8 @@ def ask(
     """
     import numpy as np
 
-    from llavaction.backends.asking import check_capability, check_frames, option_answers
+    from llavaction.backends.asking import check_capability, check_frames, choose, option_answers
     from llavaction.backends.base import Query
-    from llavaction.backends.choice import choose
     from llavaction.backends.registry import make_backend
     from llavaction.questions.asked import Asked, checked_options
     from llavaction.questions.prompts import QUESTION, multiple_choice_prompt

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from llavaction.backends.choice import DECIMALS, Choice
+from llavaction.backends.asking import DECIMALS, Choice
 from llavaction.base.errors import InputError
 from llavaction.base.records import Record, read_records
 from llavaction.evaluation.parsing import ParsedAnswer

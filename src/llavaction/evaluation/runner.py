@@ -14,14 +14,14 @@ from llavaction.backends.asking import (
     captioned_scores,
     check_capability,
     check_prompt,
-    frames_wanted,
+    choose,
     free_keys,
-    known_by,
     option_scores,
+    pace_of,
+    resolve,
     written_answers,
 )
 from llavaction.backends.base import Backend
-from llavaction.backends.choice import choose
 from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_seed
 from llavaction.evaluation.config import RunConfig
@@ -31,12 +31,8 @@ from llavaction.evaluation.parsing import parse_answer, parse_as_published
 from llavaction.evaluation.predictions import PREDICTIONS, Prediction, failed, generated, scored
 from llavaction.questions.asked import Asked
 from llavaction.questions.schema import Benchmark, Question
-from llavaction.runs.folder import RunFolder
-from llavaction.runs.loop import Clips, Pace, go_through
-from llavaction.video.decoded import Library
-
-FREE_KEYS = ("workers", "benchmark", "videos")
-"""May change between start and restart: questions and videos are known by their content."""
+from llavaction.runs.folder import RunFolder, go_through
+from llavaction.video.decoded import Clips, Library
 
 
 @dataclass(frozen=True)
@@ -97,15 +93,15 @@ def run(
     if config.decision != "generation":
         check_capability(backend, "score")
         check_prompt(backend, config.prompt)
-    frames = frames_wanted(backend, config.frames, library)
-    pace = Pace(library, frames, config.batch_size, config.workers, retry_failed)
+    pace = pace_of(config, backend, library, retry_failed)
     asked, true = [question.asked for question in questions], {question.question_id: question for question in questions}
     with RunFolder(folder) as home:
         journal = home.journal(PREDICTIONS, Prediction, "question_id")
+        digest = hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest()
         home.settle(
-            resolve(config, questions, backend, frames),
+            resolve(config, backend, pace.frames, questions=len(questions), questions_sha256=digest),
             started=bool(journal.done),
-            free=(*FREE_KEYS, *free_keys(backend)),
+            free=free_keys(backend, "benchmark", "videos"),
             videos=pace.facts(asked),
         )
 
@@ -130,22 +126,6 @@ def asked_questions(benchmark: Benchmark, limit: int | None) -> list[Question]:
     drawn = sorted(questions, key=lambda question: hashed_seed("limit", question.question_id))[:limit]
     kept = {question.question_id for question in drawn}
     return [question for question in questions if question.question_id in kept]
-
-
-def resolve(config: RunConfig, questions: Sequence[Question], backend: Backend, frames: int) -> dict[str, Any]:
-    """The complete configuration: every key of ``config``, and under ``resolved`` what follows from the inputs.
-
-    What the backend says of itself (a model's fingerprint and precision, say) is recorded too.
-    """
-    return {
-        "schema_version": 1,
-        **config.model_dump(mode="json"),
-        "resolved": {
-            **known_by(backend, config.decision_rule(backend), frames),
-            "questions": len(questions),
-            "questions_sha256": hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest(),
-        },
-    }
 
 
 def _predict(

@@ -11,27 +11,24 @@ from typing import Any
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.backends.asking import (
+    DECIMALS,
     check_capability,
     check_prompt,
-    frames_wanted,
+    choose,
     free_keys,
-    known_by,
     option_scores,
+    pace_of,
+    resolve,
 )
 from llavaction.backends.base import Backend, OptionScores
-from llavaction.backends.choice import DECIMALS, choose
 from llavaction.backends.letter_mass import letter_mass_summary
 from llavaction.recognition.accuracy import PARTS, summary
 from llavaction.recognition.config import RecognitionConfig
-from llavaction.recognition.offers import Offer, Offers
+from llavaction.recognition.offers import Offer
 from llavaction.recognition.records import RECOGNITIONS, Recognition
-from llavaction.runs.folder import RunFolder
-from llavaction.runs.loop import Clips, Pace, go_through
+from llavaction.runs.folder import RunFolder, go_through
 from llavaction.specialists.predictions import Predictions
-from llavaction.video.decoded import Library
-
-FREE_KEYS = ("workers", "annotations", "videos", "predictions")
-"""May change between start and restart: segments, candidates and videos are known by their content."""
+from llavaction.video.decoded import Clips, Library
 
 
 @dataclass(frozen=True)
@@ -92,14 +89,13 @@ def recognise(
     offers = config.offers(segments, predictions, vocabulary)
     check_capability(backend, "score")
     check_prompt(backend, config.prompt)
-    frames = frames_wanted(backend, config.frames, library)
-    pace = Pace(library, frames, config.batch_size, config.workers, retry_failed)
+    pace = pace_of(config, backend, library, retry_failed)
     with RunFolder(folder) as home:
         journal = home.journal(RECOGNITIONS, Recognition, "segment_id")
         home.settle(
-            _resolve(config, offers, backend, frames),
+            resolve(config, backend, pace.frames, segments=len(offers.of), **offers.digests),
             started=bool(journal.done),
-            free=(*FREE_KEYS, *free_keys(backend)),
+            free=free_keys(backend, "annotations", "videos", "predictions"),
             videos=pace.facts(offers.of),
         )
 
@@ -155,17 +151,4 @@ def _chosen(offer: Offer, scores: OptionScores, config: RecognitionConfig) -> di
         "confidence": round(float(choice.shares[choice.place]), DECIMALS),
         "option_scores": choice.scores,
         "letter_mass": None if scores.letter_mass is None else round(scores.letter_mass, DECIMALS),
-    }
-
-
-def _resolve(config: RecognitionConfig, offers: Offers, backend: Backend, frames: int) -> dict[str, Any]:
-    """The complete configuration: every key of ``config``, and under ``resolved`` what follows from the inputs."""
-    return {
-        "schema_version": 1,
-        **config.model_dump(mode="json"),
-        "resolved": {
-            **known_by(backend, config.decision_rule(backend), frames),
-            "segments": len(offers.of),
-            **offers.digests,
-        },
     }

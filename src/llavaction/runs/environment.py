@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,22 @@ from typing import Any
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_json
 
-PACKAGES = ("llavaction", "av", "numpy", "pillow", "safetensors", "scipy", "tokenizers", "torch", "transformers")
+PACKAGES = (
+    "llavaction", "accelerate", "av", "numpy", "peft", "pillow", "safetensors", "scipy", "tokenizers", "torch",
+    "transformers",
+)  # fmt: skip
 
 
-def record_environment(folder: Path) -> None:
-    """Add the present environment to ``environment.json`` unless it is the last one there."""
+def record_environment(folder: Path, more: Mapping[str, Any] | None = None) -> None:
+    """Add the present environment, and ``more`` of it, to ``environment.json`` unless it is the last one there."""
     path = folder / "environment.json"
     stored = read_json(path) if path.is_file() else {"environments": []}
+    if isinstance(stored, dict) and "environments" not in stored and "python" in stored:
+        stored = {"environments": [stored]}  # a training of an earlier version kept one
     known = stored.get("environments") if isinstance(stored, dict) else None
     if not isinstance(known, list):
         raise InputError("has no list of 'environments'", file=path, hint="give another output folder")
-    current = environment()
+    current = {**environment(), **(more or {})}
     if not known or known[-1] != current:
         write_json(path, {"schema_version": 1, "environments": [*known, current]})
 

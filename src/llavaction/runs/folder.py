@@ -1,22 +1,29 @@
-"""The folder of a run: one process at a time, one configuration, the same inputs from start to end."""
+"""The folder of a run: one process, one configuration, the same inputs; and the way through what is to be done."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import FileFacts
+from llavaction.base.progress import progress
 from llavaction.base.records import AnyRecord, write_json
 from llavaction.runs.environment import record_environment
 from llavaction.runs.identity import settle_config, settle_videos
 from llavaction.runs.journal import Journal
 from llavaction.runs.locks import folder_lock
+from llavaction.video.decoded import AnyItem, Clips, DecodedClip, Item, Library, clips_ahead
 
 METRICS = "metrics.json"
 """The file of what was measured; there once a run is complete."""
+
+HOPELESS = 32
+"""A run stops if none of this many first questions can be asked: then it is not the videos but the folder given."""
 
 
 class RunFolder:
@@ -68,6 +75,7 @@ class RunFolder:
         started: bool,
         free: Collection[str] = (),
         videos: Mapping[str, FileFacts] | None = None,
+        environment: Mapping[str, Any] | None = None,
     ) -> None:
         """Write what the run is known by, or make sure that it is what the run was started with.
 
@@ -76,6 +84,7 @@ class RunFolder:
             started: there are results already.
             free: keys of the configuration that may have changed since.
             videos: what each video that is there is known by; None where nobody looks.
+            environment: what else belongs to the record of the environment.
 
         Raises:
             InputError: the run was started with other settings, contents or videos; what differs is named.
@@ -83,7 +92,7 @@ class RunFolder:
         settle_config(self.path, config, started=started, free=free)
         if videos is not None:
             settle_videos(self.path, videos, started=started)
-        record_environment(self.path)
+        record_environment(self.path, environment)
 
     def go_on(self) -> None:
         """The run is not complete any more: its metrics are taken away."""
@@ -92,3 +101,111 @@ class RunFolder:
     def complete(self, metrics: Mapping[str, Any]) -> None:
         """The run is complete: what was measured is written."""
         write_json(self.path / METRICS, metrics)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a run goes through its clips.
+
+    Attributes:
+        library: where they come from; None where nobody looks.
+        frames: per clip; 0 where nobody looks.
+        batch_size: items at a time.
+        workers: threads that decode ahead; does not change the result.
+        retry_failed: deal again with those that failed last time.
+    """
+
+    library: Library | None = None
+    frames: int = 0
+    batch_size: int = 4
+    workers: int = 2
+    retry_failed: bool = False
+
+    def facts(self, items: Sequence[Item]) -> dict[str, FileFacts] | None:
+        """What the videos of items are known by, those that are there; None where nobody looks."""
+        if self.library is None or not self.frames:
+            return None
+        facts_of = getattr(self.library, "facts", None)
+        return {} if facts_of is None else dict(facts_of({(item.clip.video_id, item.query_id) for item in items}))
+
+
+def go_through(
+    folder: RunFolder,
+    journal: Journal[AnyRecord],
+    items: Sequence[AnyItem],
+    answer: Callable[[Sequence[AnyItem], Clips], list[AnyRecord]],
+    pace: Pace,
+    what: str,
+) -> tuple[list[AnyRecord], int]:
+    """Deal with what is not in the journal yet: the part of a run that can be killed and started again.
+
+    The rest is done in the same batches as without an interruption. The folder's metrics are removed before anything is
+    done; completing it is up to the caller.
+
+    Args:
+        folder: of the run, settled.
+        journal: its records; they have an ``error`` where the item could not be dealt with.
+        items: all of them; what is in the journal is filed under their ids.
+        answer: the records of a batch, given what is seen of each item.
+        pace: where clips come from, and how many at a time.
+        what: for the progress bar.
+
+    Returns:
+        One record per item, in their order, and how many are new.
+
+    Raises:
+        InputError: none of the first items (:data:`HOPELESS`) can be dealt with.
+    """
+    batches = [items[i : i + pace.batch_size] for i in range(0, len(items), pace.batch_size)]
+    if pace.retry_failed:
+        _forget_failures(journal, batches)
+    todo = [batch for batch in batches if any(item.query_id not in journal.done for item in batch)]
+    before = len(journal.done)
+    if todo:
+        folder.go_on()
+    clips = clips_ahead(todo, pace.library if pace.frames else None, pace.frames, pace.workers)
+    _work_off(clips, len(todo), answer, journal, what)
+    records = [journal.done[item.query_id] for item in items]
+    if list(journal.done.values()) != records:
+        journal.rewrite(records)
+    return records, len(journal.done) - before
+
+
+def _forget_failures(journal: Journal[AnyRecord], batches: Sequence[Sequence[Item]]) -> None:
+    """Take from the journal every batch of which an item failed, so that all of it is done again."""
+    failed = {name for name, record in journal.done.items() if _error(record) is not None}
+    again = {i.query_id for batch in batches if any(i.query_id in failed for i in batch) for i in batch}
+    if again:
+        journal.rewrite(record for name, record in journal.done.items() if name not in again)
+
+
+def _work_off(
+    clips: Generator[tuple[Sequence[AnyItem], list[DecodedClip | None]], None, None],
+    total: int,
+    answer: Callable[[Sequence[AnyItem], Clips], list[AnyRecord]],
+    journal: Journal[AnyRecord],
+    what: str,
+) -> None:
+    """Answer batch after batch; each is on disk before the next is begun, and what is there already stays."""
+    held: list[AnyRecord] = []
+    try:
+        for batch, seen in progress(clips, what, total=total):
+            fresh = [record for record in answer(batch, seen) if journal.id_of(record) not in journal.done]
+            held += fresh
+            if journal.done or any(_error(record) is None for record in fresh):
+                journal.append(held)
+                held = []
+            elif len(held) >= HOPELESS:
+                raise InputError(
+                    f"none of the first {len(held)} questions could be asked; the first: {_error(held[0])}",
+                    hint="check the folder of videos and that it belongs to these questions",
+                )
+    finally:
+        clips.close()
+    if held:
+        journal.append(held)
+
+
+def _error(record: Any) -> str | None:
+    error: str | None = record.error
+    return error

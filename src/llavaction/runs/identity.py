@@ -50,14 +50,9 @@ def settle_config(folder: Path, config: Mapping[str, Any], *, started: bool, fre
     """
     path = folder / "config.yaml"
     if started and path.is_file():
-        differing = _differences(read_config(folder), _plain(config), frozenset(free))
-        if differing:
-            more = f"; and {len(differing) - MOST_SAID} more" if len(differing) > MOST_SAID else ""
-            raise InputError(
-                "this run was started with other settings: " + "; ".join(differing[:MOST_SAID]) + more,
-                file=path,
-                hint="start it with what it was started with, or choose another output folder",
-            )
+        problem = "this run was started with other settings"
+        hint = "start it with what it was started with, or choose another output folder"
+        refuse_changes(read_config(folder), config, problem, file=path, hint=hint, free=free)
     elif started:
         raise InputError(
             "the folder holds predictions but no config.yaml, so nobody can say how they were made",
@@ -74,12 +69,43 @@ def hold_to_card(folder: Path, card: Mapping[str, Any]) -> None:
         InputError: it holds something made otherwise; each difference is named.
     """
     path = folder / "card.json"
-    if path.is_file() and (differing := _differences(read_json(path), _plain(card), ("made_by", "notes"))):
-        raise InputError(
-            "holds what was made otherwise: " + "; ".join(differing[:MOST_SAID]),
-            file=folder,
-            hint="give another output folder, or delete this one",
-        )
+    if path.is_file():
+        hint = "give another output folder, or delete this one"
+        free = ("made_by", "notes")
+        refuse_changes(read_json(path), card, "holds what was made otherwise", file=folder, hint=hint, free=free)
+
+
+def hold_to_noted(path: Path, facts: Mapping[str, Any], problem: str, *, hint: str) -> None:
+    """Compare facts with those noted in a file, one by one; what was not noted is not compared.
+
+    Raises:
+        InputError: the ``problem`` and each difference; or the file holds no facts.
+    """
+    noted = read_json(path) if path.is_file() else {}
+    if not isinstance(noted, dict):
+        raise InputError("is not what a training notes of its data", file=path, hint="give another output folder")
+    common = facts.keys() & noted.keys()
+    then, now = ({name: known[name] for name in facts if name in common} for known in (noted, facts))
+    refuse_changes(then, now, problem, file=path.parent, hint=hint)
+
+
+def refuse_changes(then: Any, now: Any, problem: str, *, file: Path, hint: str, free: Collection[str] = ()) -> None:
+    """Refuse to go on with what is not as it was.
+
+    Args:
+        then: as it was.
+        now: as it is; ``fingerprint`` and ``_sha256`` as for :func:`settle_config`.
+        problem: what the message begins with.
+        file: where it is on record.
+        hint: what to do.
+        free: keys that may differ.
+
+    Raises:
+        InputError: something differs; what does is named.
+    """
+    if differing := _differences(then, _plain(now), frozenset(free)):
+        more = f"; and {len(differing) - MOST_SAID} more" if len(differing) > MOST_SAID else ""
+        raise InputError(f"{problem}: {'; '.join(differing[:MOST_SAID])}{more}", file=file, hint=hint)
 
 
 def settle_videos(folder: Path, facts: Mapping[str, FileFacts], *, started: bool) -> None:

@@ -14,10 +14,13 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from llavaction.base.errors import InputError
 from llavaction.base.files import clear_away
-from llavaction.base.records import read_json, write_json
+from llavaction.base.records import write_json
+from llavaction.runs.identity import hold_to_noted
 
 DATA = "data.json"
 """In a stage's folder: what its data are known by."""
+BRING_BACK = "bring back the records and videos of then, or give another output folder"
+"""What to do where data changed."""
 UNFINISHED = ".unfinished"
 """Folder in which a checkpoint is written before it is moved to its place."""
 
@@ -44,33 +47,10 @@ def hold_to_data(folder: Path, data: Mapping[str, Any], *, write: bool) -> None:
         InputError: there are checkpoints of other data.
     """
     if checkpoints(folder) and (folder / DATA).is_file():
-        compare_data(folder, data, "its checkpoints were trained on other data")
+        hold_to_noted(folder / DATA, data, "its checkpoints were trained on other data", hint=BRING_BACK)
     elif write:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / DATA, data)
-
-
-def compare_data(folder: Path, data: Mapping[str, Any], problem: str) -> None:
-    """Compare data with those noted down in a stage's folder, item by item; what was not noted is not compared.
-
-    Raises:
-        InputError: ``problem``, and which items differ.
-    """
-    path = folder / DATA
-    there = read_json(path) if path.is_file() else {}
-    if not isinstance(there, dict):
-        raise InputError("is not what a training notes of its data", file=path, hint="give another output folder")
-    changed = [
-        f"{name}: {there[name]} there, {value} now"
-        for name, value in data.items()
-        if name in there and there[name] != value
-    ]
-    if changed:
-        raise InputError(
-            f"{problem} ({'; '.join(changed)})",
-            file=folder,
-            hint="bring back the records and videos of then, or give another output folder",
-        )
 
 
 def publish(folder: Path, step: int, keep: int) -> None:

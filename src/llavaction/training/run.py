@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,21 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
-import yaml
 from accelerate import PartialState
 
 from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
 from llavaction.base.files import clear_away
-from llavaction.base.records import read_json, write_json, write_text
+from llavaction.base.records import read_json, write_json
 from llavaction.base.registry import attribute
 from llavaction.models.checkpoint import fingerprint
 from llavaction.questions.schema import Benchmark
-from llavaction.runs.locks import PATIENCE, folder_lock
+from llavaction.runs.folder import RunFolder
+from llavaction.runs.identity import hold_to_noted, refuse_changes
+from llavaction.runs.locks import PATIENCE
 from llavaction.training.additions import Addition
 from llavaction.training.base_trainer import arguments, train_and_save
-from llavaction.training.checkpoints import UNFINISHED, compare_data, hold_to_data
+from llavaction.training.checkpoints import BRING_BACK, DATA, UNFINISHED, hold_to_data
 from llavaction.training.config import StageConfig, TrainConfig, accumulation
 from llavaction.training.flops import FlopCounter, peak
 from llavaction.training.in_loop_eval import InLoopEvaluation, spread
@@ -43,7 +42,8 @@ from llavaction.video.library import VideoLibrary
 MODEL = "model"
 """Folder of a finished stage's model; the last stage's lies in the run folder itself."""
 
-ENVIRONMENT = "environment.json"
+START = "start.json"
+"""What the model that a training starts from is known by."""
 
 _FREE = ("log_steps", "save_steps", "keep_checkpoints", "evaluation")
 """Settings of a stage that may change when a training goes on."""
@@ -134,11 +134,11 @@ def train(config: TrainConfig) -> TrainResult:
     ahead = [stage for stage, result in zip(stages, results, strict=True) if not _is_there(result)]
     _look_for_inputs(start_path(config.model) if len(ahead) == len(stages) else None, ahead)
     _store.cache_clear()  # videos may have changed since another training in this process
-    with folder_lock(config.output, PATIENCE) if first else nullcontext():
+    with RunFolder(config.output, PATIENCE) if first else nullcontext() as home:
         with processes.main_process_first():
             check_output(config)
-            if first:
-                _claim(config)
+            if home is not None:
+                _claim(config, home)
             folder = start_folder(config)
         for stage, result in zip(stages, results, strict=True):
             if not _is_there(result):
@@ -264,44 +264,38 @@ def check_output(config: TrainConfig) -> None:
     path = config.output / "config.yaml"
     if path.is_file():
         there = TrainConfig.from_mapping(read_yaml(path), file=path)
-        changed = _differences(_essence(there), _essence(config))
-        if changed:
-            raise InputError(
-                f"holds a training of other settings ({'; '.join(changed[:5])})",
-                file=config.output,
-                hint="give another output folder, or the settings in its config.yaml",
-            )
-        _hold_to_start(config)
+        problem, hint = "holds a training of other settings", "give another output folder, or bring back what was then"
+        refuse_changes(_essence(there), _essence(config), problem, file=config.output, hint=hint)
+        then, now = _noted_start(config.output), _start_of(config)
+        if then and now:
+            problem = f"its model {config.model} changed since the training was started"
+            refuse_changes(then, now, problem, file=config.output, hint=hint)
         for stage in config.resolved():
             problem = f"stage '{stage.name}' was trained on other records"
-            compare_data(config.output / stage.name, files_of_records(stage), problem)
+            hold_to_noted(config.output / stage.name / DATA, files_of_records(stage), problem, hint=BRING_BACK)
 
 
-def _hold_to_start(config: TrainConfig) -> None:
-    """Make sure that the model a training started from is the one it goes on from, if it is still there.
-
-    Raises:
-        InputError: its folder has other contents.
-    """
-    start, path = start_path(config.model), config.output / ENVIRONMENT
-    there = read_json(path).get("model") if path.is_file() else None
-    if start is None or not start.is_dir() or not isinstance(there, dict):
-        return
-    now = fingerprint(start)
-    changed = [name for name in sorted({*there, *now}) if there.get(name) != now.get(name)]
-    if changed:
-        raise InputError(
-            f"its model changed since the training in {config.output} was started: other {', '.join(changed)}",
-            file=start,
-            hint="give another output folder, or bring back the model of then",
-        )
-
-
-def _claim(config: TrainConfig) -> None:
+def _claim(config: TrainConfig, home: RunFolder) -> None:
     """Say in the output folder whose it is."""
-    values = config.model_dump(mode="json")
-    write_text(config.output / "config.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-    write_json(config.output / ENVIRONMENT, _environment(config))
+    if start := _noted_start(config.output) or _start_of(config):
+        write_json(config.output / START, start)
+    processes = {"threads": torch.get_num_threads(), "processes": int(os.environ.get("WORLD_SIZE", "1"))}
+    home.settle(config.model_dump(mode="json"), started=False, environment=processes)  # compared before, by meaning
+
+
+def _start_of(config: TrainConfig) -> dict[str, Any]:
+    """What the model that a training starts from is known by; nothing where it is made here, or gone since."""
+    start = start_path(config.model)
+    return {} if start is None or not start.is_dir() else {"fingerprint": fingerprint(start)}
+
+
+def _noted_start(output: Path) -> dict[str, Any]:
+    """The same as noted when the training was started; earlier versions did so in ``environment.json``."""
+    for name, key in ((START, "fingerprint"), ("environment.json", "model")):
+        noted = read_json(output / name) if (output / name).is_file() else {}
+        if isinstance(noted, dict) and isinstance(noted.get(key), dict):
+            return {"fingerprint": noted[key]}
+    return {}
 
 
 def _essence(config: TrainConfig) -> dict[str, Any]:
@@ -323,25 +317,3 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _comparable(item) for key, item in value.items()}
     return [_comparable(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    changed = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
-    return [f"{key}: {there.get(key)!r} there, {here.get(key)!r} asked for" for key in changed]
-
-
-def _environment(config: TrainConfig) -> dict[str, Any]:
-    start, path = start_path(config.model), config.output / ENVIRONMENT
-    if start is not None and start.is_dir():
-        model: Any = fingerprint(start)
-    else:  # made here, or gone since
-        model = read_json(path).get("model") if path.is_file() else config.model
-    return {
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "transformers": transformers.__version__,
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
-        "model": model,
-    }
