@@ -15,10 +15,11 @@ from llavaction.video.decoded import DecodedClip
 LETTERS_RULE = "option letters"
 """The decision rule of backends that score the letters of listed options."""
 
-Capability = Literal["score", "generate"]
-"""``score``: it says how likely each option is. ``generate``: it answers in words."""
+Capability = Literal["score", "generate", "read"]
+"""``score``: it says how likely each option is. ``generate``: it answers in words. ``read``: it reads a clip once and
+is then asked several things about it, see :class:`Reads`."""
 
-CAPABILITIES: frozenset[Capability] = frozenset({"score", "generate"})
+CAPABILITIES: frozenset[Capability] = frozenset({"score", "generate", "read"})
 """All there are."""
 
 
@@ -55,6 +56,21 @@ class OptionScores:
     log_probabilities: NDArray[np.float64]
     letter_mass: float | None = None
     caption: str | None = None
+
+
+@dataclass(frozen=True)
+class HeadScores:
+    """What a model's action heads say of a clip, each a log-probability over its classes.
+
+    Attributes:
+        verb: float64 [verbs].
+        noun: float64 [nouns].
+        action: float64 [actions].
+    """
+
+    verb: NDArray[np.float64]
+    noun: NDArray[np.float64]
+    action: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -103,3 +119,51 @@ class Backend(Protocol):
 
     def generate(self, queries: Sequence[Query]) -> list[str]:
         """The model's free text for each query."""
+
+
+class TextScores(Protocol):
+    """Log-likelihoods of texts as whole answers, in nats, each float64 [texts].
+
+    Attributes:
+        raw: sums over the tokens of each text, the one that ends the turn included.
+        per_token: divided by how many that are.
+        prior_corrected: minus the same text's behind the same prompt without the clip.
+    """
+
+    raw: NDArray[np.float64]
+
+    @property
+    def per_token(self) -> NDArray[np.float64]:
+        """See above."""
+
+    @property
+    def prior_corrected(self) -> NDArray[np.float64]:
+        """See above."""
+
+
+class Reading(Protocol):
+    """A clip that was read once.
+
+    Attributes:
+        heads: what the action heads say; None for a model without them.
+    """
+
+    heads: HeadScores | None
+
+    def letters(self, queries: Sequence[Query]) -> list[OptionScores]:
+        """How likely the letter of each option of each query is; all are about the clip."""
+
+    def texts(self, query: Query, texts: Sequence[str]) -> TextScores:
+        """How likely each text is as the whole answer to a query about the clip."""
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """A backend of capability ``read``."""
+
+    def read(self, query: Query) -> Reading:
+        """Read the clip of a query, once for all that is asked about it.
+
+        Raises:
+            QuestionError: the clip is missing or malformed, or does not fit the model.
+        """

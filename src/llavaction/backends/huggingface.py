@@ -16,12 +16,15 @@ import transformers
 from numpy.typing import NDArray
 from transformers import GenerationConfig
 
-from llavaction.backends.base import CAPABILITIES, LETTERS_RULE, OptionScores, Query, QuestionError
+from llavaction.backends.base import CAPABILITIES, LETTERS_RULE, HeadScores, OptionScores, Query, QuestionError
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.backends.scoring.batching import bounded_batches, same_clips
 from llavaction.backends.scoring.label_texts import RULES, LabelTexts, TextScorer
-from llavaction.backends.scoring.prefix import PrefixScorer
+from llavaction.backends.scoring.prefix import Prefix, PrefixScorer, beginning
+from llavaction.backends.scoring.reading import ClipReading
 from llavaction.base.errors import InputError
+from llavaction.models.action_loss import apply_heads
+from llavaction.models.action_token import HEADS
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
 from llavaction.models.families.base import ModelInputs, family_of, question
 from llavaction.models.families.chat import Chat
@@ -174,6 +177,29 @@ class HuggingFaceBackend:
     def _score_texts(self, queries: Sequence[Query], texts: Sequence[tuple[str, ...]]) -> list[NDArray[np.float64]]:
         prepared = [self.inputs(query) for query in queries]
         return self._texts.score(queries, prepared, texts, self._units(queries, prepared))
+
+    def read(self, query: Query) -> ClipReading:
+        """Read a clip up to its action tokens; see :class:`llavaction.backends.base.Reads`.
+
+        Raises:
+            QuestionError: as :meth:`score_options`.
+        """
+        prepared = self.inputs(query)
+        action = getattr(self.model, "action", None)
+        of_clip = self._visual_ids | frozenset(() if action is None else action.token_ids)
+        places = [place for place, token in enumerate(prepared.ids) if token in of_clip]
+        letters = self._letters.lead, self._letters.ids
+        read_heads = None if action is None or not places else lambda prefix: self._heads(prefix, prepared)
+        length = places[-1] + 1 if places else 1
+        return ClipReading(prepared, length, self._behind, self.inputs, letters, self._texts, read_heads)
+
+    def _heads(self, prefix: Prefix, prepared: ModelInputs) -> HeadScores:
+        """What the action heads say of the clip of a prompt whose beginning was read."""
+        with self._inference():
+            inputs = self._inputs([beginning(prepared, prefix.length)])
+            positions = self.model.action_positions(**inputs)
+            logits = apply_heads(positions.take(prefix.states), [getattr(self.model, name) for name in HEADS])
+            return HeadScores(*(values[0].to("cpu", torch.float64).log_softmax(-1).numpy() for values in logits))
 
     def generate(self, queries: Sequence[Query]) -> list[str]:
         """Greedy text of at most ``max_new_tokens`` tokens, without special tokens and surrounding blanks.

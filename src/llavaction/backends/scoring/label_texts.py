@@ -113,9 +113,9 @@ class TextScorer:
         Raises:
             QuestionError: a text is empty, or does not fit behind its prompt.
         """
-        answers = [self._tokens(query, query_texts) for query, query_texts in zip(queries, texts, strict=True)]
-        for query, prompt, query_texts, tokens in zip(queries, prepared, texts, answers, strict=True):
-            self._check_room(query, prompt, query_texts, tokens)
+        answers = [
+            self.tokens(query, own, len(prompt.ids)) for query, prompt, own in zip(queries, prepared, texts, strict=True)
+        ]
         scores: list[NDArray[np.float64]] = [np.empty(0)] * len(queries)
         for unit in units:
             unit_scores = self._behind.score([prepared[index] for index in unit], [answers[index] for index in unit])
@@ -123,11 +123,26 @@ class TextScorer:
                 scores[index] = self._normalised(raw, queries[index].prompt, texts[index], answers[index])
         return scores
 
-    def _tokens(self, query: Query, texts: tuple[str, ...]) -> list[tuple[int, ...]]:
+    def tokens(self, query: Query, texts: tuple[str, ...], prompt_length: int) -> list[tuple[int, ...]]:
+        """Each text as tokens, the closing one last.
+
+        Raises:
+            QuestionError: a text is empty, or the longest does not fit behind a prompt of ``prompt_length`` tokens.
+        """
         try:
-            return self._label_texts.tokens(texts)
+            answers = self._label_texts.tokens(texts)
         except InputError as error:
             raise QuestionError.about(query.query_id, error) from error
+        longest = max(map(len, answers), default=0)
+        if self._context is not None and prompt_length + longest > self._context:
+            text = texts[next(index for index, tokens in enumerate(answers) if len(tokens) == longest)]
+            raise QuestionError(
+                f"question '{query.query_id}': the text {text!r:.60} takes {longest} tokens and the prompt "
+                f"{prompt_length}, the model's context holds {self._context}",
+                question_id=query.query_id,
+                hint="take fewer frames or shorter texts",
+            )
+        return answers
 
     def _normalised(
         self, raw: NDArray[np.float64], prompt: str, texts: tuple[str, ...], answers: Sequence[tuple[int, ...]]
@@ -135,27 +150,15 @@ class TextScorer:
         if self._normalisation == "length":
             return raw / np.array([len(tokens) for tokens in answers], np.float64)
         if self._normalisation == "prior":
-            return raw - self._prior(prompt, texts, answers)
+            return raw - self.prior(prompt, texts)
         return raw
 
-    def _prior(self, prompt: str, texts: tuple[str, ...], answers: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
-        """The texts' log-likelihoods behind the prompt without the video, computed once."""
+    def prior(self, prompt: str, texts: tuple[str, ...]) -> NDArray[np.float64]:
+        """The texts' log-likelihoods behind the prompt without the video, computed once, float64 [texts]."""
         key = (prompt, texts)
         if key not in self._priors:
             if len(self._priors) == _PRIORS:
                 self._priors.pop(next(iter(self._priors)))
+            answers = self._label_texts.tokens(texts)
             self._priors[key] = self._behind.score([self._without_video(prompt)], [answers])[0]
         return self._priors[key]
-
-    def _check_room(
-        self, query: Query, prompt: ModelInputs, texts: Sequence[str], answers: Sequence[tuple[int, ...]]
-    ) -> None:
-        longest = max(map(len, answers), default=0)
-        if self._context is not None and len(prompt.ids) + longest > self._context:
-            text = texts[next(index for index, tokens in enumerate(answers) if len(tokens) == longest)]
-            raise QuestionError(
-                f"question '{query.query_id}': the text {text!r:.60} takes {longest} tokens and the prompt "
-                f"{len(prompt.ids)} ({prompt.visual} of them visual), the model's context holds {self._context}",
-                question_id=query.query_id,
-                hint="take fewer frames or shorter texts",
-            )

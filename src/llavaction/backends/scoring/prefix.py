@@ -37,14 +37,19 @@ class Prefix:
         length: tokens read.
         position: the position of the next token.
         axes: rows of position ids the decoder wants (3 where positions have time, height and width); 0 for a plain one.
-        state: [1, hidden size], the last token's state, from which the next token is predicted.
+        states: [1, length, hidden size], what the decoder gives for each token; from the last the next is predicted.
     """
 
     cache: Cache
     length: int
     position: int
     axes: int
-    state: torch.Tensor
+    states: torch.Tensor
+
+    @property
+    def state(self) -> torch.Tensor:
+        """The last token's state, [1, hidden size]."""
+        return self.states[:, -1]
 
 
 class PrefixScorer:
@@ -98,19 +103,34 @@ class PrefixScorer:
                 does not give that layer its states.
         """
         length = shared_length(*(prompt.ids for prompt in prompts))
-        rests = [prompt.ids[length:] for prompt in prompts]
+        prefix = self.read(beginning(prompts[0], length))
+        return self.score_behind(prefix, [prompt.ids[length:] for prompt in prompts], endings)
+
+    def score_behind(
+        self, prefix: Prefix, rests: Sequence[tuple[int, ...]], endings: Sequence[Sequence[tuple[int, ...]]]
+    ) -> list[NDArray[np.float64]]:
+        """As :meth:`score`, behind a prefix that has been read; it can be used again afterwards.
+
+        Args:
+            prefix: what all prompts begin with.
+            rests: how each goes on; may be empty.
+            endings: for each prompt the token ids that may follow it, at least one token each.
+        """
         tree = token_tree(
             tuple(tail + tuple(ending) for tail, group in zip(rests, endings, strict=True) for ending in group)
         )
-        prefix = self._read(beginning(prompts[0], length))
         with self._inference():
             values = self._log_probabilities(prefix, tree)
         skip = [len(tail) for tail, group in zip(rests, endings, strict=True) for _ in group]
         borders = np.cumsum([len(group) for group in endings])[:-1]
         return np.split(tree.sums(values, skip), borders)
 
-    def _read(self, prompt: ModelInputs) -> Prefix:
-        """Put a prompt through the whole model and keep what its continuations need."""
+    def read(self, prompt: ModelInputs) -> Prefix:
+        """Put a prompt through the whole model and keep what its continuations need.
+
+        Raises:
+            LlavactionError: as :meth:`score`.
+        """
         captured: dict[str, Any] = {}
 
         def note(_: Any, __: Any, arguments: Mapping[str, Any], output: Any) -> None:
@@ -121,16 +141,17 @@ class PrefixScorer:
             outputs = self._forward([prompt], use_cache=True)
         finally:
             hook.remove()
-        cache, positions, state = outputs.past_key_values, captured["positions"], captured["states"][:, -1].clone()
+        cache, positions, states = outputs.past_key_values, captured["positions"], captured["states"]
         if not isinstance(cache, Cache):
             raise LlavactionError(
                 f"{self._kind} keeps no keys and values of what it reads, so prompts cannot share any"
             )
-        self._check_head(state, outputs.logits[:, -1])
+        with self._inference():
+            self._check_head(states[:, -1], outputs.logits[:, -1])
         length = len(prompt.ids)
         position = length if positions is None else int(positions[..., -1].max()) + 1  # a video may reach further
         axes = len(positions) if positions is not None and positions.ndim == 3 else 0
-        return Prefix(cache, length, position, axes, state)
+        return Prefix(cache, length, position, axes, states)
 
     def _check_head(self, state: torch.Tensor, logits: torch.Tensor) -> None:
         """Make sure, once, that the model's logits are its output layer's: some scale or cap them afterwards."""
