@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -21,7 +22,6 @@ from llavaction.questions.prompts import (
     QUESTION,
     Perspective,
     PriorAction,
-    format_task_related_prompt,
     multiple_choice_prompt,
 )
 from llavaction.questions.schema import LETTERS, Option, Provenance, Question
@@ -115,7 +115,9 @@ class ActionChoice(Task):
         priors = self._prior(segment) if rng.random() < self.settings.prior_probability else ()
         lettered = self.settings.prompt == "letters"
         return Conversation(
-            prompt=self._prompt(question, priors),
+            prompt=multiple_choice_prompt(
+                replace(question.asked, prior=priors), self.settings.prompt, perspective=self.settings.perspective
+            ),
             answer=question.answer_letter if lettered else question.lettered_options[question.answer],
             provenance={
                 "miner": self.settings.miner,
@@ -124,14 +126,6 @@ class ActionChoice(Task):
                 "prior_actions": len(priors),
             },
         )
-
-    def _prompt(self, question: Question, priors: tuple[PriorAction, ...]) -> str:
-        if self.settings.prompt == "published":
-            return format_task_related_prompt(
-                question.lettered_options, "mc_", perspective=self.settings.perspective, prior_actions=priors
-            )
-        story = [f"{action.offset} seconds before this clip, this began: {action.narration}." for action in priors]
-        return "\n".join([*story, multiple_choice_prompt(question, "letters")])
 
     def _prior(self, segment: Segment) -> tuple[PriorAction, ...]:
         """What came before, as far as it is known."""

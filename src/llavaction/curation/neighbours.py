@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from llavaction.actions.segments import Segment, SegmentTable
-from llavaction.questions.prompts import PriorAction
+from llavaction.questions.asked import PriorAction
 
 MAX_GAP = 3.0
 """Seconds that may lie between an action and the next for both to belong together, as published."""

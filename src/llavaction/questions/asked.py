@@ -13,6 +13,19 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True)
+class PriorAction:
+    """An action that came before the one asked about.
+
+    Attributes:
+        narration: what was done.
+        offset: seconds from its start to the start of the current action; printed as Python prints the number.
+    """
+
+    narration: str
+    offset: float
+
+
+@dataclass(frozen=True)
 class Asked:
     """What is asked about one clip; nothing in it tells the right answer.
 
@@ -22,6 +35,7 @@ class Asked:
         question: in words.
         options: texts to choose among; none where the answer is to be in free words.
         caption: what the one who is asked wrote of the clip before; "" where nothing was.
+        prior: what is told of the actions before, oldest first.
     """
 
     query_id: str
@@ -29,6 +43,7 @@ class Asked:
     question: str
     options: tuple[str, ...] = ()
     caption: str = ""
+    prior: tuple[PriorAction, ...] = ()
 
     @property
     def lettered_options(self) -> list[str]:

@@ -8,12 +8,11 @@ character with their missing and double blanks and their misspelling: published 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 from llavaction.base.errors import InputError
 from llavaction.base.registry import suggestion
-from llavaction.questions.asked import Asked
+from llavaction.questions.asked import Asked, PriorAction
 from llavaction.questions.schema import Question
 
 QUESTION = "Which action does the video show?"
@@ -95,19 +94,6 @@ _KNOWN_TYPES = (
 )
 
 
-@dataclass(frozen=True)
-class PriorAction:
-    """An action that came before the one asked about.
-
-    Attributes:
-        narration: what was done.
-        offset: seconds from its start to the start of the current action; printed as Python prints the number.
-    """
-
-    narration: str
-    offset: float
-
-
 def multiple_choice_prompt(
     question: Question | Asked,
     style: PromptStyle = "letters",
@@ -127,17 +113,20 @@ def multiple_choice_prompt(
     Raises:
         InputError: the style or the perspective is unknown, or a style with times has no clip.
     """
+    prior = question.prior if isinstance(question, Asked) else ()
+    story = [f"{action.offset} seconds before this clip, this began: {action.narration}." for action in prior]
     if style == "letters":
-        return "\n".join([question.question, *question.lettered_options, "Answer with the option's letter."])
+        return "\n".join([*story, question.question, *question.lettered_options, "Answer with the option's letter."])
     if style == "published" or style in WITH_TIMES:
         timing = ""
         if style in WITH_TIMES:
             if seen is None:
                 raise InputError(f"prompt '{style}' tells a clip's length, and none is shown")
             timing = format_time_instruction(*seen, include_frame_time=WITH_TIMES[style])
-        return timing + format_task_related_prompt(question.lettered_options, "mc_", perspective=perspective)
+        options = question.lettered_options
+        return timing + format_task_related_prompt(options, "mc_", perspective=perspective, prior_actions=prior)
     if style == "open":
-        return open_prompt(question.question)
+        return "\n".join([*story, open_prompt(question.question)])
     if style == "published_open":
         return format_task_related_prompt(question.question, "direct_narration", perspective=perspective)
     raise InputError(f"unknown prompt style '{style}'", hint=suggestion(style, get_args(PromptStyle)))

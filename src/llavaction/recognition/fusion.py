@@ -1,4 +1,4 @@
-"""Fusion: what several stages say of the candidates, joined into one probability by weights fitted on labelled clips."""
+"""Fusion: what several stages say of the candidates as one probability, by weights fitted on labelled clips."""
 
 from __future__ import annotations
 
@@ -138,13 +138,15 @@ def fit_fusion(clips: Sequence[ScoredClip], stages: Sequence[str], *, seed: int 
         raise InputError(f"{len(clips)} labelled clips are too few to fit weights on", hint=f"give {FEWEST} or more")
     for stage in stages:
         if any(stage not in clip.scores for clip in clips):
-            raise InputError(f"stage '{stage}' has not scored all clips", hint=f"scored have: {', '.join(clips[0].scores)}")
+            raise InputError(
+                f"stage '{stage}' has not scored all clips", hint=f"scored have: {', '.join(clips[0].scores)}"
+            )
     tables = [features(clip.scores, stages) for clip in clips]
     truths = np.array([clip.truth for clip in clips])
     folds = _folds([clip.video for clip in clips], seed)
     everything = _Fitter(tables, truths)
-    scored = {ridge: everything.held_out(folds, ridge) for ridge in RIDGES}
-    ridge = max(scored, key=lambda strength: scored[strength].likelihood)
+    by_ridge = {ridge: everything.held_out(folds, ridge) for ridge in RIDGES}
+    ridge = max(by_ridge, key=lambda strength: by_ridge[strength].likelihood)
     weights, none = everything.fit(np.ones(len(clips), bool), ridge)
     alone = {
         stage: _Fitter([table[:, [column]] for table in tables], truths).held_out(folds, RIDGES[0])
@@ -152,7 +154,7 @@ def fit_fusion(clips: Sequence[ScoredClip], stages: Sequence[str], *, seed: int 
     }
     return Fusion(
         weights={stage: round(float(weight), 6) for stage, weight in zip(stages, weights, strict=True)},
-        temperature=round(scored[ridge].temperature, 6),
+        temperature=round(by_ridge[ridge].temperature, 6),
         none=None if none is None else round(none, 6),
         fitted_on={
             "clips": len(clips),
@@ -160,7 +162,7 @@ def fit_fusion(clips: Sequence[ScoredClip], stages: Sequence[str], *, seed: int 
             "right_not_offered": int((truths < 0).sum()),
             "folds": len(set(folds.tolist())),
             "ridge": ridge,
-            "held_out": scored[ridge].summary,
+            "held_out": by_ridge[ridge].summary,
             "held_out_alone": {stage: held_out.summary for stage, held_out in alone.items()},
         },
     )

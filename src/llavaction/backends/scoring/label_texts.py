@@ -114,7 +114,8 @@ class TextScorer:
             QuestionError: a text is empty, or does not fit behind its prompt.
         """
         answers = [
-            self.tokens(query, own, len(prompt.ids)) for query, prompt, own in zip(queries, prepared, texts, strict=True)
+            self.tokens(query, own, len(prompt.ids))
+            for query, prompt, own in zip(queries, prepared, texts, strict=True)
         ]
         scores: list[NDArray[np.float64]] = [np.empty(0)] * len(queries)
         for unit in units:
@@ -123,22 +124,23 @@ class TextScorer:
                 scores[index] = self._normalised(raw, queries[index].prompt, texts[index], answers[index])
         return scores
 
-    def tokens(self, query: Query, texts: tuple[str, ...], prompt_length: int) -> list[tuple[int, ...]]:
+    def tokens(self, query: Query, texts: tuple[str, ...], length: int, visual: int) -> list[tuple[int, ...]]:
         """Each text as tokens, the closing one last.
 
         Raises:
-            QuestionError: a text is empty, or the longest does not fit behind a prompt of ``prompt_length`` tokens.
+            QuestionError: a text is empty, or the longest does not fit behind a prompt of ``length`` tokens, ``visual`` of them
+                of the clip.
         """
         try:
             answers = self._label_texts.tokens(texts)
         except InputError as error:
             raise QuestionError.about(query.query_id, error) from error
         longest = max(map(len, answers), default=0)
-        if self._context is not None and prompt_length + longest > self._context:
+        if self._context is not None and length + longest > self._context:
             text = texts[next(index for index, tokens in enumerate(answers) if len(tokens) == longest)]
             raise QuestionError(
                 f"question '{query.query_id}': the text {text!r:.60} takes {longest} tokens and the prompt "
-                f"{prompt_length}, the model's context holds {self._context}",
+                f"{length} ({visual} of them visual), the model's context holds {self._context}",
                 question_id=query.query_id,
                 hint="take fewer frames or shorter texts",
             )

@@ -37,7 +37,7 @@ class ClipReading:
         read_heads: Callable[[Prefix], HeadScores] | None,
     ) -> None:
         self._behind, self._lay_out, self._letters, self._texts = behind, lay_out, letters, text_scorer
-        self._ids = opening.ids[:length]
+        self._ids, self._visual = opening.ids[:length], opening.visual
         self._prefix = behind.read(beginning(opening, length))
         self.heads = None if read_heads is None else read_heads(self._prefix)
 
@@ -71,7 +71,9 @@ class ClipReading:
         """
         answers = self._texts.tokens(query, tuple(texts), len(self._ids) + len(rest := self._rest(query)))
         (raw,) = self._behind.score_behind(self._prefix, [rest], [answers])
-        return TextLikelihoods(raw, np.array([len(answer) for answer in answers]), query.prompt, tuple(texts), self._texts)
+        return TextLikelihoods(
+            raw, np.array([len(answer) for answer in answers]), query.prompt, tuple(texts), self._texts
+        )
 
     def _rest(self, query: Query) -> tuple[int, ...]:
         ids = self._lay_out(query).ids
@@ -83,25 +85,25 @@ class ClipReading:
 
 
 class TextLikelihoods:
-    """Log-likelihoods of texts as whole answers, in nats.
+    """Log-likelihoods of texts as whole answers; see :class:`llavaction.backends.base.TextScores`.
 
-    Attributes:
-        raw: float64 [texts], sums over the tokens of each, the one that ends the turn included.
-        lengths: int64 [texts], how many tokens that are.
+    Args:
+        raw: float64 [texts], in nats.
+        lengths: int64 [texts], tokens of each text, the one that ends the turn included.
+        prior: computes the same without the clip.
     """
 
     def __init__(
-        self, raw: NDArray[np.float64], lengths: NDArray[np.int64], prompt: str, texts: tuple[str, ...], scorer: TextScorer
+        self, raw: NDArray[np.float64], lengths: NDArray[np.int64], prior: Callable[[], NDArray[np.float64]]
     ) -> None:
-        self.raw, self.lengths = raw, lengths
-        self._prompt, self._texts, self._scorer = prompt, texts, scorer
+        self.raw, self._lengths, self._prior = raw, lengths, prior
 
     @property
     def per_token(self) -> NDArray[np.float64]:
-        """Divided by the tokens, so that long texts are not at a disadvantage, float64 [texts]."""
-        return self.raw / self.lengths
+        """See the protocol."""
+        return np.asarray(self.raw / self._lengths)
 
     @property
     def prior_corrected(self) -> NDArray[np.float64]:
-        """Minus the same texts' behind the same prompt without the clip, which is read once, float64 [texts]."""
-        return self.raw - self._scorer.prior(self._prompt, self._texts)
+        """See the protocol."""
+        return self.raw - self._prior()
