@@ -114,7 +114,7 @@ class TextScorer:
             QuestionError: a text is empty, or does not fit behind its prompt.
         """
         answers = [
-            self.tokens(query, own, len(prompt.ids))
+            self.tokens(query, own, len(prompt.ids), prompt.visual)
             for query, prompt, own in zip(queries, prepared, texts, strict=True)
         ]
         scores: list[NDArray[np.float64]] = [np.empty(0)] * len(queries)
@@ -128,8 +128,8 @@ class TextScorer:
         """Each text as tokens, the closing one last.
 
         Raises:
-            QuestionError: a text is empty, or the longest does not fit behind a prompt of ``length`` tokens, ``visual`` of them
-                of the clip.
+            QuestionError: a text is empty, or the longest does not fit behind a prompt of ``length`` tokens, of which
+                ``visual`` are of the clip.
         """
         try:
             answers = self._label_texts.tokens(texts)

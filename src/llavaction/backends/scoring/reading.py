@@ -69,11 +69,11 @@ class ClipReading:
         Raises:
             QuestionError: as :meth:`letters`; or a text is empty.
         """
-        answers = self._texts.tokens(query, tuple(texts), len(self._ids) + len(rest := self._rest(query)))
+        rest, written = self._rest(query), tuple(texts)
+        answers = self._texts.tokens(query, written, len(self._ids) + len(rest), self._visual)
         (raw,) = self._behind.score_behind(self._prefix, [rest], [answers])
-        return TextLikelihoods(
-            raw, np.array([len(answer) for answer in answers]), query.prompt, tuple(texts), self._texts
-        )
+        lengths = np.array([len(answer) for answer in answers])
+        return TextLikelihoods(raw, lengths, lambda: self._texts.prior(query.prompt, written))
 
     def _rest(self, query: Query) -> tuple[int, ...]:
         ids = self._lay_out(query).ids
