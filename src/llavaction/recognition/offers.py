@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,15 @@ class Offer:
     names: tuple[str, ...]
     order: tuple[int, ...]
     seed: int
+
+    @classmethod
+    def of(
+        cls, segment: Segment, ranking: SpecialistPrediction, name: Callable[[Action], str], count: int, seed: int
+    ) -> Offer:
+        """The first ``count`` of a ranking, listed in an order that the seed and the segment's id decide."""
+        names = tuple(map(name, ranking.actions[:count]))
+        order = hashed_rng("candidate order", seed, segment.segment_id).permutation(len(names))
+        return cls(segment, ranking, names, tuple(map(int, order)), seed)
 
     @property
     def candidates(self) -> tuple[Action, ...]:
@@ -177,9 +186,7 @@ def make_offers(
 
     def offer(segment: Segment) -> Offer:
         ranking = _without_twins(predictions[segment.segment_id], vocabulary)
-        names = tuple(map(vocabulary.action_name, ranking.actions[:candidates]))
-        order = hashed_rng("candidate order", seed, segment.segment_id).permutation(len(names))
-        return Offer(segment, ranking, names, tuple(map(int, order)), seed)
+        return Offer.of(segment, ranking, vocabulary.action_name, candidates, seed)
 
     return Offers([offer(segment) for segment in known], len(drawn))
 

@@ -1,0 +1,294 @@
+"""Stages of recognition: who scores the action classes of a clip, first all that are known, then the candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llavaction.actions.segments import Segment
+from llavaction.actions.vocabulary import Action, ActionVocabulary
+from llavaction.backends.asking import query
+from llavaction.backends.base import Query, QuestionError, Reading
+from llavaction.base.errors import InputError
+from llavaction.base.text import same_when_read
+from llavaction.questions.asked import LETTERS, Asked, PriorAction
+from llavaction.questions.option_orders import mean_over_orders, order_turns
+from llavaction.questions.prompts import QUESTION, Perspective, PromptStyle
+from llavaction.recognition.offers import Offer
+from llavaction.specialists.predictions import SpecialistPrediction
+from llavaction.specialists.rankings import log_scores
+from llavaction.video.decoded import DecodedClip
+
+Stage = Literal[
+    "specialist", "heads", "action_head", "label_set_raw", "label_set_length", "label_set_prior", "letters", "texts"
+]
+"""``specialist``: its predictions. ``heads``: the model's verb and noun heads, multiplied. ``action_head``: its action
+head. ``label_set_*``: the log-likelihood of every class's text as the answer, raw, per token, or minus that without the
+clip. ``letters``: the candidates listed, each behind a letter. ``texts``: the candidates' texts as answers.
+"""
+LABEL_SET: tuple[Stage, ...] = ("label_set_raw", "label_set_length", "label_set_prior")
+SECOND: tuple[Stage, ...] = ("letters", "texts")
+"""Compare the candidates; the others score every class, and can rank the candidates."""
+FROM_READING: tuple[Stage, ...] = ("heads", "action_head", *LABEL_SET, "texts")
+"""Need a backend that reads a clip once and is asked several things about it."""
+
+BELOW = 2.0
+"""Nats below a specialist's least listed class that a class it does not list is put."""
+
+Floats = NDArray[np.float64]
+OptionText = Literal["label", "narration"]
+"""What classes are called: by their label, or by what annotators of the training split said most often."""
+
+
+@dataclass(frozen=True)
+class ClassTexts:
+    """The known classes, and what they are called; of classes that read alike there is only the first.
+
+    Attributes:
+        classes: (verb class, noun class).
+        texts: one for each.
+    """
+
+    classes: tuple[Action, ...]
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, vocabulary: ActionVocabulary, wording: OptionText = "label") -> ClassTexts:
+        """The classes of a vocabulary; a narration that another class already has gives way to the label."""
+        text_of: dict[str, tuple[Action, str]] = {}
+        for action in vocabulary.actions:
+            label = vocabulary.action_name(action)
+            said = vocabulary.narrations_of(action, ("train",)) if wording == "narration" else {}
+            best = [min(said, key=lambda text: (-said[text], text))] if said else []
+            for text in (*best, label):
+                if (key := same_when_read(text)) not in text_of:
+                    text_of[key] = (action, text)
+                    break
+        return cls(*map(tuple, zip(*text_of.values(), strict=True)))
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """What is scored, and how it is asked.
+
+    Attributes:
+        stages: which score.
+        candidates: how many the second stage compares; None for all classes.
+        ranked_by: which stages rank the candidates.
+        orders: cyclic orders of the candidates to ask letters in.
+        prompt, perspective: of the letters.
+        seed: of the order in which candidates are listed.
+    """
+
+    stages: tuple[Stage, ...]
+    candidates: int | None
+    ranked_by: tuple[Stage, ...]
+    orders: int = 1
+    prompt: PromptStyle = "letters"
+    perspective: Perspective = "first_person"
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse stages that cannot rank, or letters for more candidates than there are letters.
+
+        Raises:
+            InputError: see above.
+        """
+        if absent := [stage for stage in self.ranked_by if stage in SECOND or stage not in self.stages]:
+            raise InputError(f"'{absent[0]}' cannot rank the candidates", hint="name a stage that scores every class")
+        if not self.ranked_by:
+            raise InputError("no stage ranks the candidates", hint="add 'specialist', 'heads' or 'label_set_prior'")
+        if "letters" in self.stages and (self.candidates is None or self.candidates > len(LETTERS)):
+            raise InputError(
+                f"there are {len(LETTERS)} letters, fewer than candidates", hint="take 'texts' in place of 'letters'"
+            )
+
+
+@dataclass(frozen=True)
+class StageScores:
+    """What the stages say of one clip.
+
+    Attributes:
+        offer: the candidates, best ranked first.
+        scores: log-probability of each candidate by stage, float64 [candidates]; see ``fusion.ScoredClip``.
+        letter_mass: see :class:`llavaction.backends.base.OptionScores`.
+    """
+
+    offer: Offer
+    scores: Mapping[Stage, Floats]
+    letter_mass: float | None = None
+
+
+class StageScorer:
+    """Scores clips by several stages; a model reads each clip once for all of them.
+
+    Args:
+        settings: see :class:`StageSettings`.
+        known: the classes.
+        predictions: the specialist's, by segment id.
+
+    Raises:
+        InputError: the settings do not go together.
+    """
+
+    def __init__(
+        self,
+        settings: StageSettings,
+        known: ClassTexts,
+        predictions: Mapping[str, SpecialistPrediction],
+        actions: Sequence[Action] = (),
+    ) -> None:
+        settings.check()
+        self.settings, self._known, self._predictions, self._actions = settings, known, predictions, actions
+        self._text_of = dict(zip(known.classes, known.texts, strict=True))
+
+    def first(self, segment: Segment, reading: Reading | None, clip: DecodedClip | None = None) -> dict[Stage, Floats]:
+        """Log-probability of every known class by each stage that scores all, float64 [classes].
+
+        Raises:
+            QuestionError: the specialist has no prediction, or the model cannot be asked.
+            InputError: the model has no heads, or they have other classes.
+        """
+        scores: dict[Stage, Floats] = {}
+        wanted = self.settings.stages
+        if "specialist" in wanted:
+            scores["specialist"] = self._of_specialist(segment)
+        if reading is None:
+            return scores
+        if "heads" in wanted or "action_head" in wanted:
+            scores |= {stage: values for stage, values in self._of_heads(reading).items() if stage in wanted}
+        if any(stage in wanted for stage in LABEL_SET):
+            found = reading.texts(self._open_query(segment, clip), self._known.texts)
+            by_stage = {
+                "label_set_raw": lambda: found.raw,
+                "label_set_length": lambda: found.per_token,
+                "label_set_prior": lambda: found.prior_corrected,
+            }
+            scores |= {stage: _normalised(by_stage[stage]()) for stage in LABEL_SET if stage in wanted}
+        return scores
+
+    def offer(self, segment: Segment, first: Mapping[Stage, Floats], weights: Mapping[str, float]) -> Offer:
+        """The candidates: the classes of the largest weighted sum of log-probabilities, best first.
+
+        Args:
+            segment: what is recognised.
+            first: see :meth:`first`.
+            weights: of the stages that rank; where none has one, all count alike.
+        """
+        of = {stage: weights.get(stage, 0.0) for stage in self.settings.ranked_by}
+        if not any(of.values()):
+            of = dict.fromkeys(of, 1.0)
+        total = np.sum([weight * first[stage] for stage, weight in of.items()], axis=0)
+        count = len(total) if self.settings.candidates is None else self.settings.candidates
+        best = np.argsort(-total, kind="stable")[:count]
+        ranking = SpecialistPrediction(
+            segment_id=segment.segment_id,
+            actions=tuple(self._known.classes[place] for place in best),
+            scores=tuple(float(total[place]) for place in best),
+        )
+        return Offer.of(segment, ranking, self._text_of.__getitem__, len(best), self.settings.seed)
+
+    def second(
+        self, offer: Offer, reading: Reading, clip: DecodedClip | None, prior: tuple[PriorAction, ...]
+    ) -> tuple[dict[Stage, Floats], float | None]:
+        """Log-probability of the candidates among themselves, by letters or texts, and the letters' mass.
+
+        Raises:
+            QuestionError: the model cannot be asked.
+        """
+        wanted, scores = self.settings.stages, dict[Stage, Floats]()
+        mass = None
+        if len(offer.order) < 2:
+            return {stage: np.zeros(len(offer.order)) for stage in SECOND if stage in wanted}, None
+        if "letters" in wanted:
+            turns = order_turns(len(offer.order), self.settings.orders)
+            asked = replace(offer.asked, prior=prior)
+            style, perspective = self.settings.prompt, self.settings.perspective
+            answers = reading.letters([query(asked.turned(turn), clip, style, perspective) for turn in turns])
+            mean = mean_over_orders([answer.log_probabilities for answer in answers], turns)
+            scores["letters"] = _normalised(offer.ranked(mean))
+            masses = [answer.letter_mass for answer in answers if answer.letter_mass is not None]
+            mass = float(np.mean(masses)) if masses else None
+        if "texts" in wanted:
+            found = reading.texts(self._open_query(offer.segment, clip, prior), offer.names)
+            scores["texts"] = _normalised(found.per_token)
+        return scores, mass
+
+    def score(
+        self,
+        segment: Segment,
+        reading: Reading,
+        clip: DecodedClip | None,
+        weights: Mapping[str, float],
+        prior: tuple[PriorAction, ...] = (),
+    ) -> StageScores:
+        """All stages, one after the other.
+
+        Args:
+            segment: what is recognised.
+            reading: its clip, as a model has read it.
+            clip: what the model saw.
+            weights: of the stages that rank the candidates.
+            prior: what is told of the actions before.
+
+        Raises:
+            QuestionError: the specialist has no prediction, or the model cannot be asked.
+        """
+        first = self.first(segment, reading, clip)
+        offer = self.offer(segment, first, weights)
+        places = [self._place[action] for action in offer.candidates]
+        second, mass = self.second(offer, reading, clip, prior)
+        return StageScores(offer, {stage: values[places] for stage, values in first.items()} | second, mass)
+
+    @property
+    def _place(self) -> dict[Action, int]:
+        return {action: place for place, action in enumerate(self._known.classes)}
+
+    def _of_specialist(self, segment: Segment) -> Floats:
+        """A specialist's log-probabilities; classes that it does not list lie :data:`BELOW` its least one."""
+        name = segment.segment_id
+        if name not in self._predictions:
+            raise QuestionError(f"the specialist has no prediction for '{name}'", question_id=name)
+        prediction = self._predictions[name]
+        listed = log_scores(prediction)
+        values = np.full(len(self._known.classes), listed.min() - BELOW)
+        of = dict(zip(prediction.actions, listed, strict=True))
+        for place, action in enumerate(self._known.classes):
+            values[place] = of.get(action, values[place])
+        return _normalised(values)
+
+    def _of_heads(self, reading: Reading) -> dict[Stage, Floats]:
+        heads, classes = reading.heads, self._known.classes
+        if heads is None:
+            raise InputError("this model has no action heads", hint="leave 'heads' and 'action_head' out of the stages")
+        verbs, nouns = (np.array([action[side] for action in classes]) for side in (0, 1))
+        if verbs.max() >= len(heads.verb) or nouns.max() >= len(heads.noun):
+            raise InputError(
+                f"the heads know {len(heads.verb)} verbs and {len(heads.noun)} nouns, the dataset has classes up to "
+                f"{verbs.max()} and {nouns.max()}",
+                hint="are these annotations those that the model was trained on?",
+            )
+        scores: dict[Stage, Floats] = {"heads": _normalised(heads.verb[verbs] + heads.noun[nouns])}
+        if "action_head" in self.settings.stages:
+            if len(heads.action) != len(self._actions):
+                raise InputError(
+                    f"the action head knows {len(heads.action)} classes and the dataset has {len(self._actions)}: "
+                    "which is which cannot be told",
+                    hint="take 'heads', whose verbs and nouns have class ids",
+                )
+            place_of = {action: place for place, action in enumerate(self._actions)}
+            scores["action_head"] = _normalised(heads.action[[place_of[action] for action in classes]])
+        return scores
+
+    def _open_query(self, segment: Segment, clip: DecodedClip | None, prior: tuple[PriorAction, ...] = ()) -> Query:
+        asked = Asked(segment.segment_id, segment.clip, QUESTION, (), prior)
+        style: PromptStyle = "published_open" if self.settings.prompt.startswith("published") else "open"
+        return query(asked, clip, style, self.settings.perspective)
+
+
+def _normalised(values: Floats) -> Floats:
+    return np.asarray(values - np.logaddexp.reduce(values))
