@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field, model_validator
 
 from llavaction.actions.segments import Clip
@@ -13,22 +15,32 @@ RECOGNITIONS = "recognitions.jsonl"
 
 
 class Recognition(Record):
-    """What one segment was recognised as; candidates and scores are listed as the specialist ranked them."""
+    """What one segment was recognised as; candidates and scores are listed as the first stage ranked them."""
 
     segment_id: str
     clip: Clip
     verb: int | None = Field(default=None, description="class of the chosen action; None where it could not be asked")
     noun: int | None = Field(default=None, description="class of the chosen action; None where it could not be asked")
     name: str | None = Field(default=None, description="the chosen action in words")
-    confidence: float | None = Field(
-        default=None, ge=0, le=1, description="probability of the choice among the candidates"
-    )
-    candidates: tuple[Action, ...] = Field(
-        min_length=1, description="(verb class, noun class), the specialist's best first"
-    )
+    narration: str | None = Field(default=None, description="what annotators of the training split called it most often")
+    confidence: float | None = Field(default=None, ge=0, le=1, description="probability of the chosen action")
+    candidates: tuple[Action, ...] = Field(default=(), description="(verb class, noun class), best ranked first")
     candidate_names: tuple[str, ...] = Field(default=(), description="the candidates in words")
-    specialist_scores: tuple[float, ...] = Field(description="the specialist's, one per candidate")
+    specialist_scores: tuple[float, ...] = Field(
+        default=(), description="what ranked the candidates, one each: the specialist's scores or the first stages'"
+    )
     option_scores: tuple[float, ...] = Field(default=(), description="the model's log-probability of each, nats")
+    scores: Mapping[str, tuple[float, ...]] = Field(
+        default_factory=dict, description="log-probability of each candidate by stage, see recognition/stages.py"
+    )
+    probabilities: tuple[float, ...] = Field(
+        default=(), description="of each candidate, all stages joined; what is missing from 1 is that of other classes"
+    )
+    verb_marginal: int | None = Field(default=None, description="likeliest verb class, summed over the candidates")
+    verb_confidence: float | None = Field(default=None, ge=0, le=1, description="its probability")
+    noun_marginal: int | None = Field(default=None, description="likeliest noun class, summed over the candidates")
+    noun_confidence: float | None = Field(default=None, ge=0, le=1, description="its probability")
+    prior: tuple[str, ...] = Field(default=(), description="what the prompt told of the actions before, oldest first")
     letter_mass: float | None = Field(
         default=None, description="probability that the answer begins with one of the letters, mean over orders"
     )
@@ -47,8 +59,11 @@ class Recognition(Record):
         if self.error is None:
             if self.action not in self.candidates:
                 raise ValueError(f"action {self.action} is none of the candidates")
-            if self.confidence is None or len(self.option_scores) != len(self.candidates):
-                raise ValueError(f"{len(self.candidates)} candidates need as many option_scores, and a confidence")
+            if self.confidence is None or not (self.option_scores or self.scores):
+                raise ValueError("a choice needs a confidence, and scores")
+            for values in (*filter(None, (self.option_scores, self.probabilities)), *self.scores.values()):
+                if len(values) != len(self.candidates):
+                    raise ValueError(f"{len(self.candidates)} candidates but {len(values)} scores of a stage")
         elif self.action is not None:
             raise ValueError("there is both an error and an action")
         return self

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import Action, ActionVocabulary
 from llavaction.backends.asking import query
-from llavaction.backends.base import Query, QuestionError, Reading
+from llavaction.backends.base import OptionScores, Query, QuestionError, Reading, TextScores
 from llavaction.base.errors import InputError
 from llavaction.base.text import same_when_read
 from llavaction.questions.asked import LETTERS, Asked, PriorAction
@@ -46,29 +47,38 @@ OptionText = Literal["label", "narration"]
 
 @dataclass(frozen=True)
 class ClassTexts:
-    """The known classes, and what they are called; of classes that read alike there is only the first.
+    """The classes that are scored, and what they are called.
 
     Attributes:
         classes: (verb class, noun class).
-        texts: one for each.
+        texts: one for each; labels of two classes may read alike.
     """
 
     classes: tuple[Action, ...]
     texts: tuple[str, ...]
 
     @classmethod
-    def of(cls, vocabulary: ActionVocabulary, wording: OptionText = "label") -> ClassTexts:
-        """The classes of a vocabulary; a narration that another class already has gives way to the label."""
-        text_of: dict[str, tuple[Action, str]] = {}
-        for action in vocabulary.actions:
-            label = vocabulary.action_name(action)
+    def of(cls, vocabulary: ActionVocabulary, wording: OptionText = "label", more: Iterable[Action] = ()) -> ClassTexts:
+        """The classes of a vocabulary, and ``more`` behind them; a narration that is taken gives way to the label."""
+        classes = tuple(dict.fromkeys((*vocabulary.actions, *more)))
+        texts, taken = [], set(map(same_when_read, map(vocabulary.action_name, classes)))
+        for action in classes:
             said = vocabulary.narrations_of(action, ("train",)) if wording == "narration" else {}
-            best = [min(said, key=lambda text: (-said[text], text))] if said else []
-            for text in (*best, label):
-                if (key := same_when_read(text)) not in text_of:
-                    text_of[key] = (action, text)
-                    break
-        return cls(*map(tuple, zip(*text_of.values(), strict=True)))
+            text = min(said, key=lambda words: (-said[words], words), default=vocabulary.action_name(action))
+            if same_when_read(text) in taken:
+                text = vocabulary.action_name(action)
+            taken.add(same_when_read(text))
+            texts.append(text)
+        return cls(classes, tuple(texts))
+
+    @cached_property
+    def place(self) -> dict[Action, int]:
+        """Where each class stands."""
+        return {action: place for place, action in enumerate(self.classes)}
+
+    def text(self, action: Action) -> str:
+        """What a class is called."""
+        return self.texts[self.place[action]]
 
 
 @dataclass(frozen=True)
@@ -108,21 +118,6 @@ class StageSettings:
             )
 
 
-@dataclass(frozen=True)
-class StageScores:
-    """What the stages say of one clip.
-
-    Attributes:
-        offer: the candidates, best ranked first.
-        scores: log-probability of each candidate by stage, float64 [candidates]; see ``fusion.ScoredClip``.
-        letter_mass: see :class:`llavaction.backends.base.OptionScores`.
-    """
-
-    offer: Offer
-    scores: Mapping[Stage, Floats]
-    letter_mass: float | None = None
-
-
 class StageScorer:
     """Scores clips by several stages; a model reads each clip once for all of them.
 
@@ -130,6 +125,7 @@ class StageScorer:
         settings: see :class:`StageSettings`.
         known: the classes.
         predictions: the specialist's, by segment id.
+        actions: the action classes in the published order, which an action head's columns follow.
 
     Raises:
         InputError: the settings do not go together.
@@ -143,11 +139,15 @@ class StageScorer:
         actions: Sequence[Action] = (),
     ) -> None:
         settings.check()
-        self.settings, self._known, self._predictions, self._actions = settings, known, predictions, actions
-        self._text_of = dict(zip(known.classes, known.texts, strict=True))
+        self.settings, self.known, self._predictions, self._actions = settings, known, predictions, actions
 
     def first(self, segment: Segment, reading: Reading | None, clip: DecodedClip | None = None) -> dict[Stage, Floats]:
         """Log-probability of every known class by each stage that scores all, float64 [classes].
+
+        Args:
+            segment: what is recognised.
+            reading: its clip, as a model has read it; None where no stage needs one.
+            clip: what the model saw.
 
         Raises:
             QuestionError: the specialist has no prediction, or the model cannot be asked.
@@ -162,91 +162,67 @@ class StageScorer:
         if "heads" in wanted or "action_head" in wanted:
             scores |= {stage: values for stage, values in self._of_heads(reading).items() if stage in wanted}
         if any(stage in wanted for stage in LABEL_SET):
-            found = reading.texts(self._open_query(segment, clip), self._known.texts)
-            by_stage = {
-                "label_set_raw": lambda: found.raw,
-                "label_set_length": lambda: found.per_token,
-                "label_set_prior": lambda: found.prior_corrected,
-            }
-            scores |= {stage: _normalised(by_stage[stage]()) for stage in LABEL_SET if stage in wanted}
+            likelihoods = reading.texts(self._open_query(segment, clip), self.known.texts)
+            scores |= {stage: _normalised(of(likelihoods)) for stage, of in _FORMS.items() if stage in wanted}
         return scores
 
     def offer(self, segment: Segment, first: Mapping[Stage, Floats], weights: Mapping[str, float]) -> Offer:
         """The candidates: the classes of the largest weighted sum of log-probabilities, best first.
+
+        Of classes that are called alike the better one alone is offered.
 
         Args:
             segment: what is recognised.
             first: see :meth:`first`.
             weights: of the stages that rank; where none has one, all count alike.
         """
-        of = {stage: weights.get(stage, 0.0) for stage in self.settings.ranked_by}
-        if not any(of.values()):
-            of = dict.fromkeys(of, 1.0)
-        total = np.sum([weight * first[stage] for stage, weight in of.items()], axis=0)
+        ranking = {stage: weights.get(stage, 0.0) for stage in self.settings.ranked_by}
+        if not any(ranking.values()):
+            ranking = dict.fromkeys(ranking, 1.0)
+        total = np.sum([weight * first[stage] for stage, weight in ranking.items() if weight], axis=0)
         count = len(total) if self.settings.candidates is None else self.settings.candidates
-        best = np.argsort(-total, kind="stable")[:count]
-        ranking = SpecialistPrediction(
+        places: dict[str, int] = {}
+        for place in np.argsort(-total, kind="stable"):
+            places.setdefault(same_when_read(self.known.texts[place]), int(place))
+            if len(places) == count:
+                break
+        candidates = SpecialistPrediction(
             segment_id=segment.segment_id,
-            actions=tuple(self._known.classes[place] for place in best),
-            scores=tuple(float(total[place]) for place in best),
+            actions=tuple(self.known.classes[place] for place in places.values()),
+            scores=tuple(float(total[place]) for place in places.values()),
         )
-        return Offer.of(segment, ranking, self._text_of.__getitem__, len(best), self.settings.seed)
+        return Offer.of(segment, candidates, self.known.text, count, self.settings.seed)
 
-    def second(
-        self, offer: Offer, reading: Reading, clip: DecodedClip | None, prior: tuple[PriorAction, ...]
-    ) -> tuple[dict[Stage, Floats], float | None]:
-        """Log-probability of the candidates among themselves, by letters or texts, and the letters' mass.
+    def of_candidates(self, first: Mapping[Stage, Floats], offer: Offer) -> dict[Stage, Floats]:
+        """The scores of all classes as those of the candidates, float64 [candidates]."""
+        places = [self.known.place[action] for action in offer.candidates]
+        return {stage: values[places] for stage, values in first.items()}
+
+    def letters(
+        self, offer: Offer, reading: Reading, clip: DecodedClip | None, prior: tuple[PriorAction, ...] = ()
+    ) -> OptionScores:
+        """How likely each option's letter is, mean over the orders, float64 [options].
 
         Raises:
             QuestionError: the model cannot be asked.
         """
-        wanted, scores = self.settings.stages, dict[Stage, Floats]()
-        mass = None
-        if len(offer.order) < 2:
-            return {stage: np.zeros(len(offer.order)) for stage in SECOND if stage in wanted}, None
-        if "letters" in wanted:
-            turns = order_turns(len(offer.order), self.settings.orders)
-            asked = replace(offer.asked, prior=prior)
-            style, perspective = self.settings.prompt, self.settings.perspective
-            answers = reading.letters([query(asked.turned(turn), clip, style, perspective) for turn in turns])
-            mean = mean_over_orders([answer.log_probabilities for answer in answers], turns)
-            scores["letters"] = _normalised(offer.ranked(mean))
-            masses = [answer.letter_mass for answer in answers if answer.letter_mass is not None]
-            mass = float(np.mean(masses)) if masses else None
-        if "texts" in wanted:
-            found = reading.texts(self._open_query(offer.segment, clip, prior), offer.names)
-            scores["texts"] = _normalised(found.per_token)
-        return scores, mass
+        asked = replace(offer.asked, prior=prior)
+        turns = order_turns(len(asked.options), self.settings.orders)
+        style, perspective = self.settings.prompt, self.settings.perspective
+        answers = reading.letters([query(asked.turned(turn), clip, style, perspective) for turn in turns])
+        masses = [answer.letter_mass for answer in answers if answer.letter_mass is not None]
+        mean = mean_over_orders([answer.log_probabilities for answer in answers], turns)
+        return OptionScores(mean, float(np.mean(masses)) if masses else None)
 
-    def score(
-        self,
-        segment: Segment,
-        reading: Reading,
-        clip: DecodedClip | None,
-        weights: Mapping[str, float],
-        prior: tuple[PriorAction, ...] = (),
-    ) -> StageScores:
-        """All stages, one after the other.
-
-        Args:
-            segment: what is recognised.
-            reading: its clip, as a model has read it.
-            clip: what the model saw.
-            weights: of the stages that rank the candidates.
-            prior: what is told of the actions before.
+    def texts(
+        self, offer: Offer, reading: Reading, clip: DecodedClip | None, prior: tuple[PriorAction, ...] = ()
+    ) -> Floats:
+        """Log-probability of the candidates among themselves by their texts per token, float64 [candidates].
 
         Raises:
-            QuestionError: the specialist has no prediction, or the model cannot be asked.
+            QuestionError: the model cannot be asked.
         """
-        first = self.first(segment, reading, clip)
-        offer = self.offer(segment, first, weights)
-        places = [self._place[action] for action in offer.candidates]
-        second, mass = self.second(offer, reading, clip, prior)
-        return StageScores(offer, {stage: values[places] for stage, values in first.items()} | second, mass)
-
-    @property
-    def _place(self) -> dict[Action, int]:
-        return {action: place for place, action in enumerate(self._known.classes)}
+        return _normalised(reading.texts(self._open_query(offer.segment, clip, prior), offer.names).per_token)
 
     def _of_specialist(self, segment: Segment) -> Floats:
         """A specialist's log-probabilities; classes that it does not list lie :data:`BELOW` its least one."""
@@ -255,14 +231,15 @@ class StageScorer:
             raise QuestionError(f"the specialist has no prediction for '{name}'", question_id=name)
         prediction = self._predictions[name]
         listed = log_scores(prediction)
-        values = np.full(len(self._known.classes), listed.min() - BELOW)
-        of = dict(zip(prediction.actions, listed, strict=True))
-        for place, action in enumerate(self._known.classes):
-            values[place] = of.get(action, values[place])
+        values = np.full(len(self.known.classes), listed.min() - BELOW)
+        places = [self.known.place.get(action, -1) for action in prediction.actions]
+        for place, value in zip(places, listed, strict=True):
+            if place >= 0:
+                values[place] = value
         return _normalised(values)
 
     def _of_heads(self, reading: Reading) -> dict[Stage, Floats]:
-        heads, classes = reading.heads, self._known.classes
+        heads, classes = reading.heads, self.known.classes
         if heads is None:
             raise InputError("this model has no action heads", hint="leave 'heads' and 'action_head' out of the stages")
         verbs, nouns = (np.array([action[side] for action in classes]) for side in (0, 1))
@@ -288,6 +265,13 @@ class StageScorer:
         asked = Asked(segment.segment_id, segment.clip, QUESTION, (), prior)
         style: PromptStyle = "published_open" if self.settings.prompt.startswith("published") else "open"
         return query(asked, clip, style, self.settings.perspective)
+
+
+_FORMS: dict[Stage, Callable[[TextScores], Floats]] = {
+    "label_set_raw": lambda likelihoods: likelihoods.raw,
+    "label_set_length": lambda likelihoods: likelihoods.per_token,
+    "label_set_prior": lambda likelihoods: likelihoods.prior_corrected,
+}
 
 
 def _normalised(values: Floats) -> Floats:

@@ -1,0 +1,222 @@
+"""From what the stages say of a batch of clips to what is recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from llavaction.actions.segments import Clip, Segment
+from llavaction.actions.vocabulary import ActionVocabulary
+from llavaction.backends.asking import Answers, option_scores
+from llavaction.backends.base import Backend, OptionScores, Query, Reading, Reads
+from llavaction.backends.choice import DECIMALS, FLOOR
+from llavaction.base.errors import InputError, reason
+from llavaction.questions.asked import PriorAction
+from llavaction.recognition.fusion import LETTERS, TEXTS, Fusion
+from llavaction.recognition.offers import Offer
+from llavaction.recognition.records import Recognition
+from llavaction.recognition.stages import FROM_READING, Floats, Stage, StageScorer
+from llavaction.runs.loop import Clips
+
+Told = Callable[[Segment], tuple[PriorAction, ...]]
+"""What a prompt tells of the actions before a segment."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A segment that is to be recognised, as a run deals with it.
+
+    Attributes:
+        segment: what it is.
+        offer: its candidates where they are known before its clip is seen.
+    """
+
+    segment: Segment
+    offer: Offer | None = None
+
+    @property
+    def query_id(self) -> str:
+        """The segment's id."""
+        return self.segment.segment_id
+
+    @property
+    def clip(self) -> Clip:
+        """The segment's clip."""
+        return self.segment.clip
+
+
+@dataclass
+class _Scored:
+    """What is known of one segment so far."""
+
+    first: dict[Stage, Floats]
+    offer: Offer
+    reading: Reading | None
+    prior: tuple[PriorAction, ...]
+    option_scores: OptionScores | None = None
+    scores: dict[str, Floats] = field(default_factory=dict)
+
+
+class Recogniser:
+    """Recognises batches of segments.
+
+    Args:
+        scorer: the stages.
+        fusion: joins what they say; its weights also rank the candidates.
+        backend: the model.
+        vocabulary: names the classes.
+        decision_rule: how choices are made, as recognitions name it.
+        told: says what came before; nothing by default.
+        keep: candidates that a recognition keeps, the best by all stages together.
+    """
+
+    def __init__(
+        self,
+        scorer: StageScorer,
+        fusion: Fusion,
+        backend: Backend,
+        vocabulary: ActionVocabulary,
+        decision_rule: str,
+        told: Told = lambda _: (),
+        keep: int = 100,
+    ) -> None:
+        self._scorer, self._fusion, self._backend, self._vocabulary = scorer, fusion, backend, vocabulary
+        self._rule, self._told, self._keep = decision_rule, told, keep
+        self._reads = backend if isinstance(backend, Reads) else None
+        self._stages = scorer.settings.stages
+        if self._reads is None and (unread := [stage for stage in self._stages if stage in FROM_READING]):
+            raise InputError(
+                f"backend '{backend.name}' does not read clips once for several stages, so '{unread[0]}' cannot be asked",
+                hint="take a Hugging Face checkpoint, or the stages 'specialist' and 'letters'",
+            )
+
+    def __call__(self, batch: Sequence[Candidate], clips: Clips) -> list[Recognition]:
+        """One recognition per segment; one that cannot be asked has an error, the others are as without it."""
+        refused: dict[int, str] = {}
+        scored: dict[int, _Scored] = {}
+        for i, (item, clip) in enumerate(zip(batch, clips, strict=True)):
+            if clip is not None and clip.error is not None:
+                refused[i] = clip.error
+                continue
+            try:
+                scored[i] = self._score(item, clip)
+            except InputError as error:
+                refused[i] = reason(error)
+        letters = self._ask_letters(scored, clips)
+        recognitions = []
+        for i, (item, clip) in enumerate(zip(batch, clips, strict=True)):
+            kept = {} if clip is None else clip.kept
+            why = refused.get(i) or letters.refused.get(i)
+            offer = scored[i].offer if i in scored else item.offer
+            known: dict[str, Any] = {
+                "segment_id": item.query_id,
+                "clip": item.clip,
+                "truth": item.segment.action if item.segment.labelled else None,
+                "decision_rule": self._rule,
+                **kept,
+            }
+            if why is not None:
+                if offer is not None:
+                    known |= _candidates(offer, range(len(offer.order)))
+                recognitions.append(Recognition(**known, error=why))
+                continue
+            if i in letters.found:
+                scored[i].option_scores = letters.found[i]
+            recognitions.append(Recognition(**known, **self._chosen(scored[i])))
+        return recognitions
+
+    def _score(self, item: Candidate, clip: Any) -> _Scored:
+        """All stages of one segment but letters that a backend is asked for in batches.
+
+        Raises:
+            InputError: the clip cannot be read, or a stage cannot score it.
+        """
+        scorer, segment = self._scorer, item.segment
+        reading = None
+        if self._reads is not None and any(stage in FROM_READING for stage in self._stages):
+            reading = self._reads.read(Query(item.query_id, "", (), clip))
+        first = scorer.first(segment, reading, clip)
+        offer = item.offer or scorer.offer(segment, first, self._fusion.weights)
+        found = _Scored(first, offer, reading, self._told(segment))
+        if reading is not None and LETTERS in self._stages and len(offer.order) > 1:
+            found.option_scores = scorer.letters(offer, reading, clip, found.prior)
+        if reading is not None and TEXTS in self._stages:
+            found.scores[TEXTS] = scorer.texts(offer, reading, clip, found.prior)
+        found.scores |= {stage: values for stage, values in scorer.of_candidates(first, offer).items()}
+        return found
+
+    def _ask_letters(self, scored: Mapping[int, _Scored], clips: Clips) -> Answers[OptionScores]:
+        """The letters of those whose clip was not read, from the backend, by their place in the batch."""
+        waiting = [i for i, one in scored.items() if LETTERS in self._stages and one.reading is None]
+        settings = self._scorer.settings
+        answers = option_scores(
+            self._backend,
+            [replace(scored[i].offer.asked, prior=scored[i].prior) for i in waiting],
+            [clips[i] for i in waiting],
+            settings.prompt,
+            settings.perspective,
+            settings.orders,
+        )
+        return Answers(
+            {waiting[place]: answer for place, answer in answers.found.items()},
+            {waiting[place]: why for place, why in answers.refused.items()},
+        )
+
+    def _chosen(self, scored: _Scored) -> dict[str, Any]:
+        """The fields of a recognition that the stages decide; of equal probabilities the better ranked wins."""
+        offer, scores = scored.offer, dict(scored.scores)
+        options: Floats | None = None
+        if scored.option_scores is not None:
+            options = offer.ranked(scored.option_scores.log_probabilities)
+            scores[LETTERS] = np.maximum(options - np.logaddexp.reduce(options), FLOOR)
+        elif LETTERS in self._stages:
+            scores[LETTERS] = np.zeros(len(offer.order))
+        rounded = {stage: _rounded(scores[stage]) for stage in self._stages if stage in scores}
+        joint = self._fusion.joint(rounded)
+        best = int(joint.argmax())
+        verb, noun = offer.candidates[best]
+        marginals = [_marginal(joint, [action[side] for action in offer.candidates]) for side in (0, 1)]
+        kept = sorted(np.argsort(-joint, kind="stable")[: self._keep].tolist())
+        said = self._vocabulary.narrations_of((verb, noun), ("train",))
+        mass = None if scored.option_scores is None else scored.option_scores.letter_mass
+        return {
+            **_candidates(offer, kept),
+            "verb": verb,
+            "noun": noun,
+            "name": offer.names[best],
+            "narration": min(said, key=lambda text: (-said[text], text), default=None),
+            "confidence": round(float(joint[best]), DECIMALS),
+            "option_scores": () if options is None else tuple(_rounded(options)[place] for place in kept),
+            "scores": {stage: tuple(values[place] for place in kept) for stage, values in rounded.items()},
+            "probabilities": tuple(round(float(joint[place]), DECIMALS) for place in kept),
+            "verb_marginal": marginals[0][0],
+            "verb_confidence": marginals[0][1],
+            "noun_marginal": marginals[1][0],
+            "noun_confidence": marginals[1][1],
+            "letter_mass": None if mass is None else round(mass, DECIMALS),
+            "prior": tuple(action.narration for action in scored.prior),
+        }
+
+
+def _candidates(offer: Offer, places: Sequence[int]) -> dict[str, Any]:
+    return {
+        "candidates": tuple(offer.candidates[place] for place in places),
+        "candidate_names": tuple(offer.names[place] for place in places),
+        "specialist_scores": tuple(offer.specialist_scores[place] for place in places),
+    }
+
+
+def _rounded(values: Floats) -> list[float]:
+    return [round(float(value), DECIMALS) + 0.0 for value in np.maximum(values, FLOOR)]
+
+
+def _marginal(joint: Floats, classes: Sequence[int]) -> tuple[int, float]:
+    """The likeliest of some classes, of which each candidate has one, and its probability."""
+    totals: dict[int, float] = {}
+    for label, share in zip(classes, joint, strict=True):
+        totals[label] = totals.get(label, 0.0) + float(share)
+    best = max(totals, key=lambda label: totals[label])
+    return best, min(round(totals[best], DECIMALS), 1.0)
