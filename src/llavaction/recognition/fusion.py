@@ -14,10 +14,8 @@ from pydantic import Field, field_validator
 from llavaction.base.errors import InputError
 from llavaction.base.records import Record, read_json, write_json
 from llavaction.base.seeding import hashed_rng
+from llavaction.recognition.config import OVER_CANDIDATES
 
-LETTERS, TEXTS = "letters", "texts"
-OVER_CANDIDATES = (LETTERS, TEXTS)
-"""Stages that compare the candidates alone; the others spread their probability over all classes they know."""
 LEAST = 1e-6
 """Stands for a probability of 0 where its logarithm is taken."""
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)

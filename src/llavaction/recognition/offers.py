@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_rng, hashed_seed
 from llavaction.base.text import same_when_read
-from llavaction.questions.asked import Asked
+from llavaction.questions.asked import LETTERS, Asked
 from llavaction.questions.keys import Answers, OptionClasses
 from llavaction.questions.prompts import QUESTION
 from llavaction.questions.schema import Option, Provenance, Question
@@ -24,8 +27,47 @@ from llavaction.specialists.agreement import Agreement, Expected
 from llavaction.specialists.predictions import Predictions, SpecialistPrediction, check_classes
 from llavaction.specialists.rankings import log_scores
 
+Wording = Literal["label", "narration"]
+"""What classes are called: by their label, or by what annotators of the training split said most often."""
+
 NOTHING_ELSE = "something else"
 """Stands beside a single candidate, as letters are to be compared; it is of no class and never chosen."""
+
+
+@dataclass(frozen=True)
+class ClassTexts:
+    """The classes that are scored, and what they are called.
+
+    Attributes:
+        classes: (verb class, noun class).
+        texts: one for each; labels of two classes may read alike.
+    """
+
+    classes: tuple[Action, ...]
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, vocabulary: ActionVocabulary, wording: Wording = "label", more: Iterable[Action] = ()) -> ClassTexts:
+        """The classes of a vocabulary, and ``more`` behind them; a narration that is taken gives way to the label."""
+        classes = tuple(dict.fromkeys((*vocabulary.actions, *more)))
+        texts, taken = [], set(map(same_when_read, map(vocabulary.action_name, classes)))
+        for action in classes:
+            said = vocabulary.narrations_of(action, ("train",)) if wording == "narration" else {}
+            text = min(said, key=lambda words: (-said[words], words), default=vocabulary.action_name(action))
+            if same_when_read(text) in taken:
+                text = vocabulary.action_name(action)
+            taken.add(same_when_read(text))
+            texts.append(text)
+        return cls(classes, tuple(texts))
+
+    @cached_property
+    def place(self) -> dict[Action, int]:
+        """Where each class stands."""
+        return {action: place for place, action in enumerate(self.classes)}
+
+    def text(self, action: Action) -> str:
+        """What a class is called."""
+        return self.texts[self.place[action]]
 
 
 @dataclass(frozen=True)
@@ -94,7 +136,12 @@ class Offer:
 
     @property
     def line(self) -> str:
-        """The offer as a run is known by it: a question record, in which 0 stands for an answer that is not there."""
+        """The offer as a run is known by it: a question record, in which 0 stands for an answer that is not there.
+
+        More candidates than a question can have are a list.
+        """
+        if len(self.order) > len(LETTERS):
+            return json.dumps([self.query_id, self.clip.model_dump(), self.names, self.candidates, self.order]) + "\n"
         truth = self.segment.action if self.segment.labelled else None
         place = self.candidates.index(truth) if truth in self.candidates else None
         classes = (*(self.candidates[candidate] for candidate in self.order), None)
@@ -142,8 +189,8 @@ class Offers:
         """What the offers and the rankings behind them are known by."""
         rankings = (to_line(offer.ranking, ("clip",)) for offer in self.of)  # the clips are those of the offers
         return {
-            "questions_sha256": _sha256("".join(offer.line for offer in self.of)),
-            "predictions_sha256": _sha256("".join(rankings)),
+            "questions_sha256": sha256("".join(offer.line for offer in self.of)),
+            "predictions_sha256": sha256("".join(rankings)),
         }
 
 
@@ -156,6 +203,7 @@ def make_offers(
     seed: int = 0,
     limit: int | None = None,
     file: str | Path | None = None,
+    wording: Wording = "label",
 ) -> Offers:
     """Offer the specialist's best actions for every segment of which it has a prediction.
 
@@ -167,6 +215,7 @@ def make_offers(
         seed: of the order of the options.
         limit: only so many segments, drawn by the hash of the id; a larger limit contains a smaller one.
         file: of the predictions, for errors.
+        wording: what the candidates are called.
 
     Raises:
         InputError: no segment has a prediction; a prediction has classes that the vocabulary lacks, or is of another
@@ -174,21 +223,27 @@ def make_offers(
     """
     path = Path(file or "predictions")
     check_classes(predictions, vocabulary, path)
-    drawn = _limited(segments, limit)
-    known = [segment for segment in drawn if segment.segment_id in predictions]
-    if not known:
+    drawn = limited(segments, limit)
+    predicted = [segment for segment in drawn if segment.segment_id in predictions]
+    if not predicted:
         raise InputError(
             f"the specialist has no prediction for any of the {len(drawn)} segments",
             file=path,
             hint="are these predictions of this split?",
         )
-    _check_clips(known, predictions, path)
+    check_clips(predicted, predictions, path)
+    known = ClassTexts.of(vocabulary, wording, listed_actions(predicted, predictions))
 
     def offer(segment: Segment) -> Offer:
-        ranking = _without_twins(predictions[segment.segment_id], vocabulary)
-        return Offer.of(segment, ranking, vocabulary.action_name, candidates, seed)
+        ranking = _without_twins(predictions[segment.segment_id], known)
+        return Offer.of(segment, ranking, known.text, candidates, seed)
 
-    return Offers([offer(segment) for segment in known], len(drawn))
+    return Offers([offer(segment) for segment in predicted], len(drawn))
+
+
+def listed_actions(segments: Sequence[Segment], predictions: Predictions) -> set[Action]:
+    """Every action that the rankings of the segments list."""
+    return {action for segment in segments for action in predictions[segment.segment_id].actions}
 
 
 def only_ranked(offers: Offers, predictions: Mapping[str, SpecialistPrediction]) -> bool:
@@ -197,7 +252,7 @@ def only_ranked(offers: Offers, predictions: Mapping[str, SpecialistPrediction])
     return all(scores == tuple(-float(rank) for rank in range(len(scores))) for scores in made)
 
 
-def _check_clips(segments: Sequence[Segment], predictions: Predictions, path: Path) -> None:
+def check_clips(segments: Sequence[Segment], predictions: Predictions, path: Path) -> None:
     """Refuse predictions that say they are of other videos or times; those that do not say are let through."""
     clips = {segment.segment_id: segment.clip for segment in segments}
     agreement = Agreement(path, Expected(clips, {}, {}), say=lambda _: None)
@@ -206,11 +261,11 @@ def _check_clips(segments: Sequence[Segment], predictions: Predictions, path: Pa
     agreement.settle()
 
 
-def _without_twins(prediction: SpecialistPrediction, vocabulary: ActionVocabulary) -> SpecialistPrediction:
+def _without_twins(prediction: SpecialistPrediction, known: ClassTexts) -> SpecialistPrediction:
     """The ranking without actions whose names read like that of a better one: nobody could choose between them."""
     better: dict[str, int] = {}
     for place, action in enumerate(prediction.actions):
-        better.setdefault(same_when_read(vocabulary.action_name(action)), place)
+        better.setdefault(same_when_read(known.text(action)), place)
     if len(better) == len(prediction.actions):
         return prediction
     kept = [(prediction.actions[place], prediction.scores[place]) for place in better.values()]
@@ -218,7 +273,7 @@ def _without_twins(prediction: SpecialistPrediction, vocabulary: ActionVocabular
     return prediction.model_copy(update={"actions": actions, "scores": scores})
 
 
-def _limited(segments: Sequence[Segment], limit: int | None) -> list[Segment]:
+def limited(segments: Sequence[Segment], limit: int | None) -> list[Segment]:
     """The first ``limit`` by the hash of the id, in the order given; a larger limit contains a smaller one."""
     if limit is None or limit >= len(segments):
         return list(segments)
@@ -226,5 +281,6 @@ def _limited(segments: Sequence[Segment], limit: int | None) -> list[Segment]:
     return [segment for segment in segments if segment.segment_id in kept]
 
 
-def _sha256(text: str) -> str:
+def sha256(text: str) -> str:
+    """The digest of a text."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -10,23 +10,23 @@ import numpy as np
 
 from llavaction.actions.segments import Clip, Segment
 from llavaction.actions.vocabulary import ActionVocabulary
-from llavaction.backends.asking import Answers, option_scores
+from llavaction.backends.asking import DECIMALS, FLOOR, Answers, option_scores
 from llavaction.backends.base import Backend, OptionScores, Query, Reading, Reads
-from llavaction.backends.choice import DECIMALS, FLOOR
 from llavaction.base.errors import InputError, reason
 from llavaction.questions.asked import PriorAction
-from llavaction.recognition.fusion import LETTERS, TEXTS, Fusion
+from llavaction.recognition.config import FROM_READING, Stage
+from llavaction.recognition.fusion import Fusion
 from llavaction.recognition.offers import Offer
 from llavaction.recognition.records import Recognition
-from llavaction.recognition.stages import FROM_READING, Floats, Stage, StageScorer
-from llavaction.runs.loop import Clips
+from llavaction.recognition.stages import Floats, StageScorer
+from llavaction.video.decoded import Clips
 
 Told = Callable[[Segment], tuple[PriorAction, ...]]
 """What a prompt tells of the actions before a segment."""
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Item:
     """A segment that is to be recognised, as a run deals with it.
 
     Attributes:
@@ -57,7 +57,7 @@ class _Scored:
     reading: Reading | None
     prior: tuple[PriorAction, ...]
     option_scores: OptionScores | None = None
-    scores: dict[str, Floats] = field(default_factory=dict)
+    scores: dict[Stage, Floats] = field(default_factory=dict)
 
 
 class Recogniser:
@@ -89,11 +89,11 @@ class Recogniser:
         self._stages = scorer.settings.stages
         if self._reads is None and (unread := [stage for stage in self._stages if stage in FROM_READING]):
             raise InputError(
-                f"backend '{backend.name}' does not read clips once for several stages, so '{unread[0]}' cannot be asked",
+                f"backend '{backend.name}' does not read a clip once for several stages, as '{unread[0]}' needs",
                 hint="take a Hugging Face checkpoint, or the stages 'specialist' and 'letters'",
             )
 
-    def __call__(self, batch: Sequence[Candidate], clips: Clips) -> list[Recognition]:
+    def __call__(self, batch: Sequence[Item], clips: Clips) -> list[Recognition]:
         """One recognition per segment; one that cannot be asked has an error, the others are as without it."""
         refused: dict[int, str] = {}
         scored: dict[int, _Scored] = {}
@@ -108,7 +108,7 @@ class Recogniser:
         letters = self._ask_letters(scored, clips)
         recognitions = []
         for i, (item, clip) in enumerate(zip(batch, clips, strict=True)):
-            kept = {} if clip is None else clip.kept
+            kept = {} if clip is None else clip.record_fields
             why = refused.get(i) or letters.refused.get(i)
             offer = scored[i].offer if i in scored else item.offer
             known: dict[str, Any] = {
@@ -123,12 +123,12 @@ class Recogniser:
                     known |= _candidates(offer, range(len(offer.order)))
                 recognitions.append(Recognition(**known, error=why))
                 continue
-            if i in letters.found:
-                scored[i].option_scores = letters.found[i]
+            if i in letters.by_place:
+                scored[i].option_scores = letters.by_place[i]
             recognitions.append(Recognition(**known, **self._chosen(scored[i])))
         return recognitions
 
-    def _score(self, item: Candidate, clip: Any) -> _Scored:
+    def _score(self, item: Item, clip: Any) -> _Scored:
         """All stages of one segment but letters that a backend is asked for in batches.
 
         Raises:
@@ -140,17 +140,17 @@ class Recogniser:
             reading = self._reads.read(Query(item.query_id, "", (), clip))
         first = scorer.first(segment, reading, clip)
         offer = item.offer or scorer.offer(segment, first, self._fusion.weights)
-        found = _Scored(first, offer, reading, self._told(segment))
-        if reading is not None and LETTERS in self._stages and len(offer.order) > 1:
-            found.option_scores = scorer.letters(offer, reading, clip, found.prior)
-        if reading is not None and TEXTS in self._stages:
-            found.scores[TEXTS] = scorer.texts(offer, reading, clip, found.prior)
-        found.scores |= {stage: values for stage, values in scorer.of_candidates(first, offer).items()}
-        return found
+        state = _Scored(first, offer, reading, self._told(segment))
+        if reading is not None and "letters" in self._stages and len(offer.order) > 1:
+            state.option_scores = scorer.letters(offer, reading, clip, state.prior)
+        if reading is not None and "texts" in self._stages:
+            state.scores["texts"] = scorer.texts(offer, reading, clip, state.prior)
+        state.scores |= scorer.of_candidates(first, offer)
+        return state
 
     def _ask_letters(self, scored: Mapping[int, _Scored], clips: Clips) -> Answers[OptionScores]:
         """The letters of those whose clip was not read, from the backend, by their place in the batch."""
-        waiting = [i for i, one in scored.items() if LETTERS in self._stages and one.reading is None]
+        waiting = [i for i, one in scored.items() if "letters" in self._stages and one.reading is None]
         settings = self._scorer.settings
         answers = option_scores(
             self._backend,
@@ -161,7 +161,7 @@ class Recogniser:
             settings.orders,
         )
         return Answers(
-            {waiting[place]: answer for place, answer in answers.found.items()},
+            {waiting[place]: answer for place, answer in answers.by_place.items()},
             {waiting[place]: why for place, why in answers.refused.items()},
         )
 
@@ -171,10 +171,10 @@ class Recogniser:
         options: Floats | None = None
         if scored.option_scores is not None:
             options = offer.ranked(scored.option_scores.log_probabilities)
-            scores[LETTERS] = np.maximum(options - np.logaddexp.reduce(options), FLOOR)
-        elif LETTERS in self._stages:
-            scores[LETTERS] = np.zeros(len(offer.order))
-        rounded = {stage: _rounded(scores[stage]) for stage in self._stages if stage in scores}
+            scores["letters"] = np.maximum(options - np.logaddexp.reduce(options), FLOOR)
+        elif "letters" in self._stages:
+            scores["letters"] = np.zeros(len(offer.order))
+        rounded: dict[str, list[float]] = {stage: _rounded(scores[stage]) for stage in self._stages if stage in scores}
         joint = self._fusion.joint(rounded)
         best = int(joint.argmax())
         verb, noun = offer.candidates[best]

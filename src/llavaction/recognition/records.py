@@ -22,7 +22,7 @@ class Recognition(Record):
     verb: int | None = Field(default=None, description="class of the chosen action; None where it could not be asked")
     noun: int | None = Field(default=None, description="class of the chosen action; None where it could not be asked")
     name: str | None = Field(default=None, description="the chosen action in words")
-    narration: str | None = Field(default=None, description="what annotators of the training split called it most often")
+    narration: str | None = Field(default=None, description="what annotators called it most often in training")
     confidence: float | None = Field(default=None, ge=0, le=1, description="probability of the chosen action")
     candidates: tuple[Action, ...] = Field(default=(), description="(verb class, noun class), best ranked first")
     candidate_names: tuple[str, ...] = Field(default=(), description="the candidates in words")

@@ -40,7 +40,8 @@ def recognise_split(
     for remark in (*dataset.remarks, *dataset.notes):
         say(str(remark))
     ids, expected = [segment.segment_id for segment in segments], Expected.of(segments, vocabulary)
-    proposed = load_predictions(config.predictions, ids, vocabulary.actions, expected=expected)
+    file = config.predictions if "specialist" in config.all_stages else None
+    proposed = {} if file is None else load_predictions(file, ids, vocabulary.actions, expected=expected)
     known = known_of_segments(segments, vocabulary, lambda: config.offers(segments, proposed, vocabulary))
     backend = informed_backend(config.backend, config.backend_options, known, "annotations")
     library = VideoLibrary(config.videos, fps=fps) if config.videos and backend.needs_frames else None

@@ -2,83 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llavaction.actions.segments import Segment
-from llavaction.actions.vocabulary import Action, ActionVocabulary
+from llavaction.actions.vocabulary import Action
 from llavaction.backends.asking import query
 from llavaction.backends.base import OptionScores, Query, QuestionError, Reading, TextScores
 from llavaction.base.errors import InputError
 from llavaction.base.text import same_when_read
-from llavaction.questions.asked import LETTERS, Asked, PriorAction
+from llavaction.questions.asked import Asked, PriorAction
 from llavaction.questions.option_orders import mean_over_orders, order_turns
 from llavaction.questions.prompts import QUESTION, Perspective, PromptStyle
-from llavaction.recognition.offers import Offer
+from llavaction.recognition.config import LABEL_SET, Stage
+from llavaction.recognition.offers import ClassTexts, Offer
 from llavaction.specialists.predictions import SpecialistPrediction
 from llavaction.specialists.rankings import log_scores
 from llavaction.video.decoded import DecodedClip
-
-Stage = Literal[
-    "specialist", "heads", "action_head", "label_set_raw", "label_set_length", "label_set_prior", "letters", "texts"
-]
-"""``specialist``: its predictions. ``heads``: the model's verb and noun heads, multiplied. ``action_head``: its action
-head. ``label_set_*``: the log-likelihood of every class's text as the answer, raw, per token, or minus that without the
-clip. ``letters``: the candidates listed, each behind a letter. ``texts``: the candidates' texts as answers.
-"""
-LABEL_SET: tuple[Stage, ...] = ("label_set_raw", "label_set_length", "label_set_prior")
-SECOND: tuple[Stage, ...] = ("letters", "texts")
-"""Compare the candidates; the others score every class, and can rank the candidates."""
-FROM_READING: tuple[Stage, ...] = ("heads", "action_head", *LABEL_SET, "texts")
-"""Need a backend that reads a clip once and is asked several things about it."""
 
 BELOW = 2.0
 """Nats below a specialist's least listed class that a class it does not list is put."""
 
 Floats = NDArray[np.float64]
-OptionText = Literal["label", "narration"]
-"""What classes are called: by their label, or by what annotators of the training split said most often."""
-
-
-@dataclass(frozen=True)
-class ClassTexts:
-    """The classes that are scored, and what they are called.
-
-    Attributes:
-        classes: (verb class, noun class).
-        texts: one for each; labels of two classes may read alike.
-    """
-
-    classes: tuple[Action, ...]
-    texts: tuple[str, ...]
-
-    @classmethod
-    def of(cls, vocabulary: ActionVocabulary, wording: OptionText = "label", more: Iterable[Action] = ()) -> ClassTexts:
-        """The classes of a vocabulary, and ``more`` behind them; a narration that is taken gives way to the label."""
-        classes = tuple(dict.fromkeys((*vocabulary.actions, *more)))
-        texts, taken = [], set(map(same_when_read, map(vocabulary.action_name, classes)))
-        for action in classes:
-            said = vocabulary.narrations_of(action, ("train",)) if wording == "narration" else {}
-            text = min(said, key=lambda words: (-said[words], words), default=vocabulary.action_name(action))
-            if same_when_read(text) in taken:
-                text = vocabulary.action_name(action)
-            taken.add(same_when_read(text))
-            texts.append(text)
-        return cls(classes, tuple(texts))
-
-    @cached_property
-    def place(self) -> dict[Action, int]:
-        """Where each class stands."""
-        return {action: place for place, action in enumerate(self.classes)}
-
-    def text(self, action: Action) -> str:
-        """What a class is called."""
-        return self.texts[self.place[action]]
 
 
 @dataclass(frozen=True)
@@ -102,21 +50,6 @@ class StageSettings:
     perspective: Perspective = "first_person"
     seed: int = 0
 
-    def check(self) -> None:
-        """Refuse stages that cannot rank, or letters for more candidates than there are letters.
-
-        Raises:
-            InputError: see above.
-        """
-        if absent := [stage for stage in self.ranked_by if stage in SECOND or stage not in self.stages]:
-            raise InputError(f"'{absent[0]}' cannot rank the candidates", hint="name a stage that scores every class")
-        if not self.ranked_by:
-            raise InputError("no stage ranks the candidates", hint="add 'specialist', 'heads' or 'label_set_prior'")
-        if "letters" in self.stages and (self.candidates is None or self.candidates > len(LETTERS)):
-            raise InputError(
-                f"there are {len(LETTERS)} letters, fewer than candidates", hint="take 'texts' in place of 'letters'"
-            )
-
 
 class StageScorer:
     """Scores clips by several stages; a model reads each clip once for all of them.
@@ -126,9 +59,6 @@ class StageScorer:
         known: the classes.
         predictions: the specialist's, by segment id.
         actions: the action classes in the published order, which an action head's columns follow.
-
-    Raises:
-        InputError: the settings do not go together.
     """
 
     def __init__(
@@ -138,7 +68,6 @@ class StageScorer:
         predictions: Mapping[str, SpecialistPrediction],
         actions: Sequence[Action] = (),
     ) -> None:
-        settings.check()
         self.settings, self.known, self._predictions, self._actions = settings, known, predictions, actions
 
     def first(self, segment: Segment, reading: Reading | None, clip: DecodedClip | None = None) -> dict[Stage, Floats]:
@@ -262,7 +191,7 @@ class StageScorer:
         return scores
 
     def _open_query(self, segment: Segment, clip: DecodedClip | None, prior: tuple[PriorAction, ...] = ()) -> Query:
-        asked = Asked(segment.segment_id, segment.clip, QUESTION, (), prior)
+        asked = Asked(segment.segment_id, segment.clip, QUESTION, prior=prior)
         style: PromptStyle = "published_open" if self.settings.prompt.startswith("published") else "open"
         return query(asked, clip, style, self.settings.perspective)
 

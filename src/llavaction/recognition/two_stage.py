@@ -1,4 +1,4 @@
-"""Two-stage recognition: a specialist proposes candidates, a video-language model chooses among them by letters."""
+"""Recognition: stages score the actions of a clip, the best become candidates, and one of them is chosen."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from typing import Any
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
-from llavaction.backends.asking import (
-    DECIMALS,
-    check_capability,
-    check_prompt,
-    choose,
-    free_keys,
-    option_scores,
-    pace_of,
-    resolve,
-)
-from llavaction.backends.base import Backend, OptionScores
+from llavaction.backends.asking import check_capability, check_prompt, free_keys, pace_of, resolve
+from llavaction.backends.base import Backend
 from llavaction.backends.letter_mass import letter_mass_summary
+from llavaction.base.records import to_line
 from llavaction.recognition.accuracy import PARTS, summary
-from llavaction.recognition.config import RecognitionConfig
-from llavaction.recognition.offers import Offer
+from llavaction.recognition.config import LABEL_SET, OVER_CANDIDATES, RecognitionConfig
+from llavaction.recognition.fusion import Fusion, equal_weights
+from llavaction.recognition.offers import ClassTexts, check_clips, limited, listed_actions, sha256
+from llavaction.recognition.prior import PriorActions, turns_of_videos
+from llavaction.recognition.recogniser import Item, Recogniser
 from llavaction.recognition.records import RECOGNITIONS, Recognition
+from llavaction.recognition.stages import StageScorer, StageSettings
 from llavaction.runs.folder import RunFolder, go_through
 from llavaction.specialists.predictions import Predictions
-from llavaction.video.decoded import Clips, Library
+from llavaction.video.decoded import Library
+
+KEPT = 100
+"""Candidates that a record keeps, where nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def recognise(
     groups: Mapping[str, Collection[str]] | None = None,
     retry_failed: bool = False,
 ) -> RecognitionResult:
-    """Recognise every segment for which the specialist has a prediction, and measure it.
+    """Recognise the segments, those for which the specialist has a prediction where it is asked, and measure it.
 
     The folder can be the one of a run that was killed: what is on disk is kept and the rest is done in the same batches
     as without the interruption. Segments without prediction are skipped and counted; those whose video cannot be read
@@ -86,69 +85,119 @@ def recognise(
         LlavactionError: the backend does not keep to its protocol.
     """
     begun = time.perf_counter()
-    offers = config.offers(segments, predictions, vocabulary)
-    check_capability(backend, "score")
-    check_prompt(backend, config.prompt)
+    plan = _Plan.of(config, segments, predictions, vocabulary, Path(folder))
+    if "letters" in config.all_stages:
+        check_capability(backend, "score")
+        check_prompt(backend, config.prompt)
     pace = pace_of(config, backend, library, retry_failed)
+    batches = turns_of_videos(plan.items, config.batch_size) if config.prior_actions == "own" else None
     with RunFolder(folder) as home:
         journal = home.journal(RECOGNITIONS, Recognition, "segment_id")
         home.settle(
-            resolve(config, backend, pace.frames, segments=len(offers.of), **offers.digests),
+            resolve(config, backend, pace.frames, segments=len(plan.items), **plan.digests),
             started=bool(journal.done),
-            free=free_keys(backend, "annotations", "videos", "predictions"),
-            videos=pace.facts(offers.of),
+            free=free_keys(backend, "annotations", "videos", "predictions", "fusion"),
+            videos=pace.facts(plan.items),
         )
-
-        def answer(batch: Sequence[Offer], clips: Clips) -> list[Recognition]:
-            return _choose(batch, clips, config, backend)
-
-        recognitions, asked_now = go_through(home, journal, offers.of, answer, pace, f"asking {backend.name}")
+        prior = PriorActions(config.prior_actions, segments, vocabulary, journal.done)
+        answer = Recogniser(
+            plan.scorer,
+            plan.fusion,
+            backend,
+            vocabulary,
+            config.decision_rule(backend),
+            prior,
+            KEPT if config.kept is None else config.kept,
+        )
+        recognitions, asked_now = go_through(
+            home, journal, plan.items, answer, pace, f"asking {backend.name}", batches=batches
+        )
         counts = {
-            "segments": offers.segments,
-            "recognised": sum(found.error is None for found in recognitions),
-            "without_prediction": offers.segments - len(offers.of),
-            "failed": sum(found.error is not None for found in recognitions),
-            "with_note": sum(found.note is not None for found in recognitions),
-            "stand_ins": sum(len(found.stand_ins) for found in recognitions),
+            "segments": plan.segments,
+            "recognised": sum(item.error is None for item in recognitions),
+            "without_prediction": plan.segments - len(plan.items),
+            "failed": sum(item.error is not None for item in recognitions),
+            "with_note": sum(item.note is not None for item in recognitions),
+            "stand_ins": sum(len(item.stand_ins) for item in recognitions),
         }
         metrics: dict[str, Any] = {"schema_version": 1, "candidates": config.candidates, "counts": counts}
-        metrics["letter_mass"] = letter_mass_summary(found.letter_mass for found in recognitions)
+        metrics["letter_mass"] = letter_mass_summary(item.letter_mass for item in recognitions)
         parts = ("action",) if vocabulary.one_label else PARTS
         metrics |= summary(recognitions, groups or {}, seed=config.seed, parts=parts)
         home.complete(metrics)
     return RecognitionResult(home.path, recognitions, metrics, asked_now, time.perf_counter() - begun)
 
 
-def _choose(batch: Sequence[Offer], clips: Clips, config: RecognitionConfig, backend: Backend) -> list[Recognition]:
-    """One recognition per offer of a batch; of equal scores the specialist's better candidate wins."""
-    asked = [offer.asked for offer in batch]
-    answers = option_scores(backend, asked, clips, config.prompt, config.perspective, config.option_orders)
-    return [
-        Recognition(
-            segment_id=offer.query_id,
-            clip=offer.clip,
-            candidates=offer.candidates,
-            candidate_names=offer.names,
-            specialist_scores=offer.specialist_scores,
-            truth=offer.segment.action if offer.segment.labelled else None,
-            decision_rule=config.decision_rule(backend),
-            **({} if clip is None else clip.record_fields),
-            **({"error": answers.refused[i]} if i in answers.refused else _chosen(offer, answers.by_place[i], config)),
-        )
-        for i, (offer, clip) in enumerate(zip(batch, clips, strict=True))
-    ]
+@dataclass(frozen=True)
+class _Plan:
+    """What a run deals with.
+
+    Attributes:
+        items: the segments, in their order.
+        segments: how many there were to be recognised, those without prediction included.
+        scorer: the stages.
+        fusion: joins them.
+        digests: what the items and all that ranks them beforehand are known by.
+    """
+
+    items: Sequence[Item]
+    segments: int
+    scorer: StageScorer
+    fusion: Fusion
+    digests: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        config: RecognitionConfig,
+        segments: Sequence[Segment],
+        predictions: Predictions,
+        vocabulary: ActionVocabulary,
+        folder: Path,
+    ) -> _Plan:
+        wording = config.option_text or "label"
+        if config.offers_beforehand:
+            offers = config.offers(segments, predictions, vocabulary)
+            items = [Item(offer.segment, offer) for offer in offers.of]
+            number, digests = offers.segments, offers.digests
+        else:
+            drawn = limited(segments, config.limit)
+            chosen = [s for s in drawn if "specialist" not in config.all_stages or s.segment_id in predictions]
+            items, number = [Item(segment) for segment in chosen], len(drawn)
+            digests = _digests(config, chosen, predictions)
+        with_text = any(stage in LABEL_SET for stage in config.all_stages)
+        listed = set() if with_text or not predictions else listed_actions([i.segment for i in items], predictions)
+        offered = {action for item in items if item.offer is not None for action in item.offer.candidates}
+        known = ClassTexts.of(vocabulary, wording, sorted(listed | offered))
+        settings = StageSettings(
+            config.all_stages, config.candidates or None, config.ranking_stages, config.option_orders, config.prompt,
+            config.perspective, config.seed,
+        )  # fmt: skip
+        scorer = StageScorer(settings, known, predictions, vocabulary.actions)
+        fusion, facts = _fusion(config), dict[str, Any](digests)
+        if with_text or not config.offers_beforehand:
+            facts["classes_sha256"] = sha256("\n".join(known.texts))
+        if config.fusion is not None:
+            facts["fusion"] = fusion.model_dump(mode="json")
+        return cls(items, number, scorer, fusion, facts)
 
 
-def _chosen(offer: Offer, scores: OptionScores, config: RecognitionConfig) -> dict[str, Any]:
-    """The fields of a recognition that the model decides."""
-    added = config.specialist_weight * offer.log_scores if config.specialist_weight else None
-    choice = choose(offer.ranked(scores.log_probabilities), added)
-    verb, noun = offer.candidates[choice.place]
-    return {
-        "verb": verb,
-        "noun": noun,
-        "name": offer.names[choice.place],
-        "confidence": round(float(choice.shares[choice.place]), DECIMALS),
-        "option_scores": choice.scores,
-        "letter_mass": None if scores.letter_mass is None else round(scores.letter_mass, DECIMALS),
-    }
+def _fusion(config: RecognitionConfig) -> Fusion:
+    """The weights given; else the model chooses among candidates, the specialist added as far as it has a weight."""
+    if config.fusion is not None:
+        return Fusion.load(config.fusion)
+    comparing = [stage for stage in config.all_stages if stage in OVER_CANDIDATES]
+    if not comparing:
+        return equal_weights(config.all_stages)
+    weighed = {"specialist": config.specialist_weight} if config.specialist_weight else {}
+    return Fusion(weights=dict.fromkeys(comparing, 1.0) | weighed)
+
+
+def _digests(config: RecognitionConfig, segments: Sequence[Segment], predictions: Predictions) -> dict[str, str]:
+    lines = "".join(to_line(segment, ("extra",)) for segment in segments)
+    digests = {"segments_sha256": sha256(lines)}
+    if "specialist" in config.all_stages:
+        check_clips(segments, predictions, Path(config.predictions or "predictions"))
+        rankings = "".join(to_line(predictions[segment.segment_id], ("clip",)) for segment in segments)
+        digests["predictions_sha256"] = sha256(rankings)
+    return digests

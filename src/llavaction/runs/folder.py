@@ -136,6 +136,8 @@ def go_through(
     answer: Callable[[Sequence[AnyItem], Clips], list[AnyRecord]],
     pace: Pace,
     what: str,
+    *,
+    batches: Sequence[Sequence[AnyItem]] | None = None,
 ) -> tuple[list[AnyRecord], int]:
     """Deal with what is not in the journal yet: the part of a run that can be killed and started again.
 
@@ -149,6 +151,7 @@ def go_through(
         answer: the records of a batch, given what is seen of each item.
         pace: where clips come from, and how many at a time.
         what: for the progress bar.
+        batches: the items in the batches in which they are dealt with; by default as many as fit, in their order.
 
     Returns:
         One record per item, in their order, and how many are new.
@@ -156,7 +159,8 @@ def go_through(
     Raises:
         InputError: none of the first items (:data:`HOPELESS`) can be dealt with.
     """
-    batches = [items[i : i + pace.batch_size] for i in range(0, len(items), pace.batch_size)]
+    if batches is None:
+        batches = [items[i : i + pace.batch_size] for i in range(0, len(items), pace.batch_size)]
     if pace.retry_failed:
         _forget_failures(journal, batches)
     todo = [batch for batch in batches if any(item.query_id not in journal.done for item in batch)]
