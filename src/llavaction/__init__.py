@@ -9,9 +9,20 @@ from typing import TYPE_CHECKING, Any
 from llavaction.base.version import __version__
 
 if TYPE_CHECKING:
-    from llavaction.api import Answer, ask, audit, build_benchmark, evaluate, load_model, recognise, train
+    from llavaction.api import Answer, ask, audit, build_benchmark, evaluate, fuse, load_model, recognise, train
 
-__all__ = ["Answer", "__version__", "ask", "audit", "build_benchmark", "evaluate", "load_model", "recognise", "train"]
+__all__ = [
+    "Answer",
+    "__version__",
+    "ask",
+    "audit",
+    "build_benchmark",
+    "evaluate",
+    "fuse",
+    "load_model",
+    "recognise",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ Folders may be given as texts or paths. What was understood of files that could 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llavaction.backends.base import Backend
     from llavaction.evaluation.runner import RunResult
     from llavaction.questions.schema import Benchmark
+    from llavaction.recognition.fusion import Fusion
     from llavaction.recognition.two_stage import RecognitionResult
     from llavaction.training.preparation import RunCommand
     from llavaction.training.run import TrainResult
@@ -165,32 +166,34 @@ def evaluate(
 def recognise(
     annotations: str | Path,
     split: str,
-    predictions: str | Path,
+    predictions: str | Path | None,
     model: str | Path,
     output: str | Path,
     *,
     videos: str | Path | None = None,
+    fusion: str | Path | None = None,
     fps: Rates | None = None,
     model_options: Mapping[str, Any] | None = None,
     retry_failed: bool = False,
     say: Say = note,
     **settings: Any,
 ) -> RecognitionResult:
-    """Name the action of every segment of a split: a specialist proposes, a model chooses.
+    """Name the action of every segment of a split: candidates first, then a choice among them.
 
     Args:
         annotations: as for :func:`build_benchmark`.
         split: which split; one without classes will do.
-        predictions: the specialist's.
+        predictions: the specialist's; None where it is no stage.
         model: who chooses, see :func:`load_model`.
         output: the run folder; an interrupted run goes on.
         videos: folder of the videos, for models that look.
+        fusion: weights that join the stages, see :func:`fuse`.
         fps: rate of folders of images.
         model_options: see :func:`load_model`.
         retry_failed: ask those again whose video could not be read last time.
         say: takes notes.
-        settings: fields of :class:`llavaction.recognition.config.RecognitionConfig`: ``candidates``,
-            ``specialist_weight``, ``limit`` and others.
+        settings: fields of :class:`llavaction.recognition.config.RecognitionConfig`: ``stages``,
+            ``candidates``, ``prior_actions``, ``limit`` and others.
 
     Raises:
         InputError: the run was begun with something else, or predictions are of other segments or classes.
@@ -199,10 +202,34 @@ def recognise(
     from llavaction.recognition.split import recognise_split
 
     config = RecognitionConfig.from_mapping({
-        "annotations": str(annotations), "split": split, "predictions": str(predictions), "backend": str(model),
-        "videos": _text(videos), "backend_options": model_options or {}, **settings,
+        "annotations": str(annotations), "split": split, "predictions": _text(predictions), "backend": str(model),
+        "videos": _text(videos), "fusion": _text(fusion), "backend_options": model_options or {}, **settings,
     })  # fmt: skip
     return recognise_split(config, output, fps=fps, retry_failed=retry_failed, say=say)
+
+
+def fuse(
+    run: str | Path, output: str | Path | None = None, *, stages: Sequence[str] | None = None, seed: int = 0
+) -> Fusion:
+    """Fit what joins the stages of a recognition: their weights and a temperature.
+
+    Args:
+        run: the folder of a recognition of labelled segments that neither model nor specialist was trained on.
+        output: the file to write; None keeps it in memory.
+        stages: which to join; all that scored by default.
+        seed: of the folds.
+
+    Raises:
+        InputError: the folder holds no such recognition, or too few labelled segments.
+    """
+    from llavaction.recognition.fusion import fit_fusion
+    from llavaction.recognition.records import scored_clips
+
+    clips = scored_clips(run)
+    fusion = fit_fusion(clips, tuple(stages or clips[0].scores), seed=seed)
+    if output is not None:
+        fusion.save(output)
+    return fusion
 
 
 def train(config: str | Path, run_command: RunCommand | None = None, /, **changes: Any) -> TrainResult:

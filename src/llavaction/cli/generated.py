@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -10,10 +10,35 @@ from typing import Any, Literal, Union, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
-from llavaction.base.registry import attribute
+from llavaction.base.registry import attribute, suggestion
 
 _BOUNDS = ("ge", "gt", "le", "lt")
 """Names of a number's limits in a field's metadata."""
+
+
+class Several(click.ParamType):
+    """Some of several words, with commas between them.
+
+    Args:
+        words: which there are.
+    """
+
+    name = "words"
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What the help writes for a value."""
+        return f"[{','.join(self._words)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The words of a text."""
+        words = tuple(word.strip() for word in value.split(",")) if isinstance(value, str) else tuple(value)
+        for word in words:
+            if word not in self._words:
+                self.fail(f"'{word}' is none of {', '.join(self._words)}. {suggestion(word, self._words)}", param, ctx)
+        return words
 
 
 def config_options(config: str, *names: str, **types: click.ParamType) -> Callable[[Any], Any]:
@@ -57,6 +82,8 @@ def _without_none(annotation: Any) -> Any:
 def _click_type(python_type: Any, limits: list[Any]) -> click.ParamType:
     if get_origin(python_type) is Literal:
         return click.Choice(get_args(python_type))
+    if get_origin(python_type) is tuple:
+        return Several(get_args(get_args(python_type)[0]))
     plain = {str: click.STRING, int: click.INT, float: click.FLOAT, Path: click.Path(path_type=Path)}[python_type]
     bounds = {name: getattr(limit, name) for limit in limits for name in _BOUNDS if hasattr(limit, name)}
     if not bounds:

@@ -20,8 +20,9 @@ COMMANDS = {
     "eval": ("llavaction.cli.evaluate:evaluate", "Ask a model every question of a benchmark."),
     "recognise": (
         "llavaction.cli.recognise:recognise",
-        "Name each segment's action: a specialist proposes, a model chooses.",
+        "Name each segment's action: candidates first, then a choice among them.",
     ),
+    "fuse": ("llavaction.cli.fuse:fuse", "Fit the weights that join the stages of a recognition."),
     "ask": ("llavaction.cli.ask:ask", "Ask a model one question about one video."),
     "train": ("llavaction.cli.train:train", "Train a model by a recipe."),
     "report": ("llavaction.cli.report:report", "Write report.html for one or several runs."),

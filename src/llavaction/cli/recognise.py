@@ -28,10 +28,16 @@ MOST_LISTED = 20
     "videos",
     "predictions",
     "backend",
+    "stages",
     "candidates",
+    "ranked_by",
+    "fusion",
     "specialist_weight",
+    "prior_actions",
+    "option_text",
     annotations=FOLDER,
     predictions=FILE,
+    fusion=FILE,
 )
 @as_json
 def recognise(

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llavaction.base.statistics import ClusteredBootstrap, paired_comparison
+from llavaction.recognition.calibration import calibration
 from llavaction.recognition.records import Recognition
 
 PARTS = ("verb", "noun", "action")
 RESAMPLES = 2000
+KS = (1, 5)
 UNSEEN, SEEN = "unseen participants", "seen participants"
 
 
@@ -36,8 +38,10 @@ def summary(
 
     Returns:
         "overall" and "groups" (name to the same), each None where nothing can be measured and otherwise: "two_stage",
-        "specialist" (its best candidate) and "difference" (two-stage minus specialist, paired), each of verb, noun and
-        action; and "specialist_top_k", how often the right action is among the candidates, the ceiling of two-stage.
+        "specialist" (the best ranked candidate) and "difference" (two-stage minus specialist, paired), each of verb,
+        noun and action; "specialist_top_k", how often the right action is among the candidates, the ceiling of
+        two-stage; where stages scored, "stages" (top-1 and top-5 of each and of all joined, by part) and "calibration"
+        of the confidences.
     """
     measured = [found for found in recognitions if found.error is None and found.truth is not None]
     groups = dict(groups)
@@ -67,7 +71,40 @@ def _measure(found: Sequence[Recognition], seed: int, parts: Sequence[str]) -> d
             part: _rounded(asdict(paired_comparison(specialist[part], two_stage[part], videos, RESAMPLES, seed)))
             for part in parts
         },
+        **(_by_stage(found, bootstrap, parts) if all(item.scores for item in found) else {}),
     }
+
+
+def _by_stage(
+    recognitions: Sequence[Recognition], bootstrap: ClusteredBootstrap, parts: Sequence[str]
+) -> dict[str, Any]:
+    """Top-1 and top-5 of each stage by itself and of all joined, among the same candidates; verbs, nouns summed up."""
+    stages = [stage for stage in recognitions[0].scores if all(stage in item.scores for item in recognitions)]
+    shares = {stage: [np.exp(np.array(item.scores[stage])) for item in recognitions] for stage in stages}
+    shares["joined"] = [np.array(item.probabilities) for item in recognitions]
+    table = {}
+    for stage, rows in shares.items():
+        ranks = np.array([_ranks(item, row) for item, row in zip(recognitions, rows, strict=True)])
+        table[stage] = {
+            part: {f"top-{k}": bootstrap.interval(ranks[:, PARTS.index(part)] < k).rounded() for k in KS}
+            for part in parts
+        }
+    right = [item.action == item.truth for item in recognitions]
+    return {"stages": table, "calibration": calibration([item.confidence or 0.0 for item in recognitions], right)}
+
+
+def _ranks(item: Recognition, shares: NDArray[np.float64]) -> tuple[float, float, float]:
+    """How many verbs, nouns and actions come before the right one; infinite where it is no candidate's."""
+    assert item.truth is not None  # those without are not measured
+    ranks = [float("inf")] * 3
+    for column, wanted in enumerate((item.truth[0], item.truth[1], item.truth)):
+        totals: dict[Any, float] = {}
+        for action, share in zip(item.candidates, shares, strict=True):
+            label = action if column == 2 else action[column]
+            totals[label] = totals.get(label, 0.0) + float(share)
+        if wanted in totals:
+            ranks[column] = sorted(totals, key=lambda label: -totals[label]).index(wanted)  # ties as they are ranked
+    return ranks[0], ranks[1], ranks[2]
 
 
 def _right(recognition: Recognition, action: tuple[int, int] | None) -> tuple[bool, bool, bool]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import Field, model_validator
 
 from llavaction.actions.segments import Clip
 from llavaction.actions.vocabulary import Action
-from llavaction.base.records import Record
+from llavaction.base.errors import InputError
+from llavaction.base.records import Record, read_records
+from llavaction.recognition.fusion import ScoredClip
 
 RECOGNITIONS = "recognitions.jsonl"
 """The file of a run's recognitions."""
@@ -69,6 +72,35 @@ class Recognition(Record):
         return self
 
     @property
+    def place(self) -> int:
+        """Place of the right action among the candidates; -1 where it is none of them, or not known."""
+        return self.candidates.index(self.truth) if self.truth in self.candidates else -1
+
+    @property
     def action(self) -> Action | None:
         """The chosen (verb class, noun class); None where the model could not be asked."""
         return None if self.verb is None or self.noun is None else (self.verb, self.noun)
+
+
+def scored_clips(folder: str | Path) -> list[ScoredClip]:
+    """What the stages said of the labelled segments of a recognition.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        InputError: it holds no recognitions, or none of a labelled segment with scores of stages.
+    """
+    path = Path(folder) / RECOGNITIONS
+    clips = [
+        ScoredClip(item.scores, item.place, item.clip.video_id)
+        for item in read_records(path, Recognition, journal=True)
+        if item.error is None and item.truth is not None and item.scores
+    ]
+    if not clips:
+        raise InputError(
+            "holds no labelled segment that stages have scored",
+            file=path,
+            hint="recognise a labelled split, such as validation",
+        )
+    return clips
