@@ -89,8 +89,8 @@ def test_a_field_without_default_is_needed_and_help_says_all() -> None:
     ("name", "options"),
     [
         ("eval", f"annotations decision parsing {ASKING}"),
-        ("recognise", f"annotations split predictions stages candidates ranked-by fusion specialist-weight prior-actions option-text "
-                f"{ASKING}"),
+        ("recognise", "annotations split predictions stages candidates ranked-by fusion specialist-weight "
+                      f"prior-actions option-text {ASKING}"),
         ("benchmark build", "annotations split miner options text seed workers predictions output set keys json"),
         ("ask", "model start stop options frames set keys json"),
     ],
