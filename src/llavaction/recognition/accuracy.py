@@ -71,14 +71,35 @@ def _measure(found: Sequence[Recognition], seed: int, parts: Sequence[str]) -> d
             part: _rounded(asdict(paired_comparison(specialist[part], two_stage[part], videos, RESAMPLES, seed)))
             for part in parts
         },
-        **(_by_stage(found, bootstrap, parts) if all(item.scores for item in found) else {}),
+        **(_of_stages(found, bootstrap, parts) if all(item.scores for item in found) else {}),
     }
 
 
-def _by_stage(
+def _of_stages(
     recognitions: Sequence[Recognition], bootstrap: ClusteredBootstrap, parts: Sequence[str]
 ) -> dict[str, Any]:
-    """Top-1 and top-5 of each stage by itself and of all joined, among the same candidates; verbs, nouns summed up."""
+    right = [item.action == item.truth for item in recognitions]
+    return {
+        "stages": stage_accuracy(recognitions, bootstrap, parts),
+        "calibration": calibration([item.confidence or 0.0 for item in recognitions], right),
+    }
+
+
+def stage_accuracy(
+    recognitions: Sequence[Recognition], bootstrap: ClusteredBootstrap, parts: Sequence[str] = PARTS
+) -> dict[str, Any]:
+    """Top-1 and top-5 of each stage by itself, and of all joined, among the candidates.
+
+    Verbs and nouns are ranked by the sums over the candidates they are part of.
+
+    Args:
+        recognitions: of segments whose action is known, all by the same stages.
+        bootstrap: over their videos.
+        parts: what is measured.
+
+    Returns:
+        Stage, and "joined", to part to "top-1" and "top-5", with intervals.
+    """
     stages = [stage for stage in recognitions[0].scores if all(stage in item.scores for item in recognitions)]
     shares = {stage: [np.exp(np.array(item.scores[stage])) for item in recognitions] for stage in stages}
     shares["joined"] = [np.array(item.probabilities) for item in recognitions]
@@ -89,8 +110,7 @@ def _by_stage(
             part: {f"top-{k}": bootstrap.interval(ranks[:, PARTS.index(part)] < k).rounded() for k in KS}
             for part in parts
         }
-    right = [item.action == item.truth for item in recognitions]
-    return {"stages": table, "calibration": calibration([item.confidence or 0.0 for item in recognitions], right)}
+    return table
 
 
 def _ranks(item: Recognition, shares: NDArray[np.float64]) -> tuple[float, float, float]:

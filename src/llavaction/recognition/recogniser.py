@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from llavaction.actions.segments import Clip, Segment
-from llavaction.actions.vocabulary import ActionVocabulary
+from llavaction.actions.vocabulary import Action, ActionVocabulary
 from llavaction.backends.asking import DECIMALS, FLOOR, Answers, option_scores
 from llavaction.backends.base import Backend, OptionScores, Query, Reading, Reads
 from llavaction.base.errors import InputError, reason
@@ -175,30 +175,75 @@ class Recogniser:
         elif "letters" in self._stages:
             scores["letters"] = np.zeros(len(offer.order))
         rounded: dict[str, list[float]] = {stage: _rounded(scores[stage]) for stage in self._stages if stage in scores}
-        joint = self._fusion.joint(rounded)
-        best = int(joint.argmax())
-        verb, noun = offer.candidates[best]
-        marginals = [_marginal(joint, [action[side] for action in offer.candidates]) for side in (0, 1)]
+        decided = decide(offer.candidates, offer.names, rounded, self._fusion, self._vocabulary)
+        joint = decided.pop("joint")
         kept = sorted(np.argsort(-joint, kind="stable")[: self._keep].tolist())
-        said = self._vocabulary.narrations_of((verb, noun), ("train",))
         mass = None if scored.option_scores is None else scored.option_scores.letter_mass
         return {
             **_candidates(offer, kept),
-            "verb": verb,
-            "noun": noun,
-            "name": offer.names[best],
-            "narration": min(said, key=lambda text: (-said[text], text), default=None),
-            "confidence": round(float(joint[best]), DECIMALS),
+            **decided,
             "option_scores": () if options is None else tuple(_rounded(options)[place] for place in kept),
             "scores": {stage: tuple(values[place] for place in kept) for stage, values in rounded.items()},
             "probabilities": tuple(round(float(joint[place]), DECIMALS) for place in kept),
-            "verb_marginal": marginals[0][0],
-            "verb_confidence": marginals[0][1],
-            "noun_marginal": marginals[1][0],
-            "noun_confidence": marginals[1][1],
             "letter_mass": None if mass is None else round(mass, DECIMALS),
             "prior": tuple(action.narration for action in scored.prior),
         }
+
+
+def decide(
+    candidates: Sequence[Action],
+    names: Sequence[str],
+    scores: Mapping[str, Sequence[float]],
+    fusion: Fusion,
+    vocabulary: ActionVocabulary,
+) -> dict[str, Any]:
+    """The fields of a recognition that follow from the stages' scores; of equal probabilities the better ranked wins.
+
+    Args:
+        candidates: best ranked first.
+        names: what they are called.
+        scores: see :class:`llavaction.recognition.fusion.ScoredClip`.
+        fusion: joins them.
+        vocabulary: knows the narrations.
+
+    Returns:
+        The fields of the chosen action and of the likeliest verb and noun; and "joint", the probabilities, float64
+        [candidates].
+    """
+    joint = fusion.joint(scores)
+    best = int(joint.argmax())
+    verb, noun = candidates[best]
+    (likeliest_verb, of_verb), (likeliest_noun, of_noun) = (
+        _marginal(joint, [action[side] for action in candidates]) for side in (0, 1)
+    )
+    said = vocabulary.narrations_of((verb, noun), ("train",))
+    return {
+        "joint": joint,
+        "verb": verb,
+        "noun": noun,
+        "name": names[best],
+        "narration": min(said, key=lambda text: (-said[text], text), default=None),
+        "confidence": round(float(joint[best]), DECIMALS),
+        "verb_marginal": likeliest_verb,
+        "verb_confidence": of_verb,
+        "noun_marginal": likeliest_noun,
+        "noun_confidence": of_noun,
+    }
+
+
+def rejoin(recognition: Recognition, fusion: Fusion, vocabulary: ActionVocabulary) -> Recognition:
+    """A recognition as another fusion would have decided it, among the candidates that were kept; nobody is asked.
+
+    Raises:
+        InputError: the fusion weighs a stage that did not score.
+    """
+    if recognition.error is not None:
+        return recognition
+    decided = decide(recognition.candidates, recognition.candidate_names, recognition.scores, fusion, vocabulary)
+    joint = decided.pop("joint")
+    return recognition.model_copy(
+        update={**decided, "probabilities": tuple(round(float(share), DECIMALS) for share in joint)}
+    )
 
 
 def _candidates(offer: Offer, places: Sequence[int]) -> dict[str, Any]:
