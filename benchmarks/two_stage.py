@@ -5,9 +5,9 @@
     llavaction specialist predict bundled --annotations D/annotations --videos D/videos --split test --output T
     python benchmarks/two_stage.py --data D --predictions V T --output runs/two-stage
 
-Every clip of both splits is read once; candidates are the specialist's best 1, 2, 5, 10, 20 and all actions. Weights and
-temperature of the fusions are fitted on validation, for each number of candidates anew; the table is of the test split.
-What was scored stays in the output folder, and an interrupted run goes on.
+Every clip of both splits is read once; candidates are the specialist's best 1, 2, 5, 10, 20 and all actions. Weights
+and temperature of the fusions are fitted on validation, for each number of candidates anew; the table is of the test
+split. What was scored stays in the output folder, and an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -155,13 +155,10 @@ def lines_of(
 ) -> list[dict[str, Any]]:
     """The rows of the table for one number of candidates."""
     stages = stages_of(number)
-    costs = {
-        "specialist": 0.0,
-        "heads": seconds["read"],
-        "letters": seconds["read"] + seconds.get(f"letters {number}", 0),
-    }
-    costs |= dict.fromkeys(("label_set_raw", "label_set_prior"), seconds["read"] + seconds["label set"])
-    whole = seconds["read"] + seconds["label set"] + seconds.get(f"letters {number}", 0)
+    read, label_set, letters = seconds["read"], seconds["label set"], seconds.get(f"letters {number}", 0.0)
+    costs = {"specialist": 0.0, "heads": read, "letters": read + letters}
+    costs |= {"label_set_raw": read + label_set, "label_set_prior": read + label_set}
+    costs |= {"specialist, heads": read, "specialist, letters": read + letters}
     alone = tuple(stage for stage in stages if stage != "specialist")
     joined = {"model alone": alone, "specialist, heads": ("specialist", "heads"), "fusion": stages}
     if "letters" in stages:
@@ -186,30 +183,28 @@ def lines_of(
                                        "p": gain.p_permutation},
             "ece": (calibration([row.confidence or 0 for row in rows], right) or {})["ece"],
             "weights": dict(fusion.weights),
-            "seconds per clip": costs.get(who, whole if who != "specialist, heads" else seconds["read"]),
+            "seconds per clip": costs.get(who, read + label_set + letters),
         })  # fmt: skip
     return lines
 
 
 def shown(lines: Sequence[dict[str, Any]]) -> str:
-    """The table in Markdown."""
-    text = [
-        "| K | who | verb top-1, % | noun top-1 | action top-1 | 95 % interval | verb top-5 | noun top-5 | action top-5 | "
-        "minus specialist, points | p | ECE | s / clip |",
-        "|" + "---|" * 13,
-    ]
+    """The table in Markdown; shares in percent."""
+    columns = ("K", "who", "verb", "noun", "action", "95 %", "verb top-5", "noun top-5", "action top-5",
+               "minus specialist, points", "p", "ECE", "s per clip")  # fmt: skip
+    rows = [columns, ("---",) * len(columns)]
     for line in lines:
-        parts, gain = line["accuracy"], line["against the specialist"]
-        top = {(part, k): parts[part][f"top-{k}"] for part in ("verb", "noun", "action") for k in (1, 5)}
-        action = top["action", 1]
-        text.append(
-            f"| {line['candidates']} | {line['who']} | {top['verb', 1]['value']:.1%} | {top['noun', 1]['value']:.1%} | "
-            f"{action['value']:.1%} | {action['low']:.1%} to {action['high']:.1%} | {top['verb', 5]['value']:.1%} | "
-            f"{top['noun', 5]['value']:.1%} | {top['action', 5]['value']:.1%} | {100 * gain['difference']:+.1f} "
-            f"[{100 * (gain['low'] or 0):+.1f}, {100 * (gain['high'] or 0):+.1f}] | {gain['p']:.4f} | {line['ece']:.3f} | "
-            f"{line['seconds per clip']:.3f} |".replace("%", "")
-        )
-    return "\n".join(text)
+        gain = line["against the specialist"]
+        tops = [line["accuracy"][part][f"top-{k}"] for k in (1, 5) for part in ("verb", "noun", "action")]
+        shares = [f"{100 * top['value']:.1f}" for top in tops]
+        ends = "" if gain["low"] is None else f" [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
+        interval = f"{100 * tops[2]['low']:.1f} to {100 * tops[2]['high']:.1f}"
+        rows.append((
+            str(line["candidates"]), line["who"], *shares[:3], interval, *shares[3:],
+            f"{100 * gain['difference']:+.1f}{ends}", f"{gain['p']:.4f}", f"{line['ece']:.3f}",
+            f"{line['seconds per clip']:.3f}",
+        ))  # fmt: skip
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 @click.command()
