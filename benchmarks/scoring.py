@@ -26,7 +26,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -151,8 +151,18 @@ def label_texts(path: Path | None) -> list[str]:
     return sorted(f"{verbs[pair // 300]} {nouns[pair % 300]}" for pair in pairs)
 
 
-def write_checkpoint(folder: Path, shape: Shape, labels: Sequence[str], device: str, dtype: torch.dtype) -> None:
-    """A random LLaVA-Video of a shape, its tokenizer learnt on the labels: about three tokens each."""
+def write_checkpoint(
+    folder: Path,
+    shape: Shape,
+    labels: Sequence[str],
+    device: str,
+    dtype: torch.dtype,
+    action: Mapping[str, Any] | None = None,
+) -> None:
+    """A random LLaVA-Video of a shape, its tokenizer learnt on the labels: about three tokens each.
+
+    ``action`` changes the settings of its action token.
+    """
     register()
     write_tiny(folder, "llava_video")
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -172,7 +182,7 @@ def write_checkpoint(folder: Path, shape: Shape, labels: Sequence[str], device: 
     }  # fmt: skip
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in ("<image>", "<video>", "<|action|>")}
     stored |= {"image_token_index": ids["<image>"], "video_token_index": ids["<video>"]}
-    stored["action"] |= {"token_ids": [ids["<|action|>"]]}
+    stored["action"] |= {"token_ids": [ids["<|action|>"]], **(action or {})}
     write_json(folder / "config.json", stored)
     settings = read_json(folder / "preprocessor_config.json")
     write_json(folder / "preprocessor_config.json", settings | {"size": {"height": SIDE, "width": SIDE}})
