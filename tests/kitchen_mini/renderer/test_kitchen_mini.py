@@ -205,8 +205,9 @@ def test_contact_sheet_shows_rows_of_frames(dataset: Path, tmp_path: Path) -> No
 
 def test_speed(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     settings = KitchenMiniConfig(train_videos=8, validation_videos=0, test_videos=0)
+    begun = time.process_time()
     summary = generate(tmp_path / "fast", settings=settings, workers=1)
-    record_property("clips_per_second_one_process", round(summary.clips_per_second, 1))
-    print(f"{summary.clips_per_second:.1f} clips/s with one process")
+    per_cpu_second = summary.rendered_segments / (time.process_time() - begun)
+    record_property("clips_per_cpu_second", round(per_cpu_second, 1))
     assert summary.rendered_segments >= 32
-    assert summary.clips_per_second > 5  # about 35 where nothing else runs
+    assert per_cpu_second > 5  # about 35; what else the machine does makes no difference
