@@ -134,7 +134,7 @@ def tower_runs(backend: HuggingFaceBackend, act: Callable[[], Any]) -> int:
         nonlocal count
         count += 1
 
-    tower = next(module for name, module in backend.model.named_modules() if name.endswith("vision_tower"))
+    tower = next(module for name, module in backend.model.named_modules() if name.endswith("patch_embedding"))
     hook = tower.register_forward_hook(note)
     try:
         act()
