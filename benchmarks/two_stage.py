@@ -23,12 +23,12 @@ import numpy as np
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.backends.base import HeadScores, OptionScores, Query, Reading, TextScores
 from llavaction.backends.registry import make_backend
+from llavaction.base.calibration import calibration
 from llavaction.base.progress import progress
 from llavaction.base.records import read_json, write_json
 from llavaction.base.statistics import ClusteredBootstrap, paired_comparison
 from llavaction.datasets.registry import open_annotations
 from llavaction.recognition.accuracy import stage_accuracy
-from llavaction.recognition.calibration import calibration
 from llavaction.recognition.config import Stage
 from llavaction.recognition.fusion import Fusion, ScoredClip, equal_weights, fit_fusion
 from llavaction.recognition.offers import ClassTexts
@@ -181,7 +181,7 @@ def lines_of(
             "offered": float(np.mean([row.place >= 0 for row in test])),
             "against the specialist": {"difference": gain.difference, "low": gain.low, "high": gain.high,
                                        "p": gain.p_permutation},
-            "ece": (calibration([row.confidence or 0 for row in rows], right) or {})["ece"],
+            "ece": (calibration([row.confidence or 0 for row in rows], right, 15) or {})["error"],
             "weights": dict(fusion.weights),
             "seconds per clip": costs.get(who, read + label_set + letters),
         })  # fmt: skip

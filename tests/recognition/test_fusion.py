@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from llavaction.base.calibration import calibration
 from llavaction.base.errors import InputError
-from llavaction.recognition.calibration import calibration
 from llavaction.recognition.fusion import Fusion, ScoredClip, equal_weights, fit_fusion
 
 STAGES = ("specialist", "heads", "letters")
@@ -48,9 +48,9 @@ def test_the_fitted_fusion_is_better_than_every_stage_and_calibrated_on_clips_it
     right, sure = _right(fitted, others)
     for stage in STAGES:
         assert right.mean() > _right(equal_weights([stage]), others)[0].mean() + 0.05
-    assert calibration(sure, right)["ece"] < 0.03
+    assert calibration(sure, right)["error"] < 0.03
     untempered = _right(equal_weights(["specialist"]), others)
-    assert calibration(untempered[1], untempered[0])["ece"] > 0.045
+    assert calibration(untempered[1], untempered[0])["error"] > 0.045
     held_out, alone = fitted.fitted_on["held_out"], fitted.fitted_on["held_out_alone"]
     assert held_out["log_likelihood"] > max(of["log_likelihood"] for of in alone.values())
 
@@ -70,7 +70,7 @@ def test_one_candidate_is_as_sure_as_the_specialist_deserves():
     fitted, others = fit_fusion(_clips(400, 1, candidates=1), ("specialist",)), _clips(2000, 2, candidates=1)
     right, sure = _right(fitted, others)
     assert right.mean() < 0.9
-    assert calibration(sure, right)["ece"] < 0.05
+    assert calibration(sure, right)["error"] < 0.05
 
 
 def test_where_the_right_class_is_always_a_candidate_the_shares_add_up_to_one():
@@ -109,7 +109,7 @@ def test_what_is_missing_is_said():
 
 def test_calibration_counted_by_hand():
     found = calibration([0.9, 0.9, 0.2, 0.2], [1, 0, 0, 0], bins=2)
-    assert found["ece"] == pytest.approx((2 * 0.4 + 2 * 0.2) / 4)
+    assert found["error"] == pytest.approx((2 * 0.4 + 2 * 0.2) / 4)
     assert found["brier"] == pytest.approx((0.01 + 0.81 + 0.04 + 0.04) / 4)
     assert [(row["n"], row["confidence"], row["accuracy"]) for row in found["bins"]] == [(2, 0.2, 0.0), (2, 0.9, 0.5)]
     assert calibration([], []) is None

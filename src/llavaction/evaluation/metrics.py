@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llavaction.backends.letter_mass import letter_mass_summary
+from llavaction.base.calibration import calibration
 from llavaction.base.errors import InputError
 from llavaction.base.statistics import ClusteredBootstrap, chance_level, wilson
 from llavaction.evaluation.names import ActionNames, OptionNames
@@ -20,7 +21,6 @@ RESAMPLES = 2000
 TABLE_BOOTSTRAP_FROM = 20
 """Per-class rows with fewer questions get Wilson's interval: their videos are too few to draw from."""
 CONFUSIONS = 50
-CALIBRATION_BINS = 10
 
 Pairs = Sequence[tuple[Question, Prediction]]
 
@@ -215,7 +215,7 @@ def _margin(pairs: Pairs) -> dict[str, float | None]:
 
 
 def _calibration(pairs: Pairs) -> dict[str, Any] | None:
-    """Is the model right as often as it is sure? Expected calibration error over ten bins of the chosen probability.
+    """See :func:`llavaction.base.calibration.calibration`.
 
     Scores become probabilities by a softmax over the question's options. None where nothing was scored or scores cannot
     be log-probabilities (some above zero).
@@ -223,20 +223,7 @@ def _calibration(pairs: Pairs) -> dict[str, Any] | None:
     rows = [(probabilities(prediction), prediction) for _, prediction in pairs if prediction.scores]
     if not rows or any(max(prediction.scores) > 1e-6 for _, prediction in rows):
         return None
-    sure = np.array([max(shares) for shares, _ in rows])
-    right = np.array([prediction.correct for _, prediction in rows], dtype=float)
-    codes = np.minimum((sure * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    bins, error = [], 0.0
-    for code in range(CALIBRATION_BINS):
-        inside = codes == code
-        if inside.any():
-            confidence, accuracy = float(sure[inside].mean()), float(right[inside].mean())
-            error += abs(confidence - accuracy) * int(inside.sum()) / len(rows)
-            bins.append(
-                {"from": round(code / CALIBRATION_BINS, 6), "n": int(inside.sum())}
-                | {"confidence": round(confidence, 6), "accuracy": round(accuracy, 6)}
-            )
-    return {"error": round(error, 6), "n": len(rows), "bins": bins}
+    return calibration([max(shares) for shares, _ in rows], [prediction.correct for _, prediction in rows])
 
 
 def _wilson_row(successes: int, n: int) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llavaction.base.calibration import calibration
 from llavaction.base.statistics import ClusteredBootstrap, paired_comparison
-from llavaction.recognition.calibration import calibration
 from llavaction.recognition.records import Recognition
 
 PARTS = ("verb", "noun", "action")

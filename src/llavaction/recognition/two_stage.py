@@ -99,6 +99,8 @@ def recognise(
             free=free_keys(backend, "annotations", "videos", "predictions", "fusion"),
             videos=pace.facts(plan.items),
         )
+        if config.fusion is not None:
+            plan.fusion.save(home.path / "fusion.json")
         prior = PriorActions(config.prior_actions, segments, vocabulary, journal.done)
         answer = Recogniser(
             plan.scorer,
