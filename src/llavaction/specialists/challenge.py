@@ -285,7 +285,8 @@ class _Check:
         if self._absent:
             first = next(iter(self._absent))
             found.append(f"lacks {len(self._absent)} of the split's {self._segments} segments, the first '{first}'")
-        found += [f"{count} segments {fault}, the first {self._first[fault]}" for fault, count in self._faults.items()]
+        for fault, count in self._faults.items():
+            found.append(f"{count} segment{'s' if count > 1 else ''} {fault}, the first {self._first[fault]}")
         return found
 
     def _actions(self, scores: Any, segment_id: str) -> None:
@@ -310,7 +311,7 @@ class _Check:
         for score in scores.values():
             if not _is_number(score):
                 said = json.dumps(score)[:20]
-                return self._fault(f"with a score of a {side} that is no finite number", segment_id, said)
+                return self._fault(f"whose {side} scores are not all finite numbers", segment_id, said)
         return None
 
     def _fault(self, what: str, segment_id: str, detail: str = "") -> None:
@@ -348,5 +349,5 @@ def verdict(
     found = check_submission(path, segment_ids, verbs, [noun for noun in nouns if noun < NOUNS])
     lines = [f"{path} would be refused: {problem}" for problem in found]
     if left_out:
-        lines.append(f"the submission lacks {left_out} segments, whose rows were left out, and would be refused")
+        lines.append(f"{path} would be refused: it lacks {left_out} segments whose rows were left out")
     return lines
