@@ -17,6 +17,7 @@ from llavaction.actions.vocabulary import ActionVocabulary, LabelClass, WholeLab
 from llavaction.backends.baselines import OracleBackend
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, write_records
+from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.recognition.challenge import LEAST, ChallengeScores, challenge_accuracy, write_recognitions
 from llavaction.recognition.records import Recognition
 from llavaction.recognition.two_stage import RECOGNITIONS, recognise
@@ -217,3 +218,18 @@ def test_labels_without_nouns_are_no_submission(tmp_path: Path):
     with pytest.raises(InputError, match="no verb-noun pairs"):
         write_recognitions(tmp_path / "c.zip", [], labels)
     assert challenge_accuracy([], SEGMENTS, labels, {"unseen participants": {"x"}}) == {}
+
+
+def test_classes_of_the_real_annotations_are_the_challenge_s(shared: Path, tmp_path: Path):
+    dataset = EpicKitchens(shared / "data" / "ek100")
+    segments, vocabulary = list(dataset.segments("validation")), dataset.vocabulary
+    some = [
+        recognised([segment.action], [0.9], segment_id=segment.segment_id)
+        for segment in segments[:: len(segments) // 300]
+    ]
+    write_recognitions(tmp_path / "c.zip", some, vocabulary)
+    assert check_submission(tmp_path / "c.zip", [found.segment_id for found in some]) == []  # 97 verbs, 300 nouns
+    table = challenge_accuracy(some, segments, vocabulary, dataset.groups("validation"))
+    counts = {row: [found[part]["segments"] for part in ("verb", "noun", "action")] for row, found in table.items()}
+    assert counts == {"overall": [9668] * 3, "unseen participants": [1065] * 3, "tail": [1760, 1900, 3105]}
+    assert {table["overall"][part]["top-1"] for part in ("verb", "noun", "action")} == {round(len(some) / 9668, 6)}
