@@ -175,6 +175,8 @@ def recognise(
     fps: Rates | None = None,
     model_options: Mapping[str, Any] | None = None,
     retry_failed: bool = False,
+    challenge: str | Path | None = None,
+    levels: Mapping[str, int] | None = None,
     say: Say = note,
     **settings: Any,
 ) -> RecognitionResult:
@@ -191,6 +193,8 @@ def recognise(
         fps: rate of folders of images.
         model_options: see :func:`load_model`.
         retry_failed: ask those again whose video could not be read last time.
+        challenge: also write an EPIC-KITCHENS-100 submission (.zip or .json); what it would be refused for is said.
+        levels: its supervision levels, fields of :class:`llavaction.specialists.challenge.SupervisionLevels`.
         say: takes notes.
         settings: fields of :class:`llavaction.recognition.config.RecognitionConfig`: ``stages``,
             ``candidates``, ``prior_actions``, ``limit`` and others.
@@ -200,12 +204,21 @@ def recognise(
     """
     from llavaction.recognition.config import RecognitionConfig
     from llavaction.recognition.split import recognise_split
+    from llavaction.specialists.challenge import SupervisionLevels
 
     config = RecognitionConfig.from_mapping({
         "annotations": str(annotations), "split": split, "predictions": _text(predictions), "backend": str(model),
         "videos": _text(videos), "fusion": _text(fusion), "backend_options": model_options or {}, **settings,
     })  # fmt: skip
-    return recognise_split(config, output, fps=fps, retry_failed=retry_failed, say=say)
+    return recognise_split(
+        config,
+        output,
+        fps=fps,
+        retry_failed=retry_failed,
+        challenge=challenge,
+        levels=SupervisionLevels.from_mapping(levels or {}),
+        say=say,
+    )
 
 
 def fuse(

@@ -164,6 +164,8 @@ def test_the_whole_way(kitchen: Path, tmp_path: Path):
             "specialist", "predict", tmp_path / "s", *source, "--output", predictions, "--challenge", tmp_path / "c.zip"
         )
     split = ["--split", "validation", "--predictions", predictions, "--output", tmp_path / "r"]
+    with pytest.raises(InputError, match="no verb-noun pairs"):
+        call("recognise", *source, *split, "--backend", "prior", "--challenge", tmp_path / "c.zip")
     said.append(call("recognise", *source, *split, "--backend", "prior"))
     (tmp_path / "new").mkdir()
     names = {path.name: path.read_text() for path in labels.iterdir()}

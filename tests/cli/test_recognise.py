@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ from kitchen_mini.renderer import KitchenMiniConfig, generate
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_json, read_records
 from llavaction.cli.main import cli
+from llavaction.datasets.registry import open_annotations
 from llavaction.recognition.records import Recognition
+from llavaction.specialists.challenge import check_submission
+from llavaction.specialists.predictions import load_predictions
 from llavaction.testing.tiny import write_tiny
 
 SPECIALIST = ("epochs=1", "channels=8", "frames=4", "height=24", "width=32")
@@ -57,6 +61,7 @@ def test_a_split_is_recognised(models: Path, tmp_path: Path):
     )  # fmt: skip
     assert "6 of 6 segments recognised" in done.stdout
     assert "specialist's top 3, all" in done.stdout
+    assert "challenge's accuracy" in done.stdout and "unseen participants, top-5" in done.stdout
     found = list(read_records(tmp_path / "tiny" / "recognitions.jsonl", Recognition))
     assert [len(recognition.candidates) for recognition in found] == [3] * 6
     assert all(len(recognition.candidate_names) == 3 for recognition in found)
@@ -102,6 +107,49 @@ def test_a_split_whose_classes_are_kept_back(models: Path, tmp_path: Path):
     assert "4 of 4 segments recognised" in done.stdout
     found = list(read_records(tmp_path / "run" / "recognitions.jsonl", Recognition))
     assert all(recognition.truth is None and recognition.action in recognition.candidates for recognition in found)
-    assert read_json(tmp_path / "run" / "metrics.json")["overall"] is None
+    metrics = read_json(tmp_path / "run" / "metrics.json")
+    assert metrics["overall"] is None and "challenge" not in metrics
     with pytest.raises(InputError, match="can only be predicted and recognised"):
         call("benchmark", "build", "--annotations", annotations, "--split", "test", "--output", tmp_path / "b")
+
+
+def test_a_submission_of_what_was_recognised(models: Path, tmp_path: Path):
+    """Of a split with classes and without: every class has a score, the chosen action comes first."""
+    annotations = tmp_path / "annotations"
+    shutil.copytree(models / "data/annotations", annotations)
+    with (annotations / "EPIC_100_test.csv").open(newline="") as stream:
+        rows = [{k: v for k, v in row.items() if k not in KEPT_BACK} for row in csv.DictReader(stream)]
+    with (annotations / "EPIC_100_blind_timestamps.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    source = ("recognise", "--annotations", annotations, "--predictions", models / "p.jsonl", "--backend", "prior")
+    dataset, written = open_annotations(annotations), []
+    verbs, nouns = sorted(dataset.vocabulary.verbs), sorted(dataset.vocabulary.nouns)
+    ids = [segment.segment_id for segment in dataset.segments("test")]
+    levels = ("--sls-pretraining", "5", "--sls-data", "4")
+    for split in ("test", "blind"):
+        path = tmp_path / f"{split}.zip"
+        done = call(*source, "--split", split, "--output", tmp_path / split, "--challenge", path, *levels)
+        assert "would be refused" not in done.stderr
+        assert ("challenge's accuracy" in done.stdout) == (split == "test")
+        assert check_submission(path, ids, verbs, nouns) == []
+        found = list(read_records(tmp_path / split / "recognitions.jsonl", Recognition))
+        read = load_predictions(path, ids, dataset.vocabulary.actions, say=lambda _: None)
+        assert [read[recognition.segment_id].actions[0] for recognition in found] == [item.action for item in found]
+        with zipfile.ZipFile(path) as archive:
+            written.append(archive.read("test.json"))
+    assert written[0] == written[1]  # whether classes are known or not
+    submission = json.loads(written[0])
+    assert [submission[key] for key in ("sls_pt", "sls_tl", "sls_td")] == [5, 3, 4]
+    table = read_json(tmp_path / "test" / "metrics.json")["challenge"]
+    recognised = read_records(tmp_path / "test" / "recognitions.jsonl", Recognition)
+    right = sum(recognition.action == recognition.truth for recognition in recognised)
+    assert table["overall"]["action"]["top-1"] == pytest.approx(right / len(ids), abs=1e-6)
+    few = call(
+        *source, "--split", "test", "--limit", "5", "--output", tmp_path / "few", "--challenge", tmp_path / "few.json"
+    )
+    assert f"few.json would be refused: lacks {len(ids) - 5} of the split's {len(ids)} segments" in few.stderr
+    with pytest.raises(InputError, match=r"a \.zip \(or \.json\) file"):
+        call(*source, "--split", "test", "--output", tmp_path / "no", "--challenge", tmp_path / "no.txt")
+    assert not (tmp_path / "no").exists()  # said before anything is asked

@@ -105,7 +105,7 @@ def test_rows_that_cannot_be_used_are_named(kitchen: Path, tmp_path: Path):
     arguments += ["--challenge", tmp_path / "c.zip", "--json"]
     done = CliRunner(catch_exceptions=False).invoke(cli, list(map(str, arguments)), standalone_mode=False)
     assert "EPIC_100_validation.csv:3: timestamp 'soon'" in done.stderr
-    assert "the submission lacks 1 segments" in done.stderr
+    assert "c.zip would be refused: it lacks 1 segments whose rows were left out" in done.stderr
     found = json.loads(done.stdout)["accuracy"]["overall"]["action"]
     assert found["top-5"] > found["top-1"]  # though only one is written
 

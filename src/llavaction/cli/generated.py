@@ -49,20 +49,30 @@ def config_options(config: str, *names: str, **types: click.ParamType) -> Callab
         names: the fields, in the order of the help.
         types: those of options whose fields say too little, such as texts that are folders.
     """
+    return prefixed_options("", config, *names, **types)
+
+
+def prefixed_options(prefix: str, config: str, *names: str, **types: click.ParamType) -> Callable[[Any], Any]:
+    """Options whose names begin alike: with ``sls-`` the one for ``data`` is ``--sls-data``.
+
+    Args:
+        prefix: the beginning.
+        config, names, types: as for :func:`config_options`.
+    """
     fields = attribute(config).model_fields
 
     def add(command: Any) -> Any:
         for name in reversed(names):
-            command = _option(name, fields[name], types.get(name))(command)
+            command = _option(name, fields[name], types.get(name), prefix)(command)
         return command
 
     return add
 
 
-def _option(name: str, field: FieldInfo, kind: click.ParamType | None) -> Callable[[Any], Any]:
+def _option(name: str, field: FieldInfo, kind: click.ParamType | None, prefix: str) -> Callable[[Any], Any]:
     needed = field.is_required()
     default = {} if needed else {"default": field.default, "show_default": field.default is not None}
-    flag = f"--{name.replace('_', '-')}"
+    flag = f"--{prefix}{name.replace('_', '-')}"
     python_type = _without_none(field.annotation)
     if python_type is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", help=field.description, **default)

@@ -10,12 +10,16 @@ import click
 
 from llavaction import api
 from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
+from llavaction.cli.challenge import challenge_table
+from llavaction.cli.generated import prefixed_options
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes, table
 from llavaction.recognition.records import RECOGNITIONS, Recognition
 
 if TYPE_CHECKING:
     from llavaction.video.rates import Rates
 
+LEVELS = ("pretraining", "labels", "data")
+"""Of supervision, which a submission declares."""
 MOST_LISTED = 20
 """Segments of unknown actions are listed up to here."""
 
@@ -39,6 +43,8 @@ MOST_LISTED = 20
     predictions=FILE,
     fusion=FILE,
 )
+@click.option("--challenge", type=FILE, help="Also write an EPIC-KITCHENS-100 submission (.zip, .json), and check it.")
+@prefixed_options("sls-", "llavaction.specialists.challenge:SupervisionLevels", *LEVELS)
 @as_json
 def recognise(
     output: Path,
@@ -57,6 +63,7 @@ def recognise(
         model_options=mapping(settings),
         retry_failed=retry_failed,
         say=say_notes,
+        levels={level: values.pop(f"sls_{level}") for level in LEVELS},
         **values,
     )
     said = summary(result.metrics) if result.metrics["overall"] else listing(result.recognitions)
@@ -106,7 +113,8 @@ def summary(metrics: Mapping[str, Any]) -> str:
         ("with_note", "with an incomplete clip"),
     ):
         said += f", {counts[key]} {what}" if counts.get(key) else ""
-    return "\n".join([table(rows, ["accuracy [95 % interval]", *parts]), said])
+    official = [challenge_table(metrics["challenge"], "challenge's accuracy")] if "challenge" in metrics else []
+    return "\n".join([table(rows, ["accuracy [95 % interval]", *parts]), *official, said])
 
 
 def _cell(found: Mapping[str, Any]) -> str:

@@ -11,8 +11,9 @@ import click
 
 from llavaction.base.plugins import named_folder
 from llavaction.cli.asking import INCOMPLETE, MOST_FAILED, allow_missing
+from llavaction.cli.challenge import challenge_table
 from llavaction.cli.keys import set_option
-from llavaction.cli.options import FILE, FOLDER, annotations_option, as_json, emit, frame_rates, mapping, table
+from llavaction.cli.options import FILE, FOLDER, annotations_option, as_json, emit, frame_rates, mapping
 
 Command = Callable[..., None]
 
@@ -70,7 +71,7 @@ def train(output: Path, allow_missing: bool, settings: tuple[str, ...], json_out
 @click.option("--top-k", default=50, show_default=True, type=click.IntRange(min=1), help="Pairs kept per segment.")
 @click.option("--all-pairs", is_flag=True, help="Rank every verb with every noun, not the pairs met in training.")
 @click.option("--scores", type=FILE, help="Also write every class's score (.npz, the challenge's dict format).")
-@click.option("--challenge", type=FILE, help="Also write an EPIC-KITCHENS-100 submission (.zip or .json).")
+@click.option("--challenge", type=FILE, help="Also write an EPIC-KITCHENS-100 submission (.zip, .json), and check it.")
 @allow_missing
 @set_option("llavaction.specialists.challenge:SupervisionLevels")
 @as_json
@@ -140,17 +141,8 @@ def folds(
 
 
 def _accuracies(result: dict[str, Any]) -> str:
-    from llavaction.specialists.accuracy import GROUPS
-
-    rows = []
-    for name in GROUPS:
-        for k in ("top-1", "top-5"):
-            found = result["accuracy"].get(name, {})
-            if any(k in part for part in found.values()):
-                rows.append([f"{name}, {k}", *(f"{part[k]:.1%}" if k in part else "-" for part in found.values())])
-    said = (
-        table(rows, ["accuracy", *result["accuracy"]["overall"]]) if rows else "the classes of this split are not known"
-    )
+    accuracy = result["accuracy"]
+    said = challenge_table(accuracy, "accuracy") if accuracy else "the classes of this split are not known"
     return "\n".join([said, *_left_out(result)])
 
 

@@ -15,6 +15,7 @@ from llavaction.backends.base import Backend
 from llavaction.backends.letter_mass import letter_mass_summary
 from llavaction.base.records import to_line
 from llavaction.recognition.accuracy import PARTS, summary
+from llavaction.recognition.challenge import challenge_accuracy
 from llavaction.recognition.config import LABEL_SET, OVER_CANDIDATES, RecognitionConfig
 from llavaction.recognition.fusion import Fusion, equal_weights
 from llavaction.recognition.offers import ClassTexts, check_clips, limited, listed_actions, sha256
@@ -37,7 +38,8 @@ class RecognitionResult:
     Attributes:
         folder: holds ``recognitions.jsonl``, ``metrics.json``, ``config.yaml`` and ``environment.json``.
         recognitions: in the order of the segments, those that could not be asked included.
-        metrics: as in ``metrics.json``, see :func:`llavaction.recognition.accuracy.summary`.
+        metrics: as in ``metrics.json``, see :func:`llavaction.recognition.accuracy.summary`; where the challenge's
+            groups are known "challenge", see :func:`llavaction.recognition.challenge.challenge_accuracy`.
         asked_now: segments dealt with by this call; the others were on disk already.
         seconds: what this call took.
     """
@@ -126,6 +128,9 @@ def recognise(
         metrics["letter_mass"] = letter_mass_summary(item.letter_mass for item in recognitions)
         parts = ("action",) if vocabulary.one_label else PARTS
         metrics |= summary(recognitions, groups or {}, seed=config.seed, parts=parts)
+        measured = limited(segments, config.limit)
+        if official := challenge_accuracy(recognitions, measured, vocabulary, groups or {}):
+            metrics["challenge"] = official
         home.complete(metrics)
     return RecognitionResult(home.path, recognitions, metrics, asked_now, time.perf_counter() - begun)
 

@@ -14,7 +14,7 @@ from llavaction.base.records import write_json
 from llavaction.datasets.base import AnnotatedDataset
 from llavaction.datasets.registry import open_annotations
 from llavaction.specialists.accuracy import KS, measure
-from llavaction.specialists.challenge import SupervisionLevels, write_challenge
+from llavaction.specialists.challenge import SupervisionLevels, verdict, write_challenge
 from llavaction.specialists.classifier import Specialist, fingerprint
 from llavaction.specialists.clip_cache import ClipCache
 from llavaction.specialists.config import SpecialistConfig
@@ -182,9 +182,9 @@ def predict_split(
             write_challenge(challenge, segment_scores, levels)
     measured = predictions if top_k >= max(KS) else list(segment_scores.rankings(candidates, max(KS)))
     if challenge is not None:
-        lacking = len(source.segments) - len(predictions) + refused
-        if lacking:
-            log(f"the submission lacks {lacking} segments and will be refused")
+        ids, labels = [segment.segment_id for segment in source.segments], specialist.labels
+        for line in verdict(challenge, ids, labels.verb_columns.keys(), labels.noun_columns.keys(), refused):
+            log(line)
     return {
         "output": str(output),
         "specialist": fingerprint(folder),
