@@ -159,7 +159,14 @@ class Reading(Protocol):
 
 @runtime_checkable
 class Reads(Protocol):
-    """A backend of capability ``read``."""
+    """A backend of capability ``read``.
+
+    Attributes:
+        head_sizes: classes of its verb, noun and action head; None for a model without heads, or one that does not
+            look.
+    """
+
+    head_sizes: tuple[int, int, int] | None
 
     def read(self, query: Query) -> Reading:
         """Read the clip of a query, once for all that is asked about it.

@@ -112,6 +112,12 @@ class HuggingFaceBackend:
             "sees": self.family.record if self.needs_frames else {"clip as": "nothing"},
         }
 
+    @property
+    def head_sizes(self) -> tuple[int, int, int] | None:
+        """See :class:`llavaction.backends.base.Reads`."""
+        action = getattr(self.model, "action", None)
+        return None if action is None or not self.needs_frames else action.sizes
+
     @classmethod
     def from_spec(cls, argument: str | None, **options: Any) -> HuggingFaceBackend:
         """For ``transformers:FOLDER``; the options are the fields of :class:`HuggingFaceConfig`.

@@ -222,17 +222,9 @@ def make_offers(
             clip.
     """
     path = Path(file or "predictions")
-    check_classes(predictions, vocabulary, path)
     drawn = limited(segments, limit)
-    predicted = [segment for segment in drawn if segment.segment_id in predictions]
-    if not predicted:
-        raise InputError(
-            f"the specialist has no prediction for any of the {len(drawn)} segments",
-            file=path,
-            hint="are these predictions of this split?",
-        )
-    check_clips(predicted, predictions, path)
-    known = ClassTexts.of(vocabulary, wording, listed_actions(predicted, predictions))
+    predicted = predicted_segments(drawn, predictions, vocabulary, path)
+    known = ClassTexts.of(vocabulary, wording, sorted(listed_actions(predicted, predictions)))
 
     def offer(segment: Segment) -> Offer:
         ranking = _without_twins(predictions[segment.segment_id], known)
@@ -241,14 +233,34 @@ def make_offers(
     return Offers([offer(segment) for segment in predicted], len(drawn))
 
 
+def predicted_segments(
+    segments: Sequence[Segment], predictions: Predictions, vocabulary: ActionVocabulary, path: Path
+) -> list[Segment]:
+    """The segments that a specialist has a prediction of, once the predictions are known to be theirs.
+
+    Raises:
+        InputError: there are none; or as :func:`make_offers`.
+    """
+    check_classes(predictions, vocabulary, path)
+    predicted = [segment for segment in segments if segment.segment_id in predictions]
+    if not predicted:
+        raise InputError(
+            f"the specialist has no prediction for any of the {len(segments)} segments",
+            file=path,
+            hint="are these predictions of this split?",
+        )
+    check_clips(predicted, predictions, path)
+    return predicted
+
+
 def listed_actions(segments: Sequence[Segment], predictions: Predictions) -> set[Action]:
     """Every action that the rankings of the segments list."""
     return {action for segment in segments for action in predictions[segment.segment_id].actions}
 
 
-def only_ranked(offers: Offers, predictions: Mapping[str, SpecialistPrediction]) -> bool:
+def only_ranked(segments: Sequence[Segment], predictions: Mapping[str, SpecialistPrediction]) -> bool:
     """Whether all scores only count down from 0, as they do where a file has none."""
-    made = [predictions[offer.query_id].scores for offer in offers.of]
+    made = [predictions[segment.segment_id].scores for segment in segments]
     return all(scores == tuple(-float(rank) for rank in range(len(scores))) for scores in made)
 
 

@@ -70,7 +70,7 @@ class Recogniser:
         vocabulary: names the classes.
         decision_rule: how choices are made, as recognitions name it.
         told: says what came before; nothing by default.
-        keep: candidates that a recognition keeps, the best by all stages together.
+        keep: candidates that a recognition keeps, the best by all stages together; the best ranked one comes on top.
     """
 
     def __init__(
@@ -87,11 +87,6 @@ class Recogniser:
         self._rule, self._told, self._keep = decision_rule, told, keep
         self._reads = backend if isinstance(backend, Reads) else None
         self._stages = scorer.settings.stages
-        if self._reads is None and (unread := [stage for stage in self._stages if stage in FROM_READING]):
-            raise InputError(
-                f"backend '{backend.name}' does not read a clip once for several stages, as '{unread[0]}' needs",
-                hint="take a Hugging Face checkpoint, or the stages 'specialist' and 'letters'",
-            )
 
     def __call__(self, batch: Sequence[Item], clips: Clips) -> list[Recognition]:
         """One recognition per segment; one that cannot be asked has an error, the others are as without it."""
@@ -146,6 +141,9 @@ class Recogniser:
         if reading is not None and "texts" in self._stages:
             state.scores["texts"] = scorer.texts(offer, reading, clip, state.prior)
         state.scores |= scorer.of_candidates(first, offer)
+        for stage, values in [*first.items(), *state.scores.items(), *_letters(state)]:
+            if np.isnan(values).any() or np.isposinf(values).any():
+                raise InputError(f"the scores of stage '{stage}' are not all numbers")
         return state
 
     def _ask_letters(self, scored: Mapping[int, _Scored], clips: Clips) -> Answers[OptionScores]:
@@ -179,7 +177,7 @@ class Recogniser:
         best = int(joint.argmax())
         verb, noun = offer.candidates[best]
         marginals = [_marginal(joint, [action[side] for action in offer.candidates]) for side in (0, 1)]
-        kept = sorted(np.argsort(-joint, kind="stable")[: self._keep].tolist())
+        kept = sorted({0, *np.argsort(-joint, kind="stable")[: self._keep].tolist()})
         said = self._vocabulary.narrations_of((verb, noun), ("train",))
         mass = None if scored.option_scores is None else scored.option_scores.letter_mass
         return {
@@ -199,6 +197,10 @@ class Recogniser:
             "letter_mass": None if mass is None else round(mass, DECIMALS),
             "prior": tuple(action.narration for action in scored.prior),
         }
+
+
+def _letters(scored: _Scored) -> list[tuple[Stage, Floats]]:
+    return [] if scored.option_scores is None else [("letters", scored.option_scores.log_probabilities)]
 
 
 def _candidates(offer: Offer, places: Sequence[int]) -> dict[str, Any]:
