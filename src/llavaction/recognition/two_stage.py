@@ -181,6 +181,8 @@ class _Plan:
         vocabulary: ActionVocabulary,
         folder: Path,
     ) -> _Plan:
+        if "specialist" not in config.all_stages:
+            predictions = {}
         wording = config.option_text or "label"
         if config.offers_beforehand:
             offers = config.offers(segments, predictions, vocabulary)
