@@ -47,7 +47,8 @@ def prediction(of: Segment, listed: int = 48, seed: int = 0) -> SpecialistPredic
     """Probabilities of the best actions, the right one somewhere among them."""
     rng = hashed_rng("specialist", seed, of.segment_id)
     values = rng.normal(0, 1.5, 48)
-    values[PAIRS.index(of.action)] += 2
+    if of.labelled:
+        values[PAIRS.index(of.action)] += 2
     shares = np.exp(values - np.logaddexp.reduce(values))
     best = np.argsort(-shares, kind="stable")[:listed]
     return SpecialistPrediction(

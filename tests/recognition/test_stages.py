@@ -259,6 +259,7 @@ def test_what_is_kept_holds_the_choice_and_the_best_ranked(tmp_path: Path):
     for item, complete in zip(result.recognitions, whole, strict=True):
         assert (item.action, item.confidence) == (complete.action, complete.confidence)
         assert item.candidates == tuple(dict.fromkeys((complete.candidates[0], complete.action)))
+    assert result.metrics["ranked_by"] == ["heads"]
     firsts = [item.candidates[0] == item.truth for item in whole]
     assert result.metrics["overall"]["specialist"]["action"]["value"] == pytest.approx(np.mean(firsts), abs=1e-6)
 

@@ -120,6 +120,8 @@ def recognise(
             "stand_ins": sum(len(item.stand_ins) for item in recognitions),
         }
         metrics: dict[str, Any] = {"schema_version": 1, "candidates": config.candidates, "counts": counts}
+        if config.ranking_stages != ("specialist",):
+            metrics["ranked_by"] = list(config.ranking_stages)
         metrics["letter_mass"] = letter_mass_summary(item.letter_mass for item in recognitions)
         parts = ("action",) if vocabulary.one_label else PARTS
         metrics |= summary(recognitions, groups or {}, seed=config.seed, parts=parts)
