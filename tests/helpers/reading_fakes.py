@@ -117,7 +117,7 @@ class ReadingBackend:
     name: str = "reads"
     needs_frames: int = 2
     decision_rule: str = "option letters"
-    capabilities: frozenset[Capability] = CAPABILITIES
+    capabilities: frozenset[Capability] = CAPABILITIES | {"read"}
     head_sizes: tuple[int, int, int] | None = (8, 6, 48)
     broken: frozenset[str] = frozenset()
     last: Mapping[str, Action] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from helpers.reading_fakes import PREDICTIONS, SECRET, SEGMENTS, VOCABULARY, Rea
 from llavaction.actions.segments import Segment
 from llavaction.base.errors import InputError
 from llavaction.recognition.prior import turns_of_videos
-from llavaction.recognition.recogniser import Item
+from llavaction.recognition.recogniser import SegmentItem
 from llavaction.recognition.records import RECOGNITIONS, Recognition
 from llavaction.recognition.two_stage import RecognitionResult, recognise
 
@@ -71,8 +71,15 @@ def test_what_is_told_matters_and_nothing_is_told_by_default(tmp_path: Path):
     assert all((one.scores["letters"] == other.scores["letters"]) is (one.prior == ()) for one, other in pairs)
 
 
+def test_the_order_is_that_of_time_whatever_ids_and_rows_say(tmp_path: Path):
+    backwards = [segment(9 - place, "P07_01", (place, 0), start=2.0 * place) for place in range(6)]
+    found = run(tmp_path, segments=backwards[::-1]).recognitions[::-1]
+    for place in range(2, 6):
+        assert found[place].prior == (found[place - 2].name, found[place - 1].name)
+
+
 def test_videos_go_on_side_by_side():
-    items = [Item(item) for item in MIXED]
+    items = [SegmentItem(item) for item in MIXED]
     batches = turns_of_videos(items, 3)
     assert sorted(item.query_id for batch in batches for item in batch) == sorted(item.query_id for item in items)
     assert [len(batch) for batch in batches] == [3] * 6 + [1] * 6

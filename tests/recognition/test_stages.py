@@ -24,7 +24,7 @@ from helpers.reading_fakes import (
 )
 from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
 from llavaction.backends.base import Query
-from llavaction.base.errors import InputError
+from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import read_json
 from llavaction.recognition.config import RecognitionConfig
 from llavaction.recognition.fusion import Fusion
@@ -323,7 +323,11 @@ def test_what_cannot_be_scored_is_said_before_anything_is_decoded(tmp_path: Path
     refused("heads know 7 verbs and 6 nouns", ReadingBackend(head_sizes=(7, 6, 48)), stages=("heads",))
     refused("action head knows 47 classes and the dataset has 48", ReadingBackend(head_sizes=(8, 6, 47)),
             stages=("action_head",))  # fmt: skip
-    refused("'fake' does not read a clip once for several stages, as 'heads' needs", FakeBackend(), stages=("heads",))
+    refused("'fake' does not read a clip once for several stages", FakeBackend(), stages=("heads",))
+    with pytest.raises(LlavactionError, match="'fake' says that it can read and lacks what reading takes"):
+        run(
+            tmp_path / "run", FakeBackend(capabilities=ReadingBackend.capabilities), library=Unread(), stages=("heads",)
+        )
     refused("to decide by label texts, raw", ReadingBackend(decision_rule="label texts, raw"),
             stages=("heads", "letters"))  # fmt: skip
     refused("prompt 'open' does not list the options", stages=("heads", "letters"), prompt="open")

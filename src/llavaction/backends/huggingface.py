@@ -16,7 +16,15 @@ import transformers
 from numpy.typing import NDArray
 from transformers import GenerationConfig
 
-from llavaction.backends.base import CAPABILITIES, LETTERS_RULE, HeadScores, OptionScores, Query, QuestionError
+from llavaction.backends.base import (
+    CAPABILITIES,
+    LETTERS_RULE,
+    Capability,
+    HeadScores,
+    OptionScores,
+    Query,
+    QuestionError,
+)
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.backends.scoring.batching import bounded_batches, same_clips
 from llavaction.backends.scoring.label_texts import RULES, LabelTexts, TextScorer
@@ -51,7 +59,7 @@ class HuggingFaceBackend:
 
     needs_frames: int
     decision_rule: str
-    capabilities = CAPABILITIES
+    capabilities: frozenset[Capability] = CAPABILITIES | {"read"}
 
     def __init__(self, config: HuggingFaceConfig) -> None:
         self.config = config

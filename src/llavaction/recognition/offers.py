@@ -1,4 +1,4 @@
-"""The first stage: the candidates that a specialist offers for each segment, and how a model is asked to choose."""
+"""The candidates of each segment, a specialist's or those that stages rank, and how a model is asked to choose."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_rng, hashed_seed
 from llavaction.base.text import same_when_read
 from llavaction.questions.asked import LETTERS, Asked
-from llavaction.questions.keys import Answers, OptionClasses
+from llavaction.questions.keys import OptionClasses, RightAnswers
 from llavaction.questions.prompts import QUESTION
 from llavaction.questions.schema import Option, Provenance, Question
 from llavaction.specialists.agreement import Agreement, Expected
 from llavaction.specialists.predictions import Predictions, SpecialistPrediction, check_classes
-from llavaction.specialists.rankings import log_scores
 
 Wording = Literal["label", "narration"]
 """What classes are called: by their label, or by what annotators of the training split said most often."""
@@ -72,12 +71,12 @@ class ClassTexts:
 
 @dataclass(frozen=True)
 class Offer:
-    """The candidates for one segment, in an order that does not tell the specialist's.
+    """The candidates for one segment, listed in an order that does not tell the ranking.
 
     Attributes:
         segment: what is to be recognised.
-        ranking: the specialist's, candidates first.
-        names: the candidates in words, as the specialist ranked them.
+        ranking: a specialist's, or that of the stages that rank; candidates first.
+        names: the candidates in words, best ranked first.
         order: the candidate behind each option, by its place in the ranking.
         seed: of the order.
     """
@@ -99,18 +98,13 @@ class Offer:
 
     @property
     def candidates(self) -> tuple[Action, ...]:
-        """The specialist's best actions."""
+        """The best ranked actions."""
         return self.ranking.actions[: len(self.order)]
 
     @property
     def specialist_scores(self) -> tuple[float, ...]:
-        """Its scores of the candidates."""
+        """What ranked the candidates, one each: a specialist's scores, or the weighted sum of the stages'."""
         return self.ranking.scores[: len(self.order)]
-
-    @property
-    def log_scores(self) -> NDArray[np.float64]:
-        """Its log-weights of the candidates, float64 [candidates]."""
-        return log_scores(self.ranking)[: len(self.order)]
 
     @property
     def query_id(self) -> str:
@@ -171,7 +165,7 @@ class Offers:
     segments: int
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> RightAnswers:
         """The names of the right candidates, where they are known and offered."""
         return {
             offer.query_id: offer.names[offer.candidates.index(offer.segment.action)]

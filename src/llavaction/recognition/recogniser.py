@@ -26,8 +26,8 @@ Told = Callable[[Segment], tuple[PriorAction, ...]]
 
 
 @dataclass(frozen=True)
-class Item:
-    """A segment that is to be recognised, as a run deals with it.
+class SegmentItem:
+    """A segment that is to be recognised, as an item of a run, see :class:`llavaction.video.decoded.Item`.
 
     Attributes:
         segment: what it is.
@@ -88,7 +88,7 @@ class Recogniser:
         self._reads = backend if isinstance(backend, Reads) else None
         self._stages = scorer.settings.stages
 
-    def __call__(self, batch: Sequence[Item], clips: Clips) -> list[Recognition]:
+    def __call__(self, batch: Sequence[SegmentItem], clips: Clips) -> list[Recognition]:
         """One recognition per segment; one that cannot be asked has an error, the others are as without it."""
         refused: dict[int, str] = {}
         scored: dict[int, _Scored] = {}
@@ -123,7 +123,7 @@ class Recogniser:
             recognitions.append(Recognition(**known, **self._chosen(scored[i])))
         return recognitions
 
-    def _score(self, item: Item, clip: Any) -> _Scored:
+    def _score(self, item: SegmentItem, clip: Any) -> _Scored:
         """All stages of one segment but letters that a backend is asked for in batches.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Recognition: stages score the actions of a clip, the best become candidates, and one of them is chosen."""
+"""A run of recognition: stages score the actions of a clip, the best become candidates, and one of them is chosen."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.backends.asking import check_capability, check_prompt, free_keys, pace_of, resolve
 from llavaction.backends.base import LETTERS_RULE, Backend, Reads
 from llavaction.backends.letter_mass import letter_mass_summary
-from llavaction.base.errors import InputError
+from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import to_line
 from llavaction.recognition.accuracy import PARTS, summary
 from llavaction.recognition.config import FROM_READING, LABEL_SET, OVER_CANDIDATES, RecognitionConfig
 from llavaction.recognition.fusion import Fusion, equal_weights
 from llavaction.recognition.offers import ClassTexts, limited, listed_actions, predicted_segments, sha256
 from llavaction.recognition.prior import PriorActions, turns_of_videos
-from llavaction.recognition.recogniser import Item, Recogniser
+from llavaction.recognition.recogniser import Recogniser, SegmentItem
 from llavaction.recognition.records import RECOGNITIONS, Recognition
 from llavaction.recognition.stages import StageScorer, StageSettings
 from llavaction.runs.folder import RunFolder, go_through
@@ -139,17 +139,13 @@ def _check_backend(config: RecognitionConfig, backend: Backend, scorer: StageSco
     if "letters" in stages:
         check_capability(backend, "score")
         check_prompt(backend, config.prompt)
-    reads = backend if isinstance(backend, Reads) else None
-    read = [stage for stage in stages if stage in FROM_READING]
-    if read and reads is None:
-        raise InputError(
-            f"backend '{backend.name}' does not read a clip once for several stages, as '{read[0]}' needs",
-            hint="take a Hugging Face checkpoint, or the stages 'specialist' and 'letters'",
-        )
-    if reads is None:
-        return
-    scorer.check_heads(reads.head_sizes)
-    if config.stages is not None and "letters" in stages and backend.decision_rule != LETTERS_RULE:
+    if any(stage in FROM_READING for stage in stages):
+        check_capability(backend, "read")
+        if not isinstance(backend, Reads):
+            raise LlavactionError(f"backend '{backend.name}' says that it can read and lacks what reading takes")
+        scorer.check_heads(backend.head_sizes)
+    compares = config.stages is not None and "letters" in stages and "read" in backend.capabilities
+    if compares and backend.decision_rule != LETTERS_RULE:
         raise InputError(
             f"stage 'letters' compares letters, and the backend is to decide by {backend.decision_rule}",
             hint="leave rule at letters, or take stage 'texts'",
@@ -168,7 +164,7 @@ class _Plan:
         digests: what the items and all that ranks them beforehand are known by.
     """
 
-    items: Sequence[Item]
+    items: Sequence[SegmentItem]
     segments: int
     scorer: StageScorer
     fusion: Fusion
@@ -188,7 +184,7 @@ class _Plan:
         wording = config.option_text or "label"
         if config.offers_beforehand:
             offers = config.offers(segments, predictions, vocabulary)
-            items = [Item(offer.segment, offer) for offer in offers.of]
+            items = [SegmentItem(offer.segment, offer) for offer in offers.of]
             number, digests = offers.segments, offers.digests
         else:
             drawn = limited(segments, config.limit)
@@ -196,7 +192,7 @@ class _Plan:
             if "specialist" in config.all_stages:
                 chosen = predicted_segments(drawn, predictions, vocabulary, Path(config.predictions or "predictions"))
                 config.check_weighable(chosen, predictions)
-            items, number = [Item(segment) for segment in chosen], len(drawn)
+            items, number = [SegmentItem(segment) for segment in chosen], len(drawn)
             digests = _digests(config, chosen, predictions)
         with_text = any(stage in LABEL_SET for stage in config.all_stages)
         listed = set() if with_text or not predictions else listed_actions([i.segment for i in items], predictions)
