@@ -34,7 +34,7 @@ from llavaction.base.seeding import hashed_rng
 from llavaction.recognition.config import Stage
 from llavaction.recognition.fusion import equal_weights
 from llavaction.recognition.offers import ClassTexts
-from llavaction.recognition.recogniser import Item, Recogniser
+from llavaction.recognition.recogniser import Recogniser, SegmentItem
 from llavaction.recognition.stages import StageScorer, StageSettings
 from llavaction.specialists.predictions import SpecialistPrediction
 from llavaction.video.decoded import DecodedClip
@@ -81,7 +81,7 @@ def stages(backend: HuggingFaceBackend, vocabulary: ActionVocabulary, frames: in
         )
 
         def run() -> None:
-            (row,) = recogniser([Item(segment)], [clip])
+            (row,) = recogniser([SegmentItem(segment)], [clip])
             assert row.error is None, row.error
 
         return run

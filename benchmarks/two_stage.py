@@ -32,7 +32,7 @@ from llavaction.recognition.accuracy import stage_accuracy
 from llavaction.recognition.config import Stage
 from llavaction.recognition.fusion import Fusion, ScoredClip, equal_weights, fit_fusion
 from llavaction.recognition.offers import ClassTexts
-from llavaction.recognition.recogniser import Item, Recogniser, rejoin
+from llavaction.recognition.recogniser import Recogniser, SegmentItem, rejoin
 from llavaction.recognition.records import Recognition
 from llavaction.recognition.stages import StageScorer, StageSettings
 from llavaction.runs.folder import RunFolder
@@ -122,7 +122,7 @@ def score_split(
         for number in NUMBERS
     }
 
-    def answer(batch: Sequence[Item], clips: Clips) -> list[Recognition]:
+    def answer(batch: Sequence[SegmentItem], clips: Clips) -> list[Recognition]:
         rows = []
         for item, clip in zip(batch, clips, strict=True):
             for number, recogniser in recognisers.items():
@@ -130,7 +130,7 @@ def score_split(
                 rows.append(row.model_copy(update={"segment_id": f"{item.query_id} {number or 'all'}"}))
         return rows
 
-    library, items = VideoLibrary(data / "videos"), [Item(segment) for segment in segments]
+    library, items = VideoLibrary(data / "videos"), [SegmentItem(segment) for segment in segments]
     with RunFolder(folder / split) as home:
         journal = home.journal("recognitions.jsonl", Recognition, "segment_id")
         todo = [[item] for item in items if f"{item.query_id} all" not in journal.done]

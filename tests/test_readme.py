@@ -68,3 +68,17 @@ def test_the_first_steps_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for code in (textwrap.dedent(snippet), *re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)):
         named = code.replace("runs/demo/kitchen_mini/videos/P07/P07_01.MP4", str(filmed))
         exec(named.replace("limit=100", "limit=24"), {})
+
+
+def test_recognition_by_stages_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = commands(ROOT / "docs" / "recognition.md")
+    lines = [line for line in lines if "--output" in line]
+    assert [line[0] for line in lines] == ["specialist", "specialist", *["recognise"] * 3, "fuse", *["recognise"] * 2]
+    monkeypatch.chdir(tmp_path)
+    call([*KITCHEN, *SMALL, "--output", "runs/demo/kitchen_mini"])
+    small = ("epochs=1", "channels=8", "frames=4", "height=24", "width=32")
+    more = {"recognise": ["--limit", "24"], "train": [word for setting in small for word in ("--set", setting)]}
+    for line in lines:
+        assert call([*line, *more.get(line[0], []), *more.get(line[1], [])]).strip()
+    for name in ("letters", "heads", "stages", "fused", "prior-actions"):
+        assert Path("runs", name, "metrics.json").is_file()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llavaction.training.run import TrainResult
     from llavaction.video.rates import Rates
 
-__all__ = ["Answer", "ask", "audit", "build_benchmark", "evaluate", "load_model", "recognise", "train"]
+__all__ = ["Answer", "ask", "audit", "build_benchmark", "evaluate", "fuse", "load_model", "recognise", "train"]
 
 Say = Callable[[str], None]
 
@@ -239,7 +239,7 @@ def fuse(
     from llavaction.recognition.records import scored_clips
 
     clips = scored_clips(run)
-    fusion = fit_fusion(clips, tuple(stages or clips[0].scores), seed=seed)
+    fusion = fit_fusion(clips, tuple(clips[0].scores if stages is None else stages), seed=seed)
     if output is not None:
         fusion.save(output)
     return fusion

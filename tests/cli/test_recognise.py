@@ -153,3 +153,20 @@ def test_a_submission_of_what_was_recognised(models: Path, tmp_path: Path):
     with pytest.raises(InputError, match=r"a \.zip \(or \.json\) file"):
         call(*source, "--split", "test", "--output", tmp_path / "no", "--challenge", tmp_path / "no.txt")
     assert not (tmp_path / "no").exists()  # said before anything is asked
+
+
+def test_stages_without_a_specialist(models: Path, tmp_path: Path):
+    source = ("--annotations", models / "data/annotations", "--split", "test", "--videos", models / "data/videos")
+    tiny = ("--backend", models / "tiny", "--frames", "2", "--limit", "6")
+    stages = ("--stages", "heads,label_set_prior,letters", "--ranked-by", "heads", "--candidates", "3")
+    done = call("recognise", *source, *tiny, *stages, "--output", tmp_path / "heads")
+    assert "6 of 6 segments recognised, candidates ranked by heads" in done.stdout
+    assert "best ranked, all" in done.stdout and "among the 3 candidates, all" in done.stdout
+    assert "specialist" not in done.stdout
+    found = list(read_records(tmp_path / "heads" / "recognitions.jsonl", Recognition))
+    assert all(set(item.scores) == {"heads", "label_set_prior", "letters"} for item in found)
+    call("report", tmp_path / "heads", "--output", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "the best ranked candidate" in page and "the specialist alone" not in page
+    with pytest.raises(InputError, match="'chance' does not read a clip once for several stages"):
+        call("recognise", *source, "--backend", "chance", *stages, "--output", tmp_path / "x")

@@ -73,6 +73,10 @@ def check_capability(backend: Backend, capability: Capability) -> None:
         return
     lacking, hint = {
         "score": ("say how likely options are", "eval reads what it writes with --decision generation"),
+        "read": (
+            "read a clip once for several stages",
+            "take a Hugging Face checkpoint, or the stages 'specialist' and 'letters'",
+        ),
         "generate": ("answer in words", "eval takes the likeliest option with --decision likelihood"),
     }[capability]
     raise InputError(f"backend '{backend.name}' does not {lacking}", hint=hint)

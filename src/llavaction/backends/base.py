@@ -19,8 +19,8 @@ Capability = Literal["score", "generate", "read"]
 """``score``: it says how likely each option is. ``generate``: it answers in words. ``read``: it reads a clip once and
 is then asked several things about it, see :class:`Reads`."""
 
-CAPABILITIES: frozenset[Capability] = frozenset({"score", "generate", "read"})
-"""All there are."""
+CAPABILITIES: frozenset[Capability] = frozenset({"score", "generate"})
+"""Of a backend that answers in either way; one that reads has one more."""
 
 
 class QuestionError(InputError):
@@ -102,7 +102,7 @@ class Backend(Protocol):
         name: what the result is filed under.
         needs_frames: frames per clip it wants decoded; 0 if it does not look.
         decision_rule: how ``score_options`` scores, named in every prediction ("option letters", "label texts, ...").
-        capabilities: which of its two methods can be called, see :data:`Capability`.
+        capabilities: what it can be asked for, see :data:`Capability`; of "read", :class:`Reads` has the method.
     """
 
     name: str
@@ -159,7 +159,14 @@ class Reading(Protocol):
 
 @runtime_checkable
 class Reads(Protocol):
-    """A backend of capability ``read``."""
+    """A backend of capability ``read``.
+
+    Attributes:
+        head_sizes: classes of its verb, noun and action head; None for a model without heads, or one that does not
+            look.
+    """
+
+    head_sizes: tuple[int, int, int] | None
 
     def read(self, query: Query) -> Reading:
         """Read the clip of a query, once for all that is asked about it.

@@ -20,7 +20,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_rng
 from llavaction.questions.asked import lettered
-from llavaction.questions.keys import Answers, OptionClasses
+from llavaction.questions.keys import OptionClasses, RightAnswers
 from llavaction.specialists.predictions import Expected, SpecialistPrediction, load_predictions
 from llavaction.specialists.rankings import log_scores
 
@@ -244,7 +244,7 @@ class OracleBackend(Baseline):
     name = "oracle"
     decision_rule = "known answer"
 
-    def __init__(self, answers: Answers, error_rate: float = 0.0, seed: int = 0) -> None:
+    def __init__(self, answers: RightAnswers, error_rate: float = 0.0, seed: int = 0) -> None:
         if not 0 <= error_rate <= 1:
             raise InputError(f"the oracle's error rate must be between 0 and 1, got {error_rate}")
         self._answers, self._error_rate, self._seed = answers, error_rate, seed

@@ -16,7 +16,15 @@ import transformers
 from numpy.typing import NDArray
 from transformers import GenerationConfig
 
-from llavaction.backends.base import CAPABILITIES, LETTERS_RULE, HeadScores, OptionScores, Query, QuestionError
+from llavaction.backends.base import (
+    CAPABILITIES,
+    LETTERS_RULE,
+    Capability,
+    HeadScores,
+    OptionScores,
+    Query,
+    QuestionError,
+)
 from llavaction.backends.huggingface_config import HuggingFaceConfig
 from llavaction.backends.scoring.batching import bounded_batches, same_clips
 from llavaction.backends.scoring.label_texts import RULES, LabelTexts, TextScorer
@@ -51,7 +59,7 @@ class HuggingFaceBackend:
 
     needs_frames: int
     decision_rule: str
-    capabilities = CAPABILITIES
+    capabilities: frozenset[Capability] = CAPABILITIES | {"read"}
 
     def __init__(self, config: HuggingFaceConfig) -> None:
         self.config = config
@@ -111,6 +119,12 @@ class HuggingFaceBackend:
             "frames": self.needs_frames,
             "sees": self.family.record if self.needs_frames else {"clip as": "nothing"},
         }
+
+    @property
+    def head_sizes(self) -> tuple[int, int, int] | None:
+        """See :class:`llavaction.backends.base.Reads`."""
+        action = getattr(self.model, "action", None)
+        return None if action is None or not self.needs_frames else action.sizes
 
     @classmethod
     def from_spec(cls, argument: str | None, **options: Any) -> HuggingFaceBackend:

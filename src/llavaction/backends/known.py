@@ -14,7 +14,7 @@ from llavaction.backends.registry import make_backend, parse_spec
 from llavaction.base.errors import InputError
 from llavaction.base.notes import note
 from llavaction.datasets.registry import open_annotations
-from llavaction.questions.keys import Answers, OptionClasses, option_classes, right_answers
+from llavaction.questions.keys import OptionClasses, RightAnswers, option_classes, right_answers
 from llavaction.questions.schema import Benchmark
 from llavaction.specialists.agreement import Expected
 
@@ -33,7 +33,7 @@ class Offered(Protocol):
     """Candidates, by what is known of them."""
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> RightAnswers:
         """The right ones."""
 
     @property

@@ -21,7 +21,7 @@ def fuse(run: Path, stages: str | None, output: Path, seed: int, json_out: bool)
 
     Take a split that neither the model nor the specialist was trained on, such as validation.
     """
-    wanted = None if stages is None else [stage.strip() for stage in stages.split(",")]
+    wanted = None if stages is None else [stage.strip() for stage in stages.split(",") if stage.strip()]
     fusion = api.fuse(run, output, stages=wanted, seed=seed)
     facts = fusion.fitted_on
     rows = [

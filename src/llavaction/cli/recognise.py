@@ -1,4 +1,4 @@
-"""``llavaction recognise``: two-stage recognition of a split's segments."""
+"""``llavaction recognise``: recognition of a split's segments, by stages."""
 
 from __future__ import annotations
 
@@ -55,7 +55,11 @@ def recognise(
     json_out: bool,
     **values: Any,
 ) -> None:
-    """Name each segment's action: a specialist proposes, a model chooses. --set gives the backend's own options."""
+    """Name each segment's action: stages score all actions, the best become candidates, a model chooses.
+
+    By default, as in the paper, a specialist proposes and the model chooses by letters. --set gives the backend's own
+    options.
+    """
     result = api.recognise(
         model=values.pop("backend"),
         output=output,
@@ -96,17 +100,19 @@ def summary(metrics: Mapping[str, Any]) -> str:
 
     rows = []
     parts = tuple(metrics["overall"]["two_stage"]) if metrics["overall"] else PARTS
+    ranking, k = metrics.get("ranked_by"), metrics["candidates"]
+    first = "specialist" if ranking is None else "best ranked"
+    top = f"specialist's top {k}" if ranking is None else f"among the {k} candidates" if k else "among those kept"
     groups = {"all": metrics["overall"], **{name: metrics["groups"].get(name) for name in (SEEN, UNSEEN)}}
     for group, found in groups.items():
         if found and (group == "all" or found["specialist_top_k"]["n"] < metrics["overall"]["specialist_top_k"]["n"]):
-            for name, key in (("two-stage", "two_stage"), ("specialist", "specialist"), ("difference", "difference")):
+            for name, key in (("two-stage", "two_stage"), (first, "specialist"), ("difference", "difference")):
                 rows.append([f"{name}, {group}", *(_cell(found[key][part]) for part in parts)])
             blank = [""] * (len(parts) - 1)
-            rows.append(
-                [f"specialist's top {metrics['candidates']}, {group}", *blank, _cell(found["specialist_top_k"])]
-            )
+            rows.append([f"{top}, {group}", *blank, _cell(found["specialist_top_k"])])
     counts = metrics["counts"]
     said = f"{counts['recognised']} of {counts['segments']} segments recognised"
+    said += f", candidates ranked by {' and '.join(ranking)}" if ranking else ""
     for key, what in (
         ("without_prediction", "without prediction"),
         ("failed", "could not be asked and count in no accuracy"),

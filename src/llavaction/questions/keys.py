@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from llavaction.actions.vocabulary import Action
 from llavaction.questions.schema import Question
 
-Answers = Mapping[str, str]
-"""Question id to the text of the right option."""
+RightAnswers = Mapping[str, str]
+"""Question id to the text of the right option; what a backend answers is ``llavaction.backends.asking.Answers``."""
 
 OptionClasses = Mapping[str, Mapping[str, Action]]
 """Question id to the options that have an action class, and theirs, by their texts."""
 
 
-def right_answers(questions: Iterable[Question]) -> Answers:
+def right_answers(questions: Iterable[Question]) -> RightAnswers:
     """The right answers of questions."""
     return {question.question_id: question.options[question.answer].text for question in questions}
 

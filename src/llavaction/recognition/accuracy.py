@@ -1,4 +1,4 @@
-"""How often two-stage recognition is right, beside the specialist alone on the same segments."""
+"""How often recognition is right, beside the best ranked candidate on the same segments: the specialist's, mostly."""
 
 from __future__ import annotations
 

@@ -26,9 +26,10 @@ head. ``label_set_*``: the log-likelihood of every class's text as the answer, r
 clip. ``letters``: the candidates listed, each behind a letter. ``texts``: the candidates' texts as answers.
 """
 LABEL_SET: tuple[Stage, ...] = ("label_set_raw", "label_set_length", "label_set_prior")
+OF_HEADS: tuple[Stage, ...] = ("heads", "action_head")
 OVER_CANDIDATES: tuple[Stage, ...] = ("letters", "texts")
 """Compare the candidates; the others spread their probability over all known classes, and can rank the candidates."""
-FROM_READING: tuple[Stage, ...] = ("heads", "action_head", *LABEL_SET, "texts")
+FROM_READING: tuple[Stage, ...] = (*OF_HEADS, *LABEL_SET, "texts")
 """Need a backend that reads a clip once and is asked several things about it."""
 PAPER: tuple[Stage, ...] = ("specialist", "letters")
 """A specialist proposes, the model chooses by letters."""
@@ -88,8 +89,16 @@ class RecognitionConfig(AskingConfig):
             raise ValueError(f"'{wrong[0]}' cannot rank the candidates; name a stage that scores every action")
         if not ranking:
             raise ValueError("no stage ranks the candidates; add specialist, heads or label_set_prior")
+        for named in filter(None, (self.stages, self.ranked_by)):
+            if twice := [stage for place, stage in enumerate(named) if stage in named[:place]]:
+                raise ValueError(f"stage '{twice[0]}' is named twice")
         if "letters" in stages and not 1 <= self.candidates <= len(LETTERS):
-            raise ValueError(f"there are {len(LETTERS)} letters, fewer than candidates; take texts in place of letters")
+            found = self.candidates or "all"
+            raise ValueError(f"letters compare 1 to {len(LETTERS)} candidates, not {found}; take texts in their place")
+        if self.specialist_weight and not ("specialist" in stages and set(stages) & set(OVER_CANDIDATES)):
+            raise ValueError("specialist_weight joins a specialist and letters or texts; name both, or use a fusion")
+        if self.prior_actions and "texts" in stages and self.prompt.startswith("published"):
+            raise ValueError("the published prompt behind 'texts' tells no prior actions; take prompt letters")
         if self.fusion is not None and self.specialist_weight:
             raise ValueError("a fusion has all weights; leave specialist_weight at 0")
         return self
@@ -106,6 +115,13 @@ class RecognitionConfig(AskingConfig):
         return able if self.ranked_by is None else self.ranked_by
 
     @property
+    def weighs_specialist(self) -> bool:
+        """Whether the specialist's scores count in the choice, not its ranking alone."""
+        alone = self.fusion is None and not set(self.all_stages) & set(OVER_CANDIDATES)
+        joined = len(self.all_stages) > 1 and (alone or len(self.ranking_stages) > 1)
+        return "specialist" in self.all_stages and bool(self.specialist_weight or self.fusion or joined)
+
+    @property
     def offers_beforehand(self) -> bool:
         """Whether the candidates are known before a clip is seen: they are the specialist's best."""
         return self.ranking_stages == ("specialist",) and self.candidates > 0
@@ -116,7 +132,7 @@ class RecognitionConfig(AskingConfig):
         Raises:
             InputError: as there; or rankings without scores are to be weighed; or something else ranks.
         """
-        from llavaction.recognition.offers import make_offers, only_ranked
+        from llavaction.recognition.offers import make_offers
 
         if not self.offers_beforehand:
             raise InputError("candidates that a model ranks are not known beforehand", hint="rank by specialist alone")
@@ -130,13 +146,23 @@ class RecognitionConfig(AskingConfig):
             file=self.predictions,
             wording=self.option_text or "label",
         )
-        if (self.specialist_weight or self.fusion) and only_ranked(offers, predictions):
+        self.check_weighable([offer.segment for offer in offers.of], predictions)
+        return offers
+
+    def check_weighable(self, segments: Sequence[Segment], predictions: Predictions) -> None:
+        """Refuse to weigh rankings without scores against a model's scores.
+
+        Raises:
+            InputError: that is what the settings ask for.
+        """
+        from llavaction.recognition.offers import only_ranked
+
+        if self.weighs_specialist and only_ranked(segments, predictions):
             raise InputError(
                 "holds rankings without scores, which cannot be weighed against a model's",
                 file=self.predictions,
-                hint="leave specialist_weight at 0, or give predictions with scores",
+                hint="leave specialist_weight at 0 and rank by one stage, or give predictions with scores",
             )
-        return offers
 
     def decision_rule(self, backend: Backend) -> str:
         """How choices are made, as recognitions name it."""

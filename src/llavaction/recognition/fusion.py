@@ -130,8 +130,12 @@ def fit_fusion(clips: Sequence[ScoredClip], stages: Sequence[str], *, seed: int 
         of the fusion and of each stage by itself with its own temperature.
 
     Raises:
-        InputError: there are too few clips, or a stage has not scored them.
+        InputError: there are too few clips, no stage or one twice, or a stage has not scored them.
     """
+    if not stages:
+        raise InputError("no stage is named", hint=f"scored have: {', '.join(clips[0].scores) if clips else 'none'}")
+    if twice := [stage for place, stage in enumerate(stages) if stage in stages[:place]]:
+        raise InputError(f"stage '{twice[0]}' is named twice")
     if len(clips) < FEWEST:
         raise InputError(f"{len(clips)} labelled clips are too few to fit weights on", hint=f"give {FEWEST} or more")
     for stage in stages:

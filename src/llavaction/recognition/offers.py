@@ -1,4 +1,4 @@
-"""The first stage: the candidates that a specialist offers for each segment, and how a model is asked to choose."""
+"""The candidates of each segment, a specialist's or those that stages rank, and how a model is asked to choose."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_rng, hashed_seed
 from llavaction.base.text import same_when_read
 from llavaction.questions.asked import LETTERS, Asked
-from llavaction.questions.keys import Answers, OptionClasses
+from llavaction.questions.keys import OptionClasses, RightAnswers
 from llavaction.questions.prompts import QUESTION
 from llavaction.questions.schema import Option, Provenance, Question
 from llavaction.specialists.agreement import Agreement, Expected
 from llavaction.specialists.predictions import Predictions, SpecialistPrediction, check_classes
-from llavaction.specialists.rankings import log_scores
 
 Wording = Literal["label", "narration"]
 """What classes are called: by their label, or by what annotators of the training split said most often."""
@@ -72,12 +71,12 @@ class ClassTexts:
 
 @dataclass(frozen=True)
 class Offer:
-    """The candidates for one segment, in an order that does not tell the specialist's.
+    """The candidates for one segment, listed in an order that does not tell the ranking.
 
     Attributes:
         segment: what is to be recognised.
-        ranking: the specialist's, candidates first.
-        names: the candidates in words, as the specialist ranked them.
+        ranking: a specialist's, or that of the stages that rank; candidates first.
+        names: the candidates in words, best ranked first.
         order: the candidate behind each option, by its place in the ranking.
         seed: of the order.
     """
@@ -99,18 +98,13 @@ class Offer:
 
     @property
     def candidates(self) -> tuple[Action, ...]:
-        """The specialist's best actions."""
+        """The best ranked actions."""
         return self.ranking.actions[: len(self.order)]
 
     @property
     def specialist_scores(self) -> tuple[float, ...]:
-        """Its scores of the candidates."""
+        """What ranked the candidates, one each: a specialist's scores, or the weighted sum of the stages'."""
         return self.ranking.scores[: len(self.order)]
-
-    @property
-    def log_scores(self) -> NDArray[np.float64]:
-        """Its log-weights of the candidates, float64 [candidates]."""
-        return log_scores(self.ranking)[: len(self.order)]
 
     @property
     def query_id(self) -> str:
@@ -171,7 +165,7 @@ class Offers:
     segments: int
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> RightAnswers:
         """The names of the right candidates, where they are known and offered."""
         return {
             offer.query_id: offer.names[offer.candidates.index(offer.segment.action)]
@@ -222,17 +216,9 @@ def make_offers(
             clip.
     """
     path = Path(file or "predictions")
-    check_classes(predictions, vocabulary, path)
     drawn = limited(segments, limit)
-    predicted = [segment for segment in drawn if segment.segment_id in predictions]
-    if not predicted:
-        raise InputError(
-            f"the specialist has no prediction for any of the {len(drawn)} segments",
-            file=path,
-            hint="are these predictions of this split?",
-        )
-    check_clips(predicted, predictions, path)
-    known = ClassTexts.of(vocabulary, wording, listed_actions(predicted, predictions))
+    predicted = predicted_segments(drawn, predictions, vocabulary, path)
+    known = ClassTexts.of(vocabulary, wording, sorted(listed_actions(predicted, predictions)))
 
     def offer(segment: Segment) -> Offer:
         ranking = _without_twins(predictions[segment.segment_id], known)
@@ -241,14 +227,34 @@ def make_offers(
     return Offers([offer(segment) for segment in predicted], len(drawn))
 
 
+def predicted_segments(
+    segments: Sequence[Segment], predictions: Predictions, vocabulary: ActionVocabulary, path: Path
+) -> list[Segment]:
+    """The segments that a specialist has a prediction of, once the predictions are known to be theirs.
+
+    Raises:
+        InputError: there are none; or as :func:`make_offers`.
+    """
+    check_classes(predictions, vocabulary, path)
+    predicted = [segment for segment in segments if segment.segment_id in predictions]
+    if not predicted:
+        raise InputError(
+            f"the specialist has no prediction for any of the {len(segments)} segments",
+            file=path,
+            hint="are these predictions of this split?",
+        )
+    check_clips(predicted, predictions, path)
+    return predicted
+
+
 def listed_actions(segments: Sequence[Segment], predictions: Predictions) -> set[Action]:
     """Every action that the rankings of the segments list."""
     return {action for segment in segments for action in predictions[segment.segment_id].actions}
 
 
-def only_ranked(offers: Offers, predictions: Mapping[str, SpecialistPrediction]) -> bool:
+def only_ranked(segments: Sequence[Segment], predictions: Mapping[str, SpecialistPrediction]) -> bool:
     """Whether all scores only count down from 0, as they do where a file has none."""
-    made = [predictions[offer.query_id].scores for offer in offers.of]
+    made = [predictions[segment.segment_id].scores for segment in segments]
     return all(scores == tuple(-float(rank) for rank in range(len(scores))) for scores in made)
 
 

@@ -10,7 +10,7 @@ from llavaction.actions.segments import Segment, SegmentTable
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.curation.neighbours import preceding_pairs, prior_actions
 from llavaction.questions.asked import PriorAction
-from llavaction.recognition.recogniser import Item
+from llavaction.recognition.recogniser import SegmentItem
 from llavaction.recognition.records import Recognition
 
 
@@ -48,18 +48,18 @@ class PriorActions:
         return "" if known is None or known.name is None else known.name
 
 
-def turns_of_videos(items: Sequence[Item], batch_size: int) -> list[list[Item]]:
+def turns_of_videos(items: Sequence[SegmentItem], batch_size: int) -> list[list[SegmentItem]]:
     """Batches in which each segment is of another video, every video in the order of its time.
 
     What comes before a segment has then been dealt with in earlier batches, and as many videos go on side by side as a
     batch holds.
     """
-    by_video: dict[str, list[Item]] = {}
+    by_video: dict[str, list[SegmentItem]] = {}
     for item in sorted(items, key=lambda item: (item.clip.start, item.clip.stop, item.query_id)):
         by_video.setdefault(item.clip.video_id, []).append(item)
     waiting = [deque(of_video) for _, of_video in sorted(by_video.items())]
     lanes, waiting = waiting[:batch_size], waiting[batch_size:]
-    batches: list[list[Item]] = []
+    batches: list[list[SegmentItem]] = []
     while lanes:
         batches.append([lane.popleft() for lane in lanes])
         going = [lane for lane in lanes if lane]

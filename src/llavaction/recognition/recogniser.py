@@ -26,8 +26,8 @@ Told = Callable[[Segment], tuple[PriorAction, ...]]
 
 
 @dataclass(frozen=True)
-class Item:
-    """A segment that is to be recognised, as a run deals with it.
+class SegmentItem:
+    """A segment that is to be recognised, as an item of a run, see :class:`llavaction.video.decoded.Item`.
 
     Attributes:
         segment: what it is.
@@ -70,7 +70,7 @@ class Recogniser:
         vocabulary: names the classes.
         decision_rule: how choices are made, as recognitions name it.
         told: says what came before; nothing by default.
-        keep: candidates that a recognition keeps, the best by all stages together.
+        keep: candidates that a recognition keeps, the best by all stages together; the best ranked one comes on top.
     """
 
     def __init__(
@@ -87,13 +87,8 @@ class Recogniser:
         self._rule, self._told, self._keep = decision_rule, told, keep
         self._reads = backend if isinstance(backend, Reads) else None
         self._stages = scorer.settings.stages
-        if self._reads is None and (unread := [stage for stage in self._stages if stage in FROM_READING]):
-            raise InputError(
-                f"backend '{backend.name}' does not read a clip once for several stages, as '{unread[0]}' needs",
-                hint="take a Hugging Face checkpoint, or the stages 'specialist' and 'letters'",
-            )
 
-    def __call__(self, batch: Sequence[Item], clips: Clips) -> list[Recognition]:
+    def __call__(self, batch: Sequence[SegmentItem], clips: Clips) -> list[Recognition]:
         """One recognition per segment; one that cannot be asked has an error, the others are as without it."""
         refused: dict[int, str] = {}
         scored: dict[int, _Scored] = {}
@@ -128,7 +123,7 @@ class Recogniser:
             recognitions.append(Recognition(**known, **self._chosen(scored[i])))
         return recognitions
 
-    def _score(self, item: Item, clip: Any) -> _Scored:
+    def _score(self, item: SegmentItem, clip: Any) -> _Scored:
         """All stages of one segment but letters that a backend is asked for in batches.
 
         Raises:
@@ -146,6 +141,9 @@ class Recogniser:
         if reading is not None and "texts" in self._stages:
             state.scores["texts"] = scorer.texts(offer, reading, clip, state.prior)
         state.scores |= scorer.of_candidates(first, offer)
+        for stage, values in [*first.items(), *state.scores.items(), *_letters(state)]:
+            if np.isnan(values).any() or np.isposinf(values).any():
+                raise InputError(f"the scores of stage '{stage}' are not all numbers")
         return state
 
     def _ask_letters(self, scored: Mapping[int, _Scored], clips: Clips) -> Answers[OptionScores]:
@@ -177,7 +175,7 @@ class Recogniser:
         rounded: dict[str, list[float]] = {stage: _rounded(scores[stage]) for stage in self._stages if stage in scores}
         decided = decide(offer.candidates, offer.names, rounded, self._fusion, self._vocabulary)
         joint = decided.pop("joint")
-        kept = sorted(np.argsort(-joint, kind="stable")[: self._keep].tolist())
+        kept = sorted({0, *np.argsort(-joint, kind="stable")[: self._keep].tolist()})
         mass = None if scored.option_scores is None else scored.option_scores.letter_mass
         return {
             **_candidates(offer, kept),
@@ -244,6 +242,10 @@ def rejoin(recognition: Recognition, fusion: Fusion, vocabulary: ActionVocabular
     return recognition.model_copy(
         update={**decided, "probabilities": tuple(round(float(share), DECIMALS) for share in joint)}
     )
+
+
+def _letters(scored: _Scored) -> list[tuple[Stage, Floats]]:
+    return [] if scored.option_scores is None else [("letters", scored.option_scores.log_probabilities)]
 
 
 def _candidates(offer: Offer, places: Sequence[int]) -> dict[str, Any]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from llavaction.actions.segments import Clip
 from llavaction.actions.vocabulary import Action
 from llavaction.base.errors import InputError
 from llavaction.base.records import Record, read_records
+from llavaction.recognition.config import OVER_CANDIDATES
 from llavaction.recognition.fusion import ScoredClip
 
 RECOGNITIONS = "recognitions.jsonl"
 """The file of a run's recognitions."""
+WHOLE = 0.999
+"""Least that the probabilities of candidates add up to where a record keeps them all, or all that matter."""
 
 
 class Recognition(Record):
@@ -89,7 +93,8 @@ def scored_clips(folder: str | Path) -> list[ScoredClip]:
         folder: of the run.
 
     Raises:
-        InputError: it holds no recognitions, or none of a labelled segment with scores of stages.
+        InputError: it holds no recognitions, or none of a labelled segment with scores of stages; or the records keep
+            too few of the candidates that were compared.
     """
     path = Path(folder) / RECOGNITIONS
     clips = [
@@ -103,4 +108,12 @@ def scored_clips(folder: str | Path) -> list[ScoredClip]:
             file=path,
             hint="recognise a labelled split, such as validation",
         )
+    for clip in clips:
+        for stage in OVER_CANDIDATES:
+            if stage in clip.scores and np.exp(clip.scores[stage]).sum() < WHOLE:
+                raise InputError(
+                    f"the records keep too few of the candidates that '{stage}' compared to fit weights on",
+                    file=path,
+                    hint="recognise the split again with a larger 'kept', or fewer candidates",
+                )
     return clips

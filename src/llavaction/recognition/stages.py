@@ -17,14 +17,14 @@ from llavaction.base.text import same_when_read
 from llavaction.questions.asked import Asked, PriorAction
 from llavaction.questions.option_orders import mean_over_orders, order_turns
 from llavaction.questions.prompts import QUESTION, Perspective, PromptStyle
-from llavaction.recognition.config import LABEL_SET, Stage
+from llavaction.recognition.config import LABEL_SET, OF_HEADS, Stage
 from llavaction.recognition.offers import ClassTexts, Offer
 from llavaction.specialists.predictions import SpecialistPrediction
 from llavaction.specialists.rankings import log_scores
 from llavaction.video.decoded import DecodedClip
 
 BELOW = 2.0
-"""Nats below a specialist's least listed class that a class it does not list is put."""
+"""Nats below the least class that a specialist lists, or an action head knows, that all other classes are put."""
 
 Floats = NDArray[np.float64]
 
@@ -88,12 +88,43 @@ class StageScorer:
             scores["specialist"] = self._of_specialist(segment)
         if reading is None:
             return scores
-        if "heads" in wanted or "action_head" in wanted:
+        if any(stage in wanted for stage in OF_HEADS):
             scores |= {stage: values for stage, values in self._of_heads(reading).items() if stage in wanted}
         if any(stage in wanted for stage in LABEL_SET):
             likelihoods = reading.texts(self._open_query(segment, clip), self.known.texts)
             scores |= {stage: _normalised(of(likelihoods)) for stage, of in _FORMS.items() if stage in wanted}
         return scores
+
+    def check_heads(self, sizes: tuple[int, int, int] | None) -> None:
+        """Make sure that a model's heads know the classes, where they are among the stages.
+
+        Args:
+            sizes: classes of the verb, noun and action head; None for a model without.
+
+        Raises:
+            InputError: there are no heads, or they have other classes.
+        """
+        wanted = [stage for stage in self.settings.stages if stage in OF_HEADS]
+        if not wanted:
+            return
+        if sizes is None:
+            raise InputError(
+                f"stage '{wanted[0]}' needs action heads and this model has none, or sees no video",
+                hint=f"leave {' and '.join(OF_HEADS)} out of the stages",
+            )
+        verb, noun = (max(action[side] for action in self.known.classes) for side in (0, 1))
+        if verb >= sizes[0] or noun >= sizes[1]:
+            raise InputError(
+                f"the heads know {sizes[0]} verbs and {sizes[1]} nouns, numbered from 0, the dataset has classes up to "
+                f"{verb} and {noun}",
+                hint="are these annotations those that the model was trained on?",
+            )
+        if "action_head" in wanted and sizes[2] != len(self._actions):
+            raise InputError(
+                f"the action head knows {sizes[2]} classes and the dataset has {len(self._actions)}: which is which "
+                "cannot be told",
+                hint="take 'heads', whose verbs and nouns have class ids",
+            )
 
     def offer(self, segment: Segment, first: Mapping[Stage, Floats], weights: Mapping[str, float]) -> Offer:
         """The candidates: the classes of the largest weighted sum of log-probabilities, best first.
@@ -169,25 +200,14 @@ class StageScorer:
 
     def _of_heads(self, reading: Reading) -> dict[Stage, Floats]:
         heads, classes = reading.heads, self.known.classes
-        if heads is None:
-            raise InputError("this model has no action heads", hint="leave 'heads' and 'action_head' out of the stages")
-        verbs, nouns = (np.array([action[side] for action in classes]) for side in (0, 1))
-        if verbs.max() >= len(heads.verb) or nouns.max() >= len(heads.noun):
-            raise InputError(
-                f"the heads know {len(heads.verb)} verbs and {len(heads.noun)} nouns, the dataset has classes up to "
-                f"{verbs.max()} and {nouns.max()}",
-                hint="are these annotations those that the model was trained on?",
-            )
+        self.check_heads(None if heads is None else (len(heads.verb), len(heads.noun), len(heads.action)))
+        assert heads is not None  # else it has been refused
+        verbs, nouns = ([action[side] for action in classes] for side in (0, 1))
         scores: dict[Stage, Floats] = {"heads": _normalised(heads.verb[verbs] + heads.noun[nouns])}
         if "action_head" in self.settings.stages:
-            if len(heads.action) != len(self._actions):
-                raise InputError(
-                    f"the action head knows {len(heads.action)} classes and the dataset has {len(self._actions)}: "
-                    "which is which cannot be told",
-                    hint="take 'heads', whose verbs and nouns have class ids",
-                )
+            values = np.append(heads.action, heads.action.min() - BELOW)  # the last one is of pairs it does not know
             place_of = {action: place for place, action in enumerate(self._actions)}
-            scores["action_head"] = _normalised(heads.action[[place_of[action] for action in classes]])
+            scores["action_head"] = _normalised(values[[place_of.get(action, -1) for action in classes]])
         return scores
 
     def _open_query(self, segment: Segment, clip: DecodedClip | None, prior: tuple[PriorAction, ...] = ()) -> Query:

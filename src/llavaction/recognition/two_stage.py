@@ -1,4 +1,4 @@
-"""Recognition: stages score the actions of a clip, the best become candidates, and one of them is chosen."""
+"""A run of recognition: stages score the actions of a clip, the best become candidates, and one of them is chosen."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Any
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.backends.asking import check_capability, check_prompt, free_keys, pace_of, resolve
-from llavaction.backends.base import Backend
+from llavaction.backends.base import LETTERS_RULE, Backend, Reads
 from llavaction.backends.letter_mass import letter_mass_summary
+from llavaction.base.errors import InputError, LlavactionError
 from llavaction.base.records import to_line
 from llavaction.recognition.accuracy import PARTS, summary
 from llavaction.recognition.challenge import challenge_accuracy
-from llavaction.recognition.config import LABEL_SET, OVER_CANDIDATES, RecognitionConfig
+from llavaction.recognition.config import FROM_READING, LABEL_SET, OVER_CANDIDATES, RecognitionConfig
 from llavaction.recognition.fusion import Fusion, equal_weights
-from llavaction.recognition.offers import ClassTexts, check_clips, limited, listed_actions, sha256
+from llavaction.recognition.offers import ClassTexts, limited, listed_actions, predicted_segments, sha256
 from llavaction.recognition.prior import PriorActions, turns_of_videos
-from llavaction.recognition.recogniser import Item, Recogniser
+from llavaction.recognition.recogniser import Recogniser, SegmentItem
 from llavaction.recognition.records import RECOGNITIONS, Recognition
 from llavaction.recognition.stages import StageScorer, StageSettings
 from llavaction.runs.folder import RunFolder, go_through
@@ -88,9 +89,7 @@ def recognise(
     """
     begun = time.perf_counter()
     plan = _Plan.of(config, segments, predictions, vocabulary, Path(folder))
-    if "letters" in config.all_stages:
-        check_capability(backend, "score")
-        check_prompt(backend, config.prompt)
+    _check_backend(config, backend, plan.scorer)
     pace = pace_of(config, backend, library, retry_failed)
     batches = turns_of_videos(plan.items, config.batch_size) if config.prior_actions == "own" else None
     with RunFolder(folder) as home:
@@ -125,6 +124,8 @@ def recognise(
             "stand_ins": sum(len(item.stand_ins) for item in recognitions),
         }
         metrics: dict[str, Any] = {"schema_version": 1, "candidates": config.candidates, "counts": counts}
+        if config.ranking_stages != ("specialist",):
+            metrics["ranked_by"] = list(config.ranking_stages)
         metrics["letter_mass"] = letter_mass_summary(item.letter_mass for item in recognitions)
         parts = ("action",) if vocabulary.one_label else PARTS
         metrics |= summary(recognitions, groups or {}, seed=config.seed, parts=parts)
@@ -133,6 +134,29 @@ def recognise(
             metrics["challenge"] = official
         home.complete(metrics)
     return RecognitionResult(home.path, recognitions, metrics, asked_now, time.perf_counter() - begun)
+
+
+def _check_backend(config: RecognitionConfig, backend: Backend, scorer: StageScorer) -> None:
+    """Refuse, before anything is decoded, a backend that cannot score the stages.
+
+    Raises:
+        InputError: it does not read, or has no heads or other ones, or does not compare letters as it is to.
+    """
+    stages = config.all_stages
+    if "letters" in stages:
+        check_capability(backend, "score")
+        check_prompt(backend, config.prompt)
+    if any(stage in FROM_READING for stage in stages):
+        check_capability(backend, "read")
+        if not isinstance(backend, Reads):
+            raise LlavactionError(f"backend '{backend.name}' says that it can read and lacks what reading takes")
+        scorer.check_heads(backend.head_sizes)
+    compares = config.stages is not None and "letters" in stages and "read" in backend.capabilities
+    if compares and backend.decision_rule != LETTERS_RULE:
+        raise InputError(
+            f"stage 'letters' compares letters, and the backend is to decide by {backend.decision_rule}",
+            hint="leave rule at letters, or take stage 'texts'",
+        )
 
 
 @dataclass(frozen=True)
@@ -147,7 +171,7 @@ class _Plan:
         digests: what the items and all that ranks them beforehand are known by.
     """
 
-    items: Sequence[Item]
+    items: Sequence[SegmentItem]
     segments: int
     scorer: StageScorer
     fusion: Fusion
@@ -162,15 +186,20 @@ class _Plan:
         vocabulary: ActionVocabulary,
         folder: Path,
     ) -> _Plan:
+        if "specialist" not in config.all_stages:
+            predictions = {}
         wording = config.option_text or "label"
         if config.offers_beforehand:
             offers = config.offers(segments, predictions, vocabulary)
-            items = [Item(offer.segment, offer) for offer in offers.of]
+            items = [SegmentItem(offer.segment, offer) for offer in offers.of]
             number, digests = offers.segments, offers.digests
         else:
             drawn = limited(segments, config.limit)
-            chosen = [s for s in drawn if "specialist" not in config.all_stages or s.segment_id in predictions]
-            items, number = [Item(segment) for segment in chosen], len(drawn)
+            chosen = drawn
+            if "specialist" in config.all_stages:
+                chosen = predicted_segments(drawn, predictions, vocabulary, Path(config.predictions or "predictions"))
+                config.check_weighable(chosen, predictions)
+            items, number = [SegmentItem(segment) for segment in chosen], len(drawn)
             digests = _digests(config, chosen, predictions)
         with_text = any(stage in LABEL_SET for stage in config.all_stages)
         listed = set() if with_text or not predictions else listed_actions([i.segment for i in items], predictions)
@@ -192,7 +221,14 @@ class _Plan:
 def _fusion(config: RecognitionConfig) -> Fusion:
     """The weights given; else the model chooses among candidates, the specialist added as far as it has a weight."""
     if config.fusion is not None:
-        return Fusion.load(config.fusion)
+        fusion = Fusion.load(config.fusion)
+        if absent := [stage for stage, weight in fusion.weights.items() if weight and stage not in config.all_stages]:
+            raise InputError(
+                f"weighs '{absent[0]}', which is none of the stages {', '.join(config.all_stages)}",
+                file=config.fusion,
+                hint=f"it was fitted on: {', '.join(fusion.weights)}; name these with --stages",
+            )
+        return fusion
     comparing = [stage for stage in config.all_stages if stage in OVER_CANDIDATES]
     if not comparing:
         return equal_weights(config.all_stages)
@@ -204,7 +240,6 @@ def _digests(config: RecognitionConfig, segments: Sequence[Segment], predictions
     lines = "".join(to_line(segment, ("extra",)) for segment in segments)
     digests = {"segments_sha256": sha256(lines)}
     if "specialist" in config.all_stages:
-        check_clips(segments, predictions, Path(config.predictions or "predictions"))
         rankings = "".join(to_line(predictions[segment.segment_id], ("clip",)) for segment in segments)
         digests["predictions_sha256"] = sha256(rankings)
     return digests

@@ -151,7 +151,8 @@ def go_through(
         answer: the records of a batch, given what is seen of each item.
         pace: where clips come from, and how many at a time.
         what: for the progress bar.
-        batches: the items in the batches in which they are dealt with; by default as many as fit, in their order.
+        batches: the items in the batches in which they are dealt with; by default as many as fit, in their order. Where
+            given, what comes of an item may hang on earlier ones of its video, so that these are retried together.
 
     Returns:
         One record per item, in their order, and how many are new.
@@ -159,10 +160,11 @@ def go_through(
     Raises:
         InputError: none of the first items (:data:`HOPELESS`) can be dealt with.
     """
+    follow = batches is not None
     if batches is None:
         batches = [items[i : i + pace.batch_size] for i in range(0, len(items), pace.batch_size)]
     if pace.retry_failed:
-        _forget_failures(journal, batches)
+        _forget_failures(journal, batches, follow)
     todo = [batch for batch in batches if any(item.query_id not in journal.done for item in batch)]
     before = len(journal.done)
     if todo:
@@ -175,10 +177,19 @@ def go_through(
     return records, len(journal.done) - before
 
 
-def _forget_failures(journal: Journal[AnyRecord], batches: Sequence[Sequence[Item]]) -> None:
-    """Take from the journal every batch of which an item failed, so that all of it is done again."""
+def _forget_failures(journal: Journal[AnyRecord], batches: Sequence[Sequence[Item]], follow: bool) -> None:
+    """Take from the journal every batch of which an item failed, so that all of it is done again.
+
+    Where items ``follow`` earlier ones of their video, so are the batches behind it that hold one of its videos.
+    """
     failed = {name for name, record in journal.done.items() if _error(record) is not None}
-    again = {i.query_id for batch in batches if any(i.query_id in failed for i in batch) for i in batch}
+    again: set[str] = set()
+    videos: set[str] = set()
+    for batch in batches:
+        of_batch = {item.clip.video_id for item in batch}
+        if any(item.query_id in failed for item in batch) or (follow and not videos.isdisjoint(of_batch)):
+            again |= {item.query_id for item in batch}
+            videos |= of_batch
     if again:
         journal.rewrite(record for name, record in journal.done.items() if name not in again)
 

@@ -63,7 +63,9 @@ class Journal(Generic[AnyRecord]):
             stream.truncate(stream.readall().rfind(b"\n") + 1)
         except OSError as error:
             raise unwritable(self.path, error) from error
-        self.done = {self.id_of(record): record for record in read_records(self.path, self._cls)}
+        records = list(read_records(self.path, self._cls))
+        self.done.clear()  # the same mapping as before: others look into it
+        self.done.update({self.id_of(record): record for record in records})
 
     def append(self, records: Sequence[AnyRecord]) -> None:
         """Add records and return once they are on disk.
