@@ -105,7 +105,7 @@ def test_recognising_with_it_is_better_on_other_videos(run: Path, tmp_path: Path
     right = [result.metrics["overall"]["two_stage"]["action"]["value"] for result in (plain, joined)]
     assert right[1] > right[0] + 0.05
     calibration = joined.metrics["overall"]["calibration"]
-    assert calibration["ece"] < plain.metrics["overall"]["calibration"]["ece"]
+    assert calibration["error"] < plain.metrics["overall"]["calibration"]["error"]
     rule = joined.recognitions[0].decision_rule
     assert rule == "fitted fusion of specialist, heads, letters"
 
