@@ -28,6 +28,7 @@ ALL = "all"
 """The split of every clip."""
 FRAME_COLUMNS = ("original_vido_id", "video_id", "frame_id", "path", "labels")
 """Of a table with one row a frame, separated by blanks; "vido" is how it is spelled. A sixth, "type", may follow."""
+_ONE_FIELD = "labels are one field, without blanks: 2,40"
 _LABELS = ("labels", *HEADERS["label"])
 _SPLIT = (*HEADERS["split"], "type")
 _EXPECTED = (
@@ -247,9 +248,12 @@ class _Reader:
             if seen == last:
                 continue
             last = seen
-            own = next((name for name, spellings in SPLITS.items() if seen[2].lower() in spellings), split)
+            own = next((name for name, spellings in SPLITS.items() if seen[2].lower() in spellings), None)
+            if seen[2] and own is None:
+                problem = f"its sixth field is '{seen[2]:.40}'; expected a split, such as train or test"
+                raise InputError(problem, file=file, line=line, hint=_ONE_FIELD)
             try:
-                self._add(seen[0], _Raw(file, line, seen[0], 0.0, None, own, {seen[1]}))
+                self._add(seen[0], _Raw(file, line, seen[0], 0.0, None, own or split, {seen[1]}))
             except InputError as error:
                 self.remarks.append(Remark(file.name, line, error.problem, refused=True))
         several = sum(len(raw.cells) > 1 for raw in self._raw.values() if raw.file == file)
@@ -265,7 +269,7 @@ def _frame_rows(file: Path) -> Iterator[tuple[int, list[str]]]:
             for row in rows:
                 if row and len(row) not in (5, 6):
                     problem = f"has {len(row)} fields; expected {' '.join(FRAME_COLUMNS)} (type)"
-                    raise InputError(problem, file=file, line=rows.line_num, hint="a label list is one field: 2,40")
+                    raise InputError(problem, file=file, line=rows.line_num, hint=_ONE_FIELD)
                 if row:
                     yield rows.line_num, row
         except (csv.Error, UnicodeDecodeError) as error:
