@@ -124,7 +124,7 @@ class Workbook:
                     parser.feed(piece)
                     yield from target.take()
                 parser.close()
-        except ParseError as error:
+        except (ParseError, LookupError, ValueError) as error:  # the last two: an encoding that Python lacks
             raise InputError(f"'{part}' is damaged ({error})", file=self.path, hint=_HINT) from None
         yield from target.take()
 
