@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llavaction.training.run import TrainResult
     from llavaction.video.rates import Rates
 
-__all__ = ["Answer", "ask", "audit", "build_benchmark", "evaluate", "load_model", "recognise", "train"]
+__all__ = ["Answer", "ask", "audit", "build_benchmark", "evaluate", "load_model", "multi_label", "recognise", "train"]
 
 Say = Callable[[str], None]
 
