@@ -22,6 +22,7 @@ import torch
 import yaml
 
 from helpers.annotation_files import random_rows, write_annotations
+from helpers.multi_label_files import MULTI_LABEL
 from helpers.mutations import damaged_text
 from kitchen_mini.boxes import FrameBoxes, ObjectBox
 from llavaction.actions.segments import Clip
@@ -377,6 +378,7 @@ READERS = {
     "specialist": Reader(_specialist, "*.*", Specialist.load, 0.5),
     "checkpoint": Reader(_checkpoint, "*.*", _read_checkpoint, 0.2),
     "shards": Reader(_shards, "*.*", _read_shards),
+    **{name: Reader(*parts) for name, parts in MULTI_LABEL.items()},
     "settings": Reader(_settings, "*.txt", _read_settings),
 }
 """Readers by name."""

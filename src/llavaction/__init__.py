@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 from llavaction.base.version import __version__
 
 if TYPE_CHECKING:
-    from llavaction.api import Answer, ask, audit, build_benchmark, evaluate, fuse, load_model, recognise, train
+    from llavaction.api import (
+        Answer,
+        ask,
+        audit,
+        build_benchmark,
+        evaluate,
+        fuse,
+        load_model,
+        multi_label,
+        recognise,
+        train,
+    )
 
 __all__ = [
     "Answer",
@@ -20,6 +31,7 @@ __all__ = [
     "evaluate",
     "fuse",
     "load_model",
+    "multi_label",
     "recognise",
     "train",
 ]

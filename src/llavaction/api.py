@@ -19,12 +19,24 @@ if TYPE_CHECKING:
     from llavaction.evaluation.runner import RunResult
     from llavaction.questions.schema import Benchmark
     from llavaction.recognition.fusion import Fusion
+    from llavaction.recognition.multi_label_run import MultiLabelResult
     from llavaction.recognition.two_stage import RecognitionResult
     from llavaction.training.preparation import RunCommand
     from llavaction.training.run import TrainResult
     from llavaction.video.rates import Rates
 
-__all__ = ["Answer", "ask", "audit", "build_benchmark", "evaluate", "fuse", "load_model", "recognise", "train"]
+__all__ = [
+    "Answer",
+    "ask",
+    "audit",
+    "build_benchmark",
+    "evaluate",
+    "fuse",
+    "load_model",
+    "multi_label",
+    "recognise",
+    "train",
+]
 
 Say = Callable[[str], None]
 
@@ -243,6 +255,55 @@ def fuse(
     if output is not None:
         fusion.save(output)
     return fusion
+
+
+def multi_label(
+    annotations: str | Path,
+    split: str,
+    output: str | Path,
+    *,
+    model: str | Path | None = None,
+    scores: str | Path | None = None,
+    fit: str | Path | None = None,
+    thresholds: str | Path | None = None,
+    classes: str | Path | None = None,
+    videos: str | Path | None = None,
+    fps: Rates | None = None,
+    model_options: Mapping[str, Any] | None = None,
+    retry_failed: bool = False,
+    say: Say = note,
+    **settings: Any,
+) -> MultiLabelResult:
+    """Say which of all classes each clip shows, where clips may show several: score every class, then decide.
+
+    Args:
+        annotations: see :func:`llavaction.datasets.multi_label.open_multi_label`.
+        split: which split; "all" for every clip.
+        output: the run folder; an interrupted run goes on.
+        model: who scores, see :func:`load_model`; it has to read clips, as checkpoints do.
+        scores: a file of scores in place of a model.
+        fit: file to write thresholds to, fitted on this split.
+        thresholds: file of thresholds that decide.
+        classes: file of the classes' names.
+        videos: folder of the videos.
+        fps: rate of folders of images.
+        model_options: see :func:`load_model`.
+        retry_failed: score those again whose video could not be read last time.
+        say: takes notes.
+        settings: fields of :class:`llavaction.recognition.multi_label_config.MultiLabelConfig`: ``form``, ``frames``,
+            ``limit`` and others.
+
+    Raises:
+        InputError: the run was begun with something else, or files do not belong together.
+    """
+    from llavaction.recognition.multi_label_config import MultiLabelConfig
+    from llavaction.recognition.multi_label_run import multi_label as run
+
+    config = MultiLabelConfig.from_mapping({
+        "annotations": str(annotations), "split": split, "backend": _text(model), "scores": _text(scores),
+        "classes": _text(classes), "videos": _text(videos), "backend_options": model_options or {}, **settings,
+    })  # fmt: skip
+    return run(config, output, fit=fit, thresholds=thresholds, fps=fps, retry_failed=retry_failed, say=say)
 
 
 def train(config: str | Path, run_command: RunCommand | None = None, /, **changes: Any) -> TrainResult:

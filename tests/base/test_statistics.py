@@ -183,6 +183,38 @@ def test_a_real_difference_is_found() -> None:
     assert found.both + found.neither + found.only_second == 600
 
 
+def _precision_of(said: np.ndarray, right: np.ndarray):  # type: ignore[no-untyped-def]
+    """Share of what was said that was right, of weighted values; and one that is never defined."""
+
+    def statistics(weights: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            share = (weights @ (said & right)) / (weights @ said)
+        return np.stack([share, np.full(len(weights), np.nan)], 1)
+
+    return statistics
+
+
+def test_statistics_that_are_no_means_are_covered_about_as_often_as_is_said() -> None:
+    rng, covered = np.random.default_rng(4), 0
+    names = np.repeat([f"v{i}" for i in range(30)], 10)
+    for repeat in range(200):
+        right = clustered_answers(rng, 30, 10).ravel() > 0
+        said = rng.random(300) < 0.5
+        bootstrap = ClusteredBootstrap(names, n=300, seed=repeat)
+        found, undefined = bootstrap.symmetric_intervals(_precision_of(said, right))
+        assert found is not None and undefined is None
+        assert found.value == pytest.approx(right[said].mean()) and found.clusters == 30
+        assert found.high - found.value == pytest.approx(found.value - found.low)
+        covered += found.low <= 0.6 <= found.high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_statistics_that_are_no_means_have_no_interval_with_few_videos() -> None:
+    few = ClusteredBootstrap(np.repeat([f"v{i}" for i in range(9)], 10))
+    right = np.arange(90) % 3 > 0
+    assert few.symmetric_intervals(_precision_of(np.ones(90, bool), right)) == [None, None]
+
+
 def test_mcnemar() -> None:
     assert mcnemar_exact(0, 0) == 1.0
     assert mcnemar_exact(1, 5) == pytest.approx(2 * (1 + 6) / 2**6)

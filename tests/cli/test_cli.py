@@ -76,7 +76,9 @@ def test_every_help_is_quick(command: str) -> None:
     assert ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime < 0.9
 
 
-@pytest.mark.parametrize("command", ["ask", "eval", "recognise", "train", "specialist train", "data kitchen-mini"])
+@pytest.mark.parametrize(
+    "command", ["ask", "eval", "recognise", "multilabel", "train", "specialist train", "data kitchen-mini"]
+)
 def test_settings_are_listed_without_torch(command: str) -> None:
     code = (
         f"import sys, llavaction.cli.main as m\ntry: m.cli([*'{command}'.split(), '--keys'])\n"

@@ -179,6 +179,25 @@ def test_one_file_per_segment(tmp_path: Path) -> None:
     assert VideoLibrary(tmp_path).path("P01_01", "P01_01_7") == whole
 
 
+def test_the_length_of_a_video_is_known_in_every_layout(
+    chunked: Path, extracted: Path, images: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    whole = write_video(tmp_path / "P01_01.mp4", images, 30)
+    seconds = len(images) / 30
+    assert VideoLibrary(tmp_path).length("P01_01") == pytest.approx(seconds, abs=1e-3)
+    assert VideoLibrary(tmp_path).length("elsewhere", "P01_01") == pytest.approx(seconds, abs=1e-3)
+    assert VideoLibrary(chunked).length("P01_01") == pytest.approx(seconds, abs=1e-3)
+    assert VideoLibrary(extracted, fps=30).length("P01_01") == pytest.approx(seconds)
+    assert VideoLibrary(extracted, fps=15).length("P01_01") == pytest.approx(2 * seconds)
+    with pytest.raises(InputError, match="do not tell their frame rate"):
+        VideoLibrary(extracted).length("P01_01")
+    with pytest.raises(MissingVideoError, match="no video 'P01_02'"):
+        VideoLibrary(tmp_path).length("P01_02")
+    whole.write_bytes(b"nothing of a video")
+    with pytest.raises(CorruptVideoError):
+        VideoLibrary(tmp_path).length("P01_01")
+
+
 def test_missing_videos_are_named_with_the_nearest(tmp_path: Path) -> None:
     for name in ("P01_01", "P01_02", "P22_117"):
         film(tmp_path / f"{name}.mp4", count=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ FEW_CLUSTERS = 10
 ONE_VIDEO = "Wilson, as if the questions of the one video were independent"
 BOOTSTRAP = "bootstrap by video"
 FEW_VIDEOS = "wider of Student's t by video and Wilson, as there are fewer than 10 videos"
+SYMMETRIC = "Student's t times the standard deviation of a bootstrap by video"
 _CHUNK = 4_000_000
 
 
@@ -150,6 +151,42 @@ class ClusteredBootstrap:
             else:
                 (low, high), method = bounds, BOOTSTRAP
         return Interval(float(sample.mean()), low, high, len(sample), clusters, method)
+
+    def symmetric_intervals(
+        self, statistics: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    ) -> list[Interval | None]:
+        """Statistics that are no means of values, such as mean average precision, with intervals around them.
+
+        An interval is the statistic plus and minus Student's t times its standard deviation over the bootstrap
+        samples, cut at 0 and 1. Percentiles would not do: of classes with few positive values the samples' statistics
+        lie higher than that of the data, for what is drawn twice ranks beside itself.
+
+        Args:
+            statistics: takes weights [samples, values], how often each value was drawn, and returns [samples,
+                statistics], not a number where one is undefined.
+
+        Returns:
+            One for each statistic; None where that of the data is undefined, or there are fewer than ten clusters.
+        """
+        from scipy import stats
+
+        whole = statistics(np.ones((1, len(self.codes))))[0]
+        if self.count < FEW_CLUSTERS:
+            return [None] * len(whole)
+        rows = max(1, _CHUNK // len(self.codes))
+        parts = [self.draws[begin : begin + rows] for begin in range(0, len(self.draws), rows)]
+        found = np.concatenate([statistics(part[:, self.codes]) for part in parts])
+        quantile = float(stats.t.ppf((1 + self.level) / 2, self.count - 1))
+        intervals: list[Interval | None] = []
+        for value, samples in zip(whole.tolist(), found.T, strict=True):
+            known = samples[np.isfinite(samples)]
+            if not math.isfinite(value) or len(known) < 2:
+                intervals.append(None)
+                continue
+            half = quantile * float(known.std(ddof=1))
+            ends = max(0.0, value - half), min(1.0, value + half)
+            intervals.append(Interval(value, *ends, len(self.codes), self.count, SYMMETRIC))
+        return intervals
 
     def mean_bounds(self, values: ArrayLike) -> tuple[float, float] | None:
         """Both ends for the mean of differences [values] between -1 and 1; None where all are of one cluster, which

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import click
@@ -47,18 +47,21 @@ def end_by_failures(errors: Sequence[str], total: int, what: str, allow_missing:
         sys.exit(INCOMPLETE)
 
 
-def asking_options(config: str, *names: str, **types: click.ParamType) -> Callable[[Any], Any]:
+def asking_options(
+    config: str, *names: str, without: Collection[str] = (), **types: click.ParamType
+) -> Callable[[Any], Any]:
     """Options of a command that asks: its own fields of a configuration, then what all such commands share.
 
     Args:
         config: where the class is, an :class:`~llavaction.backends.asking_config.AskingConfig`.
         names: its own fields, as for :func:`config_options`.
+        without: what such commands share and this one has not.
         types: as there.
     """
     parts = (
         config_options(config, *names, videos=FOLDER, **types),
         output_folder,
-        config_options(config, *_SHARED),
+        config_options(config, *(name for name in _SHARED if name not in without)),
         frame_rates,
         _retry_failed,
         allow_missing,

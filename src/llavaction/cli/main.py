@@ -23,6 +23,10 @@ COMMANDS = {
         "Name each segment's action: candidates first, then a choice among them.",
     ),
     "fuse": ("llavaction.cli.fuse:fuse", "Fit the weights that join the stages of a recognition."),
+    "multilabel": (
+        "llavaction.cli.multilabel:multilabel",
+        "Say which actions each clip shows, be they several.",
+    ),
     "ask": ("llavaction.cli.ask:ask", "Ask a model one question about one video."),
     "train": ("llavaction.cli.train:train", "Train a model by a recipe."),
     "report": ("llavaction.cli.report:report", "Write report.html for one or several runs."),

@@ -25,6 +25,7 @@ class Thresholds(Record):
     classes: tuple[str, ...] = Field(min_length=1, description="Names of the classes, in the order of the scores.")
     thresholds: tuple[float, ...] = Field(description="One for each class; a score as large as it counts.")
     positives: tuple[int, ...] = Field(description="Clips of each class that its threshold was fitted on.")
+    rule: str = Field(default="", description="How the scores were made that they were fitted on; empty if not known.")
 
     @model_validator(mode="after")
     def _one_each(self) -> Thresholds:
@@ -59,7 +60,7 @@ class Thresholds(Record):
         return np.asarray(scores >= np.array(self.thresholds))
 
 
-def fit_thresholds(scores: Floats, truth: Bools, classes: Sequence[str]) -> Thresholds:
+def fit_thresholds(scores: Floats, truth: Bools, classes: Sequence[str], rule: str = "") -> Thresholds:
     """The threshold of each class that gives the best F1 on labelled clips.
 
     A class with few clips is drawn towards the threshold that all classes share (the best for the F1 over all decisions
@@ -69,6 +70,7 @@ def fit_thresholds(scores: Floats, truth: Bools, classes: Sequence[str]) -> Thre
         scores: [clips, classes], larger where a class is likelier; comparable between clips.
         truth: [clips, classes].
         classes: their names.
+        rule: how the scores were made.
 
     Raises:
         InputError: shapes differ, a score is no number, or no clip shows anything.
@@ -85,7 +87,8 @@ def fit_thresholds(scores: Floats, truth: Bools, classes: Sequence[str]) -> Thre
         own = _best_threshold(scores[:, column], truth[:, column]) if count else shared
         trust = count / (count + FEW)
         thresholds.append(float(trust * own + (1 - trust) * shared))
-    return Thresholds(classes=tuple(classes), thresholds=tuple(thresholds), positives=tuple(map(int, positives)))
+    counts = tuple(map(int, positives))
+    return Thresholds(classes=tuple(classes), thresholds=tuple(thresholds), positives=counts, rule=rule)
 
 
 def mean_average_precision(scores: Floats, truth: Bools) -> float | None:

@@ -283,8 +283,13 @@ def limited(segments: Sequence[Segment], limit: int | None) -> list[Segment]:
     """The first ``limit`` by the hash of the id, in the order given; a larger limit contains a smaller one."""
     if limit is None or limit >= len(segments):
         return list(segments)
-    kept = set(sorted((s.segment_id for s in segments), key=lambda name: hashed_seed("limit", name))[:limit])
+    kept = first_by_hash((segment.segment_id for segment in segments), limit)
     return [segment for segment in segments if segment.segment_id in kept]
+
+
+def first_by_hash(names: Iterable[str], limit: int) -> set[str]:
+    """The first ``limit`` names by their hash."""
+    return set(sorted(names, key=lambda name: hashed_seed("limit", name))[:limit])
 
 
 def sha256(text: str) -> str:

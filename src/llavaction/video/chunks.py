@@ -87,6 +87,28 @@ def read_chunks(
         return buffer.finish(times, None if fault is None else fault.with_missing(past), str(source.path))
 
 
+def chunks_length(source: Source) -> float:
+    """Seconds from the beginning of a video kept in chunks to the end of its last one.
+
+    Raises:
+        VideoError: the last chunk cannot be opened.
+    """
+    with ExitStack() as stack:
+        chunks = _Chunks(source, stack)
+        last = max(chunks.files)
+        return last + chunks.clock(range(last, last + 1)).duration
+
+
+def images_length(source: Source, rate: Rate) -> float:
+    """Seconds that a video kept as numbered images lasts.
+
+    Raises:
+        VideoError: it is not clear which images are the film's, or how fast they follow each other.
+    """
+    sequence = image_sequence(source.path, source.path.stat().st_mtime_ns, rate.images, rate.first)
+    return _timeline(sequence, rate, source.path).duration
+
+
 class _Chunks:
     """The chunk files of one video, opened when needed and closed with ``stack``."""
 

@@ -12,12 +12,13 @@ from typing import Any
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import FileFacts, path_facts, with_setting
-from llavaction.video.chunks import read_chunks, read_images
+from llavaction.video.chunks import chunks_length, images_length, read_chunks, read_images
 from llavaction.video.decode import read_clip
 from llavaction.video.errors import MissingVideoError, VideoError
 from llavaction.video.frames import Frames, Side, Size
 from llavaction.video.layouts import Kind, Source, find_sources
 from llavaction.video.rates import FILE_NAME, Rate, Rates, rate_of, read_rates
+from llavaction.video.reader import VideoReader
 from llavaction.video.sampling import Draws
 from llavaction.video.sequences import image_sequence
 
@@ -93,6 +94,26 @@ class VideoLibrary:
             MissingVideoError: there is none, or there are several and the id does not tell which.
         """
         return self._find(video_id, segment_id)[0].path
+
+    def length(self, video_id: str, segment_id: str | None = None) -> float:
+        """Seconds from a video's beginning to the end of its last frame; nothing is decoded to know it.
+
+        Args:
+            video_id: the video.
+            segment_id: name of the segment's own file, whose length it is where the video is not there.
+
+        Raises:
+            MissingVideoError: there is none, or there are several and the id does not tell which.
+            VideoError: it cannot be opened, or is a folder of images at an unknown rate.
+            InputError: it is a folder of images and no rate is given.
+        """
+        source = self._find(video_id, segment_id)[0]
+        if source.kind is Kind.CHUNKS:
+            return chunks_length(source)
+        if source.kind is Kind.FRAMES:
+            return images_length(source, self._frame_rate(source))
+        with VideoReader(source.path) as video:
+            return video.timeline.duration
 
     def facts(self, ids: Iterable[tuple[str, str | None]]) -> dict[str, FileFacts]:
         """What the videos of (video id, segment id or None) are known by, by that id, sorted.
