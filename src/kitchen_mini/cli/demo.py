@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from kitchen_mini.weights import model_folder, specialist_folder
+from kitchen_mini.weights import fusion_file, model_folder, specialist_folder
 from llavaction.base.records import write_json
 from llavaction.cli.options import FOLDER, table, timed_echo
 
 SPLIT, SEED = "test", 2026
 """The bundled models were trained on videos of seed 0: these people, kitchens and events are new to them."""
 LIMIT, FRAMES = 400, 8
-WEIGHT = 8.0
-"""Of the specialist's scores in the joint choice; the best of six on kitchen_mini's validation split (docs/mini.md)."""
+STAGES = ("specialist", "heads", "letters")
+"""What recognises; their weights were fitted on kitchen_mini's validation split (docs/mini.md)."""
 DATA: dict[str, Any] = {
     "train_videos": 6, "validation_videos": 0, "test_videos": 12, "min_segments": 24, "max_segments": 40,
     "train_participants": 4, "unseen_test_participants": 8, "unseen_share": 1.0,
@@ -80,7 +80,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
         say(f"asked {name}")
     recognition = RecognitionConfig(
         annotations=str(annotations), split=SPLIT, predictions=str(file), backend=str(model), limit=limit,
-        specialist_weight=WEIGHT,
+        stages=STAGES, fusion=str(fusion_file()),
     )  # fmt: skip
     segments = list(dataset.segments(SPLIT))
     ranked = load_predictions(file, (), (), expected=Expected.of(segments, dataset.vocabulary))

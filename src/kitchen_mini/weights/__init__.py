@@ -28,6 +28,11 @@ def specialist_folder() -> Path:
     return _complete(_HERE / "specialist", "specialist", hint)
 
 
+def fusion_file() -> Path:
+    """Weights that join the bundled specialist, the model's heads and its letters, fitted on validation."""
+    return _HERE / "fusion.json"
+
+
 def _complete(folder: Path, kind: str, hint: str) -> Path:
     missing = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
     if missing:
