@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llavaction.questions.schema import Benchmark
     from llavaction.recognition.fusion import Fusion
     from llavaction.recognition.multi_label_run import MultiLabelResult
-    from llavaction.recognition.two_stage import RecognitionResult
+    from llavaction.recognition.runner import RecognitionResult
     from llavaction.training.preparation import RunCommand
     from llavaction.training.run import TrainResult
     from llavaction.video.rates import Rates

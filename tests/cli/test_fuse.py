@@ -30,7 +30,7 @@ from llavaction.base.seeding import hashed_rng
 from llavaction.cli.main import cli
 from llavaction.recognition.fusion import Fusion
 from llavaction.recognition.records import RECOGNITIONS
-from llavaction.recognition.two_stage import RecognitionResult, recognise
+from llavaction.recognition.runner import RecognitionResult, recognise
 
 STAGES = ("specialist", "heads", "letters")
 FITTED = [segment(number, f"P0{number % 8}_02", PAIRS[(5 * number) % 48]) for number in range(160)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.evaluation_fakes import NOUNS, VERBS
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary, LabelClass
-from llavaction.recognition.two_stage import RecognitionConfig
+from llavaction.recognition.runner import RecognitionConfig
 from llavaction.specialists.predictions import SpecialistPrediction
 
 CONFIG = RecognitionConfig(

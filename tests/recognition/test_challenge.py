@@ -20,7 +20,7 @@ from llavaction.base.records import read_json, write_records
 from llavaction.datasets.epic_kitchens import EpicKitchens
 from llavaction.recognition.challenge import LEAST, ChallengeScores, challenge_accuracy, write_recognitions
 from llavaction.recognition.records import Recognition
-from llavaction.recognition.two_stage import RECOGNITIONS, recognise
+from llavaction.recognition.runner import RECOGNITIONS, recognise
 from llavaction.specialists.challenge import SupervisionLevels, check_submission
 from llavaction.specialists.predictions import load_predictions
 

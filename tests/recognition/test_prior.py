@@ -15,7 +15,7 @@ from llavaction.base.errors import InputError
 from llavaction.recognition.prior import turns_of_videos
 from llavaction.recognition.recogniser import SegmentItem
 from llavaction.recognition.records import RECOGNITIONS, Recognition
-from llavaction.recognition.two_stage import RecognitionResult, recognise
+from llavaction.recognition.runner import RecognitionResult, recognise
 
 STAGES = ("specialist", "heads", "letters")
 MIXED = [SEGMENTS[place * 7 % 24] for place in range(24)]

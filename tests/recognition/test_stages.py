@@ -29,7 +29,7 @@ from llavaction.base.records import read_json
 from llavaction.recognition.config import RecognitionConfig
 from llavaction.recognition.fusion import Fusion
 from llavaction.recognition.records import RECOGNITIONS, Recognition
-from llavaction.recognition.two_stage import RecognitionResult, recognise
+from llavaction.recognition.runner import RecognitionResult, recognise
 
 NAMES = dict(zip(VOCABULARY.actions, map(VOCABULARY.action_name, VOCABULARY.actions), strict=True))
 

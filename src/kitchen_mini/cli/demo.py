@@ -53,7 +53,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
     from llavaction.backends.known import informed_backend, known_of_benchmark
     from llavaction.evaluation.report import write_report
     from llavaction.evaluation.runner import RunConfig, run
-    from llavaction.recognition.two_stage import RecognitionConfig, recognise
+    from llavaction.recognition.runner import RecognitionConfig, recognise
     from llavaction.specialists.predictions import Expected, load_predictions
     from llavaction.specialists.workflows import Source, predict_split
     from llavaction.video.library import VideoLibrary

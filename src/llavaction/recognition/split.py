@@ -10,7 +10,7 @@ from llavaction.base.notes import note
 from llavaction.datasets.registry import open_annotations
 from llavaction.recognition.challenge import write_recognitions
 from llavaction.recognition.config import RecognitionConfig
-from llavaction.recognition.two_stage import RecognitionResult, recognise
+from llavaction.recognition.runner import RecognitionResult, recognise
 from llavaction.specialists.challenge import SupervisionLevels, check_target, verdict
 from llavaction.specialists.predictions import Expected, load_predictions
 from llavaction.video.library import VideoLibrary

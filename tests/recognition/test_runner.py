@@ -25,7 +25,7 @@ from llavaction.base.statistics import ONE_VIDEO
 from llavaction.recognition.accuracy import summary
 from llavaction.recognition.config import RecognitionConfig
 from llavaction.recognition.records import Recognition
-from llavaction.recognition.two_stage import RECOGNITIONS, recognise
+from llavaction.recognition.runner import RECOGNITIONS, recognise
 from llavaction.specialists.predictions import SpecialistPrediction
 
 ORACLE = OracleBackend({segment.segment_id: VOCABULARY.action_name(segment.action) for segment in SEGMENTS})
