@@ -97,6 +97,7 @@ class Observer:
     needs_frames: int = 2
     decision_rule: str = "label texts"
     capabilities: frozenset[Capability] = frozenset({"read"})
+    head_sizes: tuple[int, int, int] | None = None
     delay: float = 0.0
     refuses: frozenset[str] = frozenset()
     read_clips: list[str] = field(default_factory=list)

@@ -80,7 +80,7 @@ def demo(output: Path, seed: int, workers: int, model: Path | None, specialist: 
         say(f"asked {name}")
     recognition = RecognitionConfig(
         annotations=str(annotations), split=SPLIT, predictions=str(file), backend=str(model), limit=limit,
-        stages=STAGES, fusion=str(fusion_file()),
+        stages=STAGES, ranked_by=("specialist",), fusion=str(fusion_file()),
     )  # fmt: skip
     segments = list(dataset.segments(SPLIT))
     ranked = load_predictions(file, (), (), expected=Expected.of(segments, dataset.vocabulary))
