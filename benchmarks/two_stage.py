@@ -24,6 +24,7 @@ from llavaction.actions.vocabulary import ActionVocabulary
 from llavaction.backends.base import HeadScores, OptionScores, Query, Reading, TextScores
 from llavaction.backends.registry import make_backend
 from llavaction.base.calibration import calibration
+from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.progress import progress
 from llavaction.base.records import read_json, write_json
 from llavaction.base.statistics import ClusteredBootstrap, paired_comparison
@@ -55,6 +56,7 @@ class ReadOnce:
         self._backend, self.seconds = backend, dict[str, float]()
         self.name, self.needs_frames = backend.name, backend.needs_frames
         self.decision_rule, self.capabilities = backend.decision_rule, backend.capabilities
+        self.head_sizes, self.settings = backend.head_sizes, backend.settings
         self._last: tuple[str, Reading] | None = None
         self.clips = 0
 
@@ -133,6 +135,8 @@ def score_split(
     library, items = VideoLibrary(data / "videos"), [SegmentItem(segment) for segment in segments]
     with RunFolder(folder / split) as home:
         journal = home.journal("recognitions.jsonl", Recognition, "segment_id")
+        config = {"split": split, "orders": orders, "predictions_sha256": digest_of_files([predictions])}
+        home.settle(config | {"backend": backend.settings}, started=bool(journal.done))
         todo = [[item] for item in items if f"{item.query_id} all" not in journal.done]
         ahead = clips_ahead(todo, library, backend.needs_frames, workers=1)
         for batch, clips in progress(ahead, split, total=len(todo)):
