@@ -14,6 +14,9 @@ from llavaction.base.records import Record, Strict
 UNLABELLED = -1
 """Stands for a class that is not known."""
 
+END_OF_VIDEO = 1e9
+"""Seconds that stand for the end of a video whose length is not known."""
+
 
 class Clip(Strict):
     """A span of a video to look at: half-open ``[start, stop)`` in seconds from the video's beginning."""
@@ -32,6 +35,11 @@ class Clip(Strict):
     def duration(self) -> float:
         """Length in seconds."""
         return self.stop - self.start
+
+    @property
+    def ends_with_video(self) -> bool:
+        """Whether it goes to the end of a video whose length is not known."""
+        return self.stop >= END_OF_VIDEO
 
 
 class Segment(Record):

@@ -24,6 +24,7 @@ from llavaction.questions.prompts import (
     multiple_choice_prompt,
     with_caption,
 )
+from llavaction.questions.subtitles import said_at
 from llavaction.runs.folder import Pace
 from llavaction.video.decoded import DecodedClip, Library
 
@@ -151,6 +152,9 @@ def query(
         InputError: the prompt cannot be written.
     """
     length = None if clip is None else (clip.duration, len(clip.frames))
+    if asked.subtitles_at_frames and clip is not None:
+        shown = said_at(asked.subtitles, [asked.clip.start + float(time) for time in clip.times])
+        asked = replace(asked, subtitles=shown)
     prompt = multiple_choice_prompt(asked, style, perspective=perspective, seen=length)
     return Query(asked.query_id, with_caption(prompt, asked.caption, style), asked.options, clip)
 

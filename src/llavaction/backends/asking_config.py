@@ -36,7 +36,8 @@ class AskingConfig(Strict):
         default="letters",
         description="How the question is put. Style letters lists the options and asks for a letter; published is the "
         "paper's wording, published_timed and published_frame_times add its sentence on the clip's length; open and "
-        "published_open do not list the options, for the backend's rule=texts or written answers.",
+        "published_open do not list the options, for the backend's rule=texts or written answers; official is the "
+        "benchmark's own prompt.",
     )
     perspective: Perspective = Field(
         default="first_person",
@@ -56,6 +57,12 @@ class AskingConfig(Strict):
     batch_size: int = Field(default=4, ge=1, description="Questions per call of the backend.")
     workers: int = Field(default=2, ge=1, description="Threads that decode ahead; they do not change the result.")
     seed: int = Field(default=0, description="Seed of the bootstrap intervals and of every order that is drawn.")
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """The settings that have a default, each with it."""
+        fields = cls.model_fields.items()
+        return {name: field.get_default(call_default_factory=True) for name, field in fields if not field.is_required()}
 
     def decision_rule(self, backend: Backend) -> str:
         """How choices are made, as predictions name it."""

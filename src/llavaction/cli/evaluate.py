@@ -61,6 +61,9 @@ def summary(result: RunResult) -> str:
     metrics, counts = result.metrics, result.metrics["counts"]
     answered = metrics["accuracy_of_answered"]
     lines = [f"no accuracy: not one of {counts['questions']} questions was answered"]
+    hidden = counts.get("hidden", 0)
+    if not counts["questions"]:
+        lines = [f"no accuracy: the answers to all {hidden} questions are hidden"]
     if answered is not None:
         lines = [f"{_share('accuracy', metrics['accuracy'])}, chance {metrics['chance']:.1%}"]
         if answered["n"] < counts["questions"]:
@@ -69,6 +72,8 @@ def summary(result: RunResult) -> str:
         f"{counts['questions']} questions: {counts['answered']} answered, {counts['unparsed']} with an unreadable "
         f"answer, {counts['failed']} that could not be asked"
     )
+    if hidden and counts["questions"]:
+        lines.append(f"{hidden} more whose answers are hidden; they count nowhere above")
     if counts["with_note"]:
         lines.append(
             f"{counts['with_note']} clips were not complete; {counts['stand_ins']} of their frames stood in for others"

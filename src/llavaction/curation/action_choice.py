@@ -118,7 +118,7 @@ class ActionChoice(Task):
             prompt=multiple_choice_prompt(
                 replace(question.asked, prior=priors), self.settings.prompt, perspective=self.settings.perspective
             ),
-            answer=question.answer_letter if lettered else question.lettered_options[question.answer],
+            answer=question.answer_letter if lettered else question.lettered_options[question.truth],
             provenance={
                 "miner": self.settings.miner,
                 "text": self.settings.text,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from llavaction.backends.asking_config import AskingConfig
+from llavaction.questions.subtitles import Shown
 
 if TYPE_CHECKING:
     from llavaction.backends.base import Backend
@@ -21,6 +22,11 @@ class RunConfig(AskingConfig):
         description="Whether the likeliest option is chosen (likelihood), the one that the answer it writes is about "
         "(generation), or the likeliest behind a caption that the model has written just before (caption_then_answer; "
         "--set max_new_tokens=N for a longer one).",
+    )
+    subtitles: Shown = Field(
+        default="none",
+        description="Which subtitles of the clip are told, where the benchmark has some: none, all, or those said "
+        "while one of the frames is shown (frames).",
     )
     parsing: Literal["robust", "published"] = Field(
         default="robust",

@@ -63,7 +63,7 @@ class Example:
 
 def excess(prediction: Prediction) -> float | None:
     """Score of the choice minus score of the right option, nats; None where nothing was scored."""
-    if not prediction.scores or prediction.choice is None:
+    if not prediction.scores or prediction.choice is None or prediction.answer is None:
         return None
     return prediction.scores[prediction.choice] - prediction.scores[prediction.answer]
 

@@ -27,7 +27,8 @@ class FinishedRun:
     Attributes:
         folder: where it is.
         config: ``config.yaml``.
-        predictions: in the benchmark's order; of a recognition one per segment with known classes.
+        predictions: in the benchmark's order, those whose answer is known; of a recognition one per segment with known
+            classes.
         metrics: ``metrics.json``.
         recognitions: of a recognition, in the order of the segments; empty for an evaluation.
     """
@@ -88,7 +89,8 @@ class FinishedRun:
             recognitions = tuple(read_records(folder / RECOGNITIONS, Recognition, journal=True))
             predictions = [as_prediction(recognition) for recognition in recognitions if recognition.truth is not None]
             return cls(folder, config, predictions, metrics, recognitions)
-        return cls(folder, config, read_predictions(folder), metrics)
+        known = [prediction for prediction in read_predictions(folder) if prediction.answer is not None]
+        return cls(folder, config, known, metrics)
 
 
 def as_prediction(recognition: Recognition) -> Prediction:

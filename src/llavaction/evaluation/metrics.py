@@ -14,6 +14,7 @@ from llavaction.base.calibration import calibration
 from llavaction.base.errors import InputError
 from llavaction.base.statistics import ClusteredBootstrap, chance_level, wilson
 from llavaction.evaluation.names import ActionNames, OptionNames
+from llavaction.evaluation.official.scorers import official_scores
 from llavaction.evaluation.predictions import Prediction, probabilities
 from llavaction.questions.schema import LETTERS, Benchmark, Question
 
@@ -38,7 +39,8 @@ def compute_metrics(
     Unparsed and failed questions count as wrong in ``accuracy`` and not at all in ``accuracy_of_answered`` (None where
     no question was answered). ``counts.with_note`` are clips that were not complete, ``counts.stand_ins`` the frames
     that stood in for missing ones, ``counts.captions`` the captions written before answers, if any. Questions of the
-    benchmark without a prediction (a run with a limit) are left out and counted under ``counts.not_asked``.
+    benchmark without a prediction (a run with a limit) are left out and counted under ``counts.not_asked``. Those whose
+    answer is hidden are counted under ``counts.hidden`` and nowhere else.
 
     Args:
         benchmark: the questions.
@@ -51,7 +53,10 @@ def compute_metrics(
     Raises:
         InputError: no predictions, a question predicted twice, or predictions made on another benchmark.
     """
-    pairs = match(benchmark, predictions)
+    matched = match(benchmark, predictions)
+    pairs = [pair for pair in matched if pair[0].answer is not None]
+    if not pairs:
+        return _without_answers(benchmark, matched)
     names = names_for(benchmark, vocabulary)
     groups = benchmark.facts.groups if groups is None else groups
     one_label = benchmark.facts.one_label  # neither verbs nor nouns: the action is all there is
@@ -60,14 +65,12 @@ def compute_metrics(
     answered = np.array([prediction.choice is not None for _, prediction in pairs])
     status = Counter(prediction.parse_status for _, prediction in pairs)
     captions = [p.text for _, p in pairs if p.parse_status == "scored" and p.text is not None]
-    card = benchmark.card
+    official = official_scores(benchmark, pairs)
     return {
-        "schema_version": 1,
-        "benchmark": {"name": card.name, "version": card.version, "split": card.split, "miner": card.miner}
-        | {"text": card.text, "options": card.options},
-        "decision_rules": sorted({prediction.decision_rule for _, prediction in pairs}),
+        **_asked(benchmark, pairs),
         "accuracy": bootstrap.interval(right).rounded(),
         "accuracy_of_answered": _share(bootstrap, right, answered),
+        **({"official": official} if official else {}),
         "chance": round(chance_level([len(question.options) for question, _ in pairs]), 6),
         "counts": {
             "questions": len(pairs),
@@ -77,7 +80,8 @@ def compute_metrics(
             "failed": status["failed"],
             "with_note": sum(prediction.note is not None for _, prediction in pairs),
             "stand_ins": sum(len(prediction.stand_ins) for _, prediction in pairs),
-            "not_asked": len(benchmark.questions) - len(pairs),
+            "not_asked": len(benchmark.questions) - len(matched),
+            **({"hidden": len(matched) - len(pairs)} if len(matched) > len(pairs) else {}),
             **({"captions": len(captions), "empty_captions": captions.count("")} if captions else {}),
         },
         "position": _position(pairs),
@@ -101,6 +105,33 @@ def compute_metrics(
             "actions": _top(confusion(pairs, 0), names.verb_name) if one_label else [],
         },
     }
+
+
+def _asked(benchmark: Benchmark, pairs: Pairs) -> dict[str, Any]:
+    """What was asked, and how choices were made."""
+    card = benchmark.card
+    return {
+        "schema_version": 1,
+        "benchmark": {"name": card.name, "version": card.version, "split": card.split, "miner": card.miner}
+        | {"text": card.text, "options": card.options},
+        "decision_rules": sorted({prediction.decision_rule for _, prediction in pairs}),
+    }
+
+
+def _without_answers(benchmark: Benchmark, pairs: Pairs) -> dict[str, Any]:
+    """All that is known of a run on questions whose answers are hidden."""
+    status = Counter(prediction.parse_status for _, prediction in pairs)
+    counts = {
+        "questions": 0,
+        "hidden": len(pairs),
+        "answered": status["scored"] + status["parsed"],
+        "unparsed": status["unparsed"],
+        "failed": status["failed"],
+        "with_note": sum(prediction.note is not None for _, prediction in pairs),
+        "stand_ins": sum(len(prediction.stand_ins) for _, prediction in pairs),
+        "not_asked": len(benchmark.questions) - len(pairs),
+    }
+    return _asked(benchmark, pairs) | {"accuracy": None, "accuracy_of_answered": None, "counts": counts}
 
 
 def names_for(benchmark: Benchmark, vocabulary: ActionNames | None = None) -> ActionNames:
@@ -156,7 +187,7 @@ def confusion(pairs: Pairs, part: int) -> Counter[tuple[int, int]]:
     for question, prediction in pairs:
         if prediction.choice is None:
             continue
-        true, predicted = question.options[question.answer].action, question.options[prediction.choice].action
+        true, predicted = question.right_option.action, question.options[prediction.choice].action
         if true is not None and predicted is not None:
             counts[true[part], predicted[part]] += 1
     return counts
@@ -173,7 +204,7 @@ def _position(pairs: Pairs) -> list[dict[str, Any]]:
     """Per option letter: how often it is the answer, how often it is chosen, accuracy where it is the answer."""
     answers = Counter(question.answer for question, _ in pairs)
     choices = Counter(prediction.choice for _, prediction in pairs if prediction.choice is not None)
-    right = Counter(prediction.answer for _, prediction in pairs if prediction.correct)
+    right = Counter(question.answer for question, prediction in pairs if prediction.correct)
     rows = []
     for i in range(max(len(question.options) for question, _ in pairs)):
         row: dict[str, Any] = {"letter": LETTERS[i], "answers": answers[i], "choices": choices[i], "accuracy": None}
@@ -187,7 +218,7 @@ def _part(pairs: Pairs, bootstrap: ClusteredBootstrap, part: int) -> dict[str, A
     """How often the choice has the right verb (or noun), whatever else it says; None without classes."""
     right, chance, members = [], [], []
     for question, prediction in pairs:
-        true = question.options[question.answer].action
+        true = question.right_option.action
         same = [
             true is not None and option.action is not None and option.action[part] == true[part]
             for option in question.options
@@ -237,7 +268,7 @@ def _table(
     """One row per class of the right option, or ``part`` of it: n, accuracy, interval; the most frequent first."""
     members: dict[tuple[int, ...], list[int]] = {}
     for i, (question, _) in enumerate(pairs):
-        action = question.options[question.answer].action
+        action = question.right_option.action
         if action is not None:
             members.setdefault(part(action), []).append(i)
     right = np.array([prediction.correct for _, prediction in pairs])

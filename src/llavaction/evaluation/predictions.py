@@ -25,7 +25,7 @@ class Prediction(Record):
 
     question_id: str
     video_id: str
-    answer: int = Field(ge=0, description="index of the right option")
+    answer: int | None = Field(ge=0, description="index of the right option; None where it is hidden")
     choice: int | None = Field(default=None, description="index of the chosen option; None counts as wrong")
     parse_status: ParseStatus = Field(
         description="'scored': by likelihood; 'parsed': read from text; 'unparsed': text without a clear choice; "
@@ -49,14 +49,14 @@ class Prediction(Record):
     def _is_consistent(self) -> Prediction:
         if (self.choice is None) != (self.parse_status in ("unparsed", "failed")):
             raise ValueError(f"choice {self.choice} does not go with parse_status '{self.parse_status}'")
-        if self.scores and max(self.answer, self.choice or 0) >= len(self.scores):
+        if self.scores and max(self.answer or 0, self.choice or 0) >= len(self.scores):
             raise ValueError(f"answer {self.answer}, choice {self.choice}, but only {len(self.scores)} scores")
         return self
 
     @property
     def correct(self) -> bool:
-        """Whether the right option was chosen; False where nothing was."""
-        return self.choice == self.answer
+        """Whether the right option was chosen; False where nothing was, or the answer is hidden."""
+        return self.choice is not None and self.choice == self.answer
 
 
 def scored(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from llavaction.backends.asking import (
     written_answers,
 )
 from llavaction.backends.base import Backend
+from llavaction.base.errors import InputError
 from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_seed
 from llavaction.evaluation.config import RunConfig
@@ -31,6 +32,7 @@ from llavaction.evaluation.parsing import parse_answer, parse_as_published
 from llavaction.evaluation.predictions import PREDICTIONS, Prediction, failed, generated, scored
 from llavaction.questions.asked import Asked
 from llavaction.questions.schema import Benchmark, Question
+from llavaction.questions.subtitles import said_between
 from llavaction.runs.folder import RunFolder, go_through
 from llavaction.video.decoded import Clips, Library
 
@@ -94,7 +96,7 @@ def run(
         check_capability(backend, "score")
         check_prompt(backend, config.prompt)
     pace = pace_of(config, backend, library, retry_failed)
-    asked, true = [question.asked for question in questions], {question.question_id: question for question in questions}
+    asked, true = asked_of(benchmark, questions, config), {question.question_id: question for question in questions}
     with RunFolder(folder) as home:
         journal = home.journal(PREDICTIONS, Prediction, "question_id")
         digest = hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest()
@@ -103,6 +105,7 @@ def run(
             started=bool(journal.done),
             free=free_keys(backend, "benchmark", "videos"),
             videos=pace.facts(asked),
+            defaults=config.defaults(),
         )
 
         def answer(batch: Sequence[Asked], clips: Clips) -> list[Prediction]:
@@ -126,6 +129,34 @@ def asked_questions(benchmark: Benchmark, limit: int | None) -> list[Question]:
     drawn = sorted(questions, key=lambda question: hashed_seed("limit", question.question_id))[:limit]
     kept = {question.question_id for question in drawn}
     return [question for question in questions if question.question_id in kept]
+
+
+def asked_of(benchmark: Benchmark, questions: Sequence[Question], config: RunConfig) -> list[Asked]:
+    """What is asked of each question: with the benchmark's own prompt, and the subtitles that are to be told.
+
+    Raises:
+        InputError: the settings ask for an official prompt or for subtitles that the benchmark has not.
+    """
+    template = None if benchmark.card.source is None else benchmark.card.source.prompt
+    if config.prompt == "official" and template is None:
+        raise InputError(
+            f"benchmark '{benchmark.card.name}' has no official prompt",
+            hint="take --prompt letters, or name one in its description under source.prompt",
+        )
+    if config.subtitles == "none":
+        return [replace(question.asked, template=template) for question in questions]
+    if not benchmark.subtitles:
+        raise InputError(
+            f"benchmark '{benchmark.card.name}' has no subtitles",
+            hint="name their folder in its description with the key 'subtitles'",
+        )
+    at_frames = config.subtitles == "frames"
+    told = []
+    for question in questions:
+        clip = question.clip
+        said = said_between(benchmark.subtitles.get(clip.video_id, ()), clip.start, clip.stop)
+        told.append(replace(question.asked, template=template, subtitles=said, subtitles_at_frames=at_frames))
+    return told
 
 
 def _predict(

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from llavaction.actions.segments import Clip
 from llavaction.base.errors import InputError
 from llavaction.base.text import same_when_read
+from llavaction.questions.prompt_template import PromptTemplate
+from llavaction.questions.subtitles import Subtitle
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -36,6 +38,9 @@ class Asked:
         options: texts to choose among; none where the answer is to be in free words.
         caption: what the one who is asked wrote of the clip before; "" where nothing was.
         prior: what is told of the actions before, oldest first.
+        template: the official prompt of its benchmark; None where it has none.
+        subtitles: what is said in the clip, oldest first, where that is to be told.
+        subtitles_at_frames: whether only what is said while a frame is shown is told.
     """
 
     query_id: str
@@ -44,6 +49,9 @@ class Asked:
     options: tuple[str, ...] = ()
     caption: str = ""
     prior: tuple[PriorAction, ...] = ()
+    template: PromptTemplate | None = None
+    subtitles: tuple[Subtitle, ...] = ()
+    subtitles_at_frames: bool = False
 
     @property
     def lettered_options(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ FEWEST = 20
 
 
 def audit(benchmark: Benchmark) -> dict[str, Any]:
-    """Attack a benchmark blindly.
+    """Attack a benchmark blindly, its questions whose answers are known.
 
     Returns:
         ``chance``; ``attacks`` (name, accuracy, low, high at 95 %, clustered by video, method, note), strongest first;
@@ -41,6 +42,7 @@ def audit(benchmark: Benchmark) -> dict[str, Any]:
     Raises:
         InputError: there are fewer than 20 questions.
     """
+    benchmark = replace(benchmark, questions=benchmark.with_answers)
     if len(benchmark.questions) < FEWEST:
         raise InputError(f"{len(benchmark.questions)} questions are too few for an audit; it takes {FEWEST}")
     table = OptionTable.of(benchmark)
@@ -127,7 +129,7 @@ def verdict(attacks: Sequence[dict[str, Any]], chance: float) -> str:
 def _positions(questions: Sequence[Question]) -> dict[str, Any]:
     """How often each letter is right, and whether that is more uneven than chance allows."""
     sizes = {len(question.options) for question in questions}
-    counts = np.bincount([question.answer for question in questions], minlength=max(sizes))
+    counts = np.bincount([question.truth for question in questions], minlength=max(sizes))
     letters = {chr(ord("A") + i): int(count) for i, count in enumerate(counts)}
     p = round(float(stats.chisquare(counts).pvalue), 4) if len(sizes) == 1 else None
     return {"right": letters, "p": p}

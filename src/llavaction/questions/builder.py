@@ -149,7 +149,7 @@ def _counts(questions: Sequence[Question], short: Sequence[str], dataset: Annota
     return {
         "questions": len(questions),
         "videos": len({question.clip.video_id for question in questions}),
-        "answer classes": len({question.options[question.answer].action for question in questions}),
+        "answer classes": len({question.right_option.action for question in questions}),
         "segments left out: too few distractors": len(short),
         "rows of the annotations left out": sum(remark.refused for remark in dataset.remarks),
     }

@@ -15,8 +15,8 @@ OptionClasses = Mapping[str, Mapping[str, Action]]
 
 
 def right_answers(questions: Iterable[Question]) -> RightAnswers:
-    """The right answers of questions."""
-    return {question.question_id: question.options[question.answer].text for question in questions}
+    """The right answers of questions, those that are not hidden."""
+    return {question.question_id: question.right_option.text for question in questions if question.answer is not None}
 
 
 def option_classes(questions: Iterable[Question]) -> OptionClasses:

@@ -12,17 +12,22 @@ from typing import Literal, get_args
 
 from llavaction.base.errors import InputError
 from llavaction.base.registry import suggestion
-from llavaction.questions.asked import Asked, PriorAction
+from llavaction.questions.asked import LETTERS, Asked, PriorAction
 from llavaction.questions.schema import Question
 
 QUESTION = "Which action does the video show?"
 """The question every benchmark of ours asks; prompts wrap it."""
 
-PromptStyle = Literal["letters", "published", "published_timed", "published_frame_times", "open", "published_open"]
+PromptStyle = Literal[
+    "letters", "published", "published_timed", "published_frame_times", "open", "published_open", "official"
+]
 """``letters``: ours, asks for the letter alone. ``published``: the paper's prompt, asks for "A. move knife";
 ``published_timed`` begins with its sentence on the clip's length, ``published_frame_times`` names the frames' times.
 ``open`` and ``published_open`` do not list the options: the answer is to be the text of one. The latter is the paper's
-prompt for direct narration, which asks for "move knife"."""
+prompt for direct narration, which asks for "move knife". ``official`` is the benchmark's own."""
+
+SUBTITLES = "What is said in the video:"
+"""Stands before subtitles in our own prompts; the published ones tell none."""
 
 WITH_TIMES = {"published_timed": False, "published_frame_times": True}
 """Published prompts with the sentence on the clip's length, and whether the frames' times are in it."""
@@ -106,15 +111,21 @@ def multiple_choice_prompt(
     Args:
         question: the question.
         style: ``letters`` (question, one option a line, "Answer with the option's letter."), ``open`` (question,
-            "Answer in a few words."), or one of the published ones, with their own wording of the question.
+            "Answer in a few words."), ``official`` (the benchmark's own), or one of the published ones, with their own
+            wording of the question.
         perspective: for the published styles only.
         seen: seconds of the clip and how many frames of it are shown, for the styles with times.
 
     Raises:
-        InputError: the style or the perspective is unknown, or a style with times has no clip.
+        InputError: the style or the perspective is unknown, a style with times has no clip, or the benchmark has no
+            official prompt.
     """
     prior = question.prior if isinstance(question, Asked) else ()
     story = [f"{action.offset} seconds before this clip, this began: {action.narration}." for action in prior]
+    said = [line.text for line in question.subtitles] if isinstance(question, Asked) else []
+    if style == "official":
+        return _official_prompt(question, said)
+    story += [SUBTITLES, *said] if said else []
     if style == "letters":
         return "\n".join([*story, question.question, *question.lettered_options, "Answer with the option's letter."])
     if style == "published" or style in WITH_TIMES:
@@ -130,6 +141,16 @@ def multiple_choice_prompt(
     if style == "published_open":
         return format_task_related_prompt(question.question, "direct_narration", perspective=perspective)
     raise InputError(f"unknown prompt style '{style}'", hint=suggestion(style, get_args(PromptStyle)))
+
+
+def _official_prompt(question: Question | Asked, said: Sequence[str]) -> str:
+    template = question.template if isinstance(question, Asked) else None
+    if template is None:
+        raise InputError(
+            "the benchmark has no official prompt", hint="take prompt 'letters', or name one under source.prompt"
+        )
+    texts = question.options if isinstance(question, Asked) else [option.text for option in question.options]
+    return template.fill(question.question, list(zip(LETTERS, texts, strict=False)), said)
 
 
 def open_prompt(question: str) -> str:

@@ -17,6 +17,8 @@ from llavaction.base.errors import InputError
 from llavaction.base.records import Record, Strict, read_json, read_records, write_json, write_records
 from llavaction.base.text import same_when_read
 from llavaction.questions.asked import LETTERS, Asked
+from llavaction.questions.prompt_template import PromptTemplate
+from llavaction.questions.subtitles import SUBTITLES, Subtitle, read_subtitles, write_subtitles
 from llavaction.runs.identity import hold_to_card
 
 UNKNOWN = "unknown"
@@ -48,17 +50,25 @@ class Question(Record):
     clip: Clip
     question: str
     options: tuple[Option, ...] = Field(min_length=2, max_length=len(LETTERS))
-    answer: int = Field(ge=0, description="index of the right option")
+    answer: int | None = Field(ge=0, description="index of the right option; None where its makers keep it hidden")
     provenance: Provenance | None = Field(default=None, description="None where the source does not tell it")
+    facts: Mapping[str, str] = Field(
+        default_factory=dict, description="what else the source tells of it, for groups and official metrics"
+    )
 
     @model_validator(mode="after")
     def _is_answerable(self) -> Question:
-        if self.answer >= len(self.options):
+        if self.answer is not None and self.answer >= len(self.options):
             raise ValueError(f"answer {self.answer} but only {len(self.options)} options")
         texts = [option.text for option in self.options]
         if len(set(map(same_when_read, texts))) < len(texts):
             raise ValueError(f"two options have the same text to a reader: {texts}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_facts(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        return values if self.facts else {name: value for name, value in values.items() if name != "facts"}
 
     @classmethod
     def of_segment(
@@ -88,9 +98,25 @@ class Question(Record):
         )
 
     @property
+    def truth(self) -> int:
+        """Index of the right option.
+
+        Raises:
+            ValueError: it is hidden.
+        """
+        if self.answer is None:
+            raise ValueError(f"the answer to '{self.question_id}' is hidden")
+        return self.answer
+
+    @property
+    def right_option(self) -> Option:
+        """The right option; as :attr:`truth`."""
+        return self.options[self.truth]
+
+    @property
     def answer_letter(self) -> str:
-        """The letter of the right option: A for the first and so on."""
-        return LETTERS[self.answer]
+        """The letter of the right option: A for the first and so on; as :attr:`truth`."""
+        return LETTERS[self.truth]
 
     @property
     def lettered_options(self) -> list[str]:
@@ -120,8 +146,15 @@ class Source(_Sparse):
     version: str | None = Field(default=None, description="Commit, date or number of the files.")
     licence: str | None = Field(default=None, description="Licence of questions and answers.")
     metric: str | None = Field(default=None, description="Official metric, in words.")
-    prompt: str | None = Field(default=None, description="Official prompt, word for word.")
-    prompt_source: str | None = Field(default=None, description="Where the official prompt stands.")
+    metric_source: str | None = Field(default=None, description="Where the official metric's code stands.")
+    prompt: PromptTemplate | None = Field(default=None, description="Official prompt, word for word.")
+    parser: str | None = Field(
+        default=None, description="Which official reading of written answers is its own, see evaluation/official/."
+    )
+    scorer: str | None = Field(
+        default=None, description="Official metric beyond accuracy, see evaluation/official/scorers.py."
+    )
+    faults: tuple[str, ...] | None = Field(default=None, description="Known faults of the release, each in a sentence.")
 
 
 class BenchmarkCard(_Sparse, Record):
@@ -164,6 +197,14 @@ class Facts(Record):
     groups: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict, description="official sub-populations ('tail verbs', ...) as question ids"
     )
+    sets: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="questions that an official metric scores together, in their order, as ids"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_empty_sets(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        return values if self.sets else {name: value for name, value in values.items() if name != "sets"}
 
     def verb_name(self, verb: int) -> str:
         """Readable name of a verb class."""
@@ -198,12 +239,21 @@ class Facts(Record):
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark folder: ``questions.jsonl``, ``facts.json``, ``card.json`` and, after an audit, ``audit.json``."""
+    """A benchmark folder: ``questions.jsonl``, ``facts.json``, ``card.json`` and, after an audit, ``audit.json``.
+
+    Where videos have subtitles there is ``subtitles.jsonl``.
+    """
 
     questions: Sequence[Question]
     card: BenchmarkCard
     facts: Facts = field(default_factory=Facts)
     folder: Path | None = field(default=None, compare=False)
+    subtitles: Mapping[str, Sequence[Subtitle]] = field(default_factory=dict)
+
+    @property
+    def with_answers(self) -> list[Question]:
+        """The questions whose answers are not hidden."""
+        return [question for question in self.questions if question.answer is not None]
 
     def save(self, folder: str | Path) -> Benchmark:
         """Write the folder: a former card goes first, the new one comes last, so a folder with a card is complete.
@@ -217,8 +267,9 @@ class Benchmark:
             (folder / name).unlink(missing_ok=True)
         write_records(folder / "questions.jsonl", self.questions)
         write_json(folder / "facts.json", self.facts.model_dump(mode="json"))
+        write_subtitles(folder / SUBTITLES, self.subtitles)
         write_json(folder / "card.json", self.card.model_dump(mode="json"))
-        return Benchmark(self.questions, self.card, self.facts, folder)
+        return Benchmark(self.questions, self.card, self.facts, folder, self.subtitles)
 
     @classmethod
     def load(cls, folder: str | Path) -> Benchmark:
@@ -249,4 +300,4 @@ class Benchmark:
             raise InputError("holds no questions", file=folder / "questions.jsonl")
         facts = folder / "facts.json"
         benchmark_facts = Facts.from_mapping(read_json(facts), file=facts) if facts.is_file() else Facts()
-        return cls(questions, card, benchmark_facts, folder)
+        return cls(questions, card, benchmark_facts, folder, read_subtitles(folder / SUBTITLES))

@@ -203,6 +203,7 @@ def _ask(
         started=bool(journal.done),
         free=free_keys(backend, "annotations", "videos", "classes"),
         videos=pace.facts(items),
+        defaults=config.defaults(),
     )
     return go_through(home, journal, items, scorer, pace, f"asking {backend.name}")
 

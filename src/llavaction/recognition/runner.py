@@ -99,6 +99,7 @@ def recognise(
             started=bool(journal.done),
             free=free_keys(backend, "annotations", "videos", "predictions", "fusion"),
             videos=pace.facts(plan.items),
+            defaults=config.defaults(),
         )
         if config.fusion is not None:
             plan.fusion.save(home.path / "fusion.json")

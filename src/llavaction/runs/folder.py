@@ -76,6 +76,7 @@ class RunFolder:
         free: Collection[str] = (),
         videos: Mapping[str, FileFacts] | None = None,
         environment: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         """Write what the run is known by, or make sure that it is what the run was started with.
 
@@ -85,11 +86,12 @@ class RunFolder:
             free: keys of the configuration that may have changed since.
             videos: what each video that is there is known by; None where nobody looks.
             environment: what else belongs to the record of the environment.
+            defaults: see :func:`settle_config`.
 
         Raises:
             InputError: the run was started with other settings, contents or videos; what differs is named.
         """
-        settle_config(self.path, config, started=started, free=free)
+        settle_config(self.path, config, started=started, free=free, defaults=defaults)
         if videos is not None:
             settle_videos(self.path, videos, started=started)
         record_environment(self.path, environment)

@@ -34,7 +34,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     return values
 
 
-def settle_config(folder: Path, config: Mapping[str, Any], *, started: bool, free: Collection[str] = ()) -> None:
+def settle_config(
+    folder: Path,
+    config: Mapping[str, Any],
+    *,
+    started: bool,
+    free: Collection[str] = (),
+    defaults: Mapping[str, Any] | None = None,
+) -> None:
     """Write the run's configuration, or make sure that it is the one the run was started with.
 
     Args:
@@ -44,6 +51,7 @@ def settle_config(folder: Path, config: Mapping[str, Any], *, started: bool, fre
         started: there are predictions already.
         free: keys ("workers", "resolved.backend") that may change between start and restart, because they do not decide
             the result.
+        defaults: of settings; they stand for those that a folder of an earlier version does not name.
 
     Raises:
         InputError: the run was started with other settings or contents; each differing one is named.
@@ -52,7 +60,8 @@ def settle_config(folder: Path, config: Mapping[str, Any], *, started: bool, fre
     if started and path.is_file():
         problem = "this run was started with other settings"
         hint = "start it with what it was started with, or choose another output folder"
-        refuse_changes(read_config(folder), config, problem, file=path, hint=hint, free=free)
+        then = {**_plain(defaults or {}), **read_config(folder)}
+        refuse_changes(then, config, problem, file=path, hint=hint, free=free)
     elif started:
         raise InputError(
             "the folder holds predictions but no config.yaml, so nobody can say how they were made",

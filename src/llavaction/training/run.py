@@ -228,7 +228,7 @@ def _probe(stage: StageConfig, trainable: TrainableModel, library: VideoLibrary 
     videos = library if settings.videos is None else VideoLibrary(settings.videos, fps=stage.video_fps)
     if videos is None:
         raise InputError("evaluation needs videos", hint="evaluation.videos=FOLDER")
-    questions = spread(Benchmark.load(settings.benchmark).questions, settings.limit)
+    questions = spread(Benchmark.load(settings.benchmark).with_answers, settings.limit)
     core, frames = trainable.core, stage.num_frames
     return InLoopEvaluation(trainable.checkpoint, core, questions, videos, frames=frames, prompt=settings.prompt)
 
