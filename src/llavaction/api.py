@@ -16,6 +16,7 @@ from llavaction.base.notes import note
 
 if TYPE_CHECKING:
     from llavaction.backends.base import Backend
+    from llavaction.evaluation.open_answers.runner import OpenRunResult
     from llavaction.evaluation.runner import RunResult
     from llavaction.questions.schema import Benchmark
     from llavaction.recognition.fusion import Fusion
@@ -32,6 +33,7 @@ __all__ = [
     "build_benchmark",
     "evaluate",
     "fuse",
+    "judge",
     "load_model",
     "multi_label",
     "recognise",
@@ -135,7 +137,7 @@ def evaluate(
     retry_failed: bool = False,
     say: Say = note,
     **settings: Any,
-) -> RunResult:
+) -> RunResult | OpenRunResult:
     """Ask a model every question of a benchmark and write a run folder; one that was interrupted goes on.
 
     Args:
@@ -149,7 +151,8 @@ def evaluate(
         retry_failed: ask those again whose video could not be read last time.
         say: takes notes.
         settings: fields of :class:`llavaction.evaluation.config.RunConfig`: ``frames``, ``decision``
-            and others.
+            and others. Questions without options take those of
+            :class:`llavaction.evaluation.open_answers.config.OpenRunConfig`.
 
     Raises:
         InputError: the run was begun with something else, or nothing can be asked.
@@ -160,11 +163,24 @@ def evaluate(
         1.0
     """
     from llavaction.backends.known import informed_backend, known_of_benchmark
+    from llavaction.evaluation.benchmarks import open_questions
     from llavaction.evaluation.config import RunConfig
+    from llavaction.evaluation.open_answers.config import OpenRunConfig
+    from llavaction.evaluation.open_answers.runner import run_open
+    from llavaction.evaluation.open_answers.schema import OpenBenchmark
     from llavaction.evaluation.runner import run
     from llavaction.video.library import VideoLibrary
 
-    loaded = _benchmark(benchmark, videos, say)
+    loaded = open_questions(benchmark, videos, say) if isinstance(benchmark, str | Path) else benchmark
+    if isinstance(loaded, OpenBenchmark):
+        open_config = OpenRunConfig.from_mapping({
+            "benchmark": str(benchmark), "backend": str(model), "backend_options": model_options or {},
+            "videos": _text(videos), **settings,
+        })  # fmt: skip
+        answers = {"answers": lambda: {question.question_id: question.right_text for question in loaded.questions}}
+        written = informed_backend(open_config.backend, open_config.backend_options, answers, "benchmark")
+        seen = VideoLibrary(videos, fps=fps) if videos and written.needs_frames else None
+        return run_open(open_config, loaded, written, seen, output, retry_failed=retry_failed)
     config = RunConfig.from_mapping({
         "benchmark": str(benchmark if isinstance(benchmark, str | Path) else loaded.folder or loaded.card.name),
         "backend": str(model), "backend_options": model_options or {}, "videos": _text(videos), **settings,
@@ -173,6 +189,37 @@ def evaluate(
     backend = informed_backend(config.backend, config.backend_options, known, "benchmark")
     library = VideoLibrary(videos, fps=fps) if videos and backend.needs_frames else None
     return run(config, loaded, backend, library, output, retry_failed=retry_failed)
+
+
+def judge(
+    run: str | Path,
+    model: str | Path,
+    prompt: str | Path = "video_chatgpt",
+    *,
+    model_options: Mapping[str, Any] | None = None,
+    retry_failed: bool = False,
+) -> dict[str, Any]:
+    """Have a language model judge the answers of a run on questions without options.
+
+    Args:
+        run: folder of the run; gets ``judged-PROMPT/``.
+        model: the judge, see :func:`load_model`; it is shown no video.
+        prompt: ``video_chatgpt``, ``egotempo``, or a YAML file with ``text``, ``right`` and ``wrong``.
+        model_options: see :func:`load_model`.
+        retry_failed: ask again about answers it could not be asked about.
+
+    Returns:
+        Accuracies and the mean score with 95 % intervals, see :func:`llavaction.evaluation.open_answers.judge.judge`.
+
+    Raises:
+        InputError: the folder is no such run, or the judge cannot write.
+    """
+    from llavaction.backends.registry import make_backend, parse_spec
+    from llavaction.evaluation.open_answers.judge import judge as ask_judge
+
+    blind = {"frames": 0} if parse_spec(str(model))[0] == "transformers" else {}
+    backend = make_backend(str(model), **{**blind, **(model_options or {})})
+    return ask_judge(run, backend, prompt, retry_failed=retry_failed)
 
 
 def recognise(

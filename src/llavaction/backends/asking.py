@@ -244,6 +244,14 @@ def written_answers(
     return _written(backend, batch, clips, lambda asked, clip: query(asked, clip, style, perspective))
 
 
+def replies(backend: Backend, prompts: Mapping[str, str]) -> dict[str, str | InputError]:
+    """What the backend writes to prompts about nothing that is seen, by their ids; or why one could not be asked."""
+    queries = [[Query(name, prompt)] for name, prompt in prompts.items()]
+    found = _answers(backend, queries, backend.generate)
+    said = (answer if isinstance(answer, InputError) else answer[0] for answer in found)
+    return dict(zip(prompts, said, strict=True))
+
+
 def captioned_scores(
     backend: Backend,
     batch: Sequence[Asked],

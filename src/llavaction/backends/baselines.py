@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llavaction.actions.vocabulary import Action
-from llavaction.backends.base import CAPABILITIES, OptionScores, Query
+from llavaction.backends.base import CAPABILITIES, OptionScores, Query, QuestionError
 from llavaction.base.errors import InputError
 from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_rng
@@ -68,8 +68,20 @@ class Baseline(ABC):
         return np.asarray(weights - math.log(np.exp(weights).sum()), dtype=np.float64)
 
     def generate(self, queries: Sequence[Query]) -> list[str]:
-        """The best option as "B. wash plate"."""
-        return [lettered(query.options)[int(self._scores(query).argmax())] for query in queries]
+        """The best option as "B. wash plate".
+
+        Raises:
+            QuestionError: there are no options.
+        """
+        return [self._written(query) for query in queries]
+
+    def _written(self, query: Query) -> str:
+        if not query.options:
+            raise QuestionError(
+                f"'{self.name}' chooses among options, and question '{query.query_id}' has none",
+                question_id=query.query_id,
+            )
+        return lettered(query.options)[int(self._scores(query).argmax())]
 
 
 class ChanceBackend(Baseline):
@@ -265,6 +277,13 @@ class OracleBackend(Baseline):
     def settings(self) -> dict[str, Any]:
         """See :attr:`Baseline.settings`."""
         return {"error_rate": self._error_rate, "seed": self._seed}
+
+    def _written(self, query: Query) -> str:
+        """The right answer itself where there are no options; nothing where it errs or does not know."""
+        if query.options:
+            return super()._written(query)
+        errs = hashed_rng("oracle", self._seed, query.query_id).random() < self._error_rate
+        return "" if errs else self._answers.get(query.query_id, "")
 
     def weights(self, query: Query) -> NDArray[np.float64]:
         """The chosen option has probability 0.9, the others share the rest."""

@@ -10,9 +10,10 @@ import click
 
 from llavaction import api
 from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
-from llavaction.cli.options import FOLDER, as_json, emit, mapping, say_notes
+from llavaction.cli.options import FOLDER, as_json, emit, given, mapping, say_notes
 
 if TYPE_CHECKING:
+    from llavaction.evaluation.open_answers.runner import OpenRunResult
     from llavaction.evaluation.runner import RunResult
     from llavaction.video.rates import Rates
 
@@ -38,9 +39,12 @@ def evaluate(
 
     --set gives the backend's own options, e.g. --set dtype=bfloat16.
     """
+    from llavaction.evaluation.open_answers.runner import OpenRunResult
+
+    chosen = given(values)
     result = api.evaluate(
         benchmark,
-        values.pop("backend"),
+        chosen.pop("backend"),
         output,
         videos=videos,
         fps=fps,
@@ -48,8 +52,13 @@ def evaluate(
         model_options=mapping(settings),
         retry_failed=retry_failed,
         say=say_notes,
-        **values,
+        **chosen,
     )
+    if isinstance(result, OpenRunResult):
+        emit(dict(result.metrics), open_summary(result), json_out)
+        errors = [answer.error for answer in result.answers if answer.error is not None]
+        end_by_failures(errors, len(result.answers), "questions could not be asked", allow_missing)
+        return
     emit(dict(result.metrics), summary(result), json_out)
     warn_of_letter_mass(result.metrics)
     failed = [prediction.error or "" for prediction in result.predictions if prediction.parse_status == "failed"]
@@ -78,6 +87,17 @@ def summary(result: RunResult) -> str:
         lines.append(
             f"{counts['with_note']} clips were not complete; {counts['stand_ins']} of their frames stood in for others"
         )
+    return "\n".join([*lines, f"written to {result.folder} ({result.seconds:.1f} s)"])
+
+
+def open_summary(result: OpenRunResult) -> str:
+    """A finished run on questions without options."""
+    metrics, counts = result.metrics, result.metrics["counts"]
+    lines = [_share(name.replace("_", " "), found["all"]) for name, found in metrics["scores"].items()]
+    lines.append(
+        f"{counts['questions']} questions: {counts['answered']} answered, {counts['empty']} with an empty answer, "
+        f"{counts['failed']} that could not be asked"
+    )
     return "\n".join([*lines, f"written to {result.folder} ({result.seconds:.1f} s)"])
 
 

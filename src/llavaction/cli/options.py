@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from llavaction.base.bounded import parse_yaml
 from llavaction.base.errors import InputError
@@ -124,3 +125,9 @@ def say_notes(*notes: object) -> None:
     """Say on standard error what was noticed in files that were read."""
     for note in notes:
         click.echo(f"note: {note}", err=True)
+
+
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a command's values that were given to it; the others are as their configuration has them."""
+    source = click.get_current_context().get_parameter_source
+    return {name: value for name, value in values.items() if source(name) is not ParameterSource.DEFAULT}

@@ -14,19 +14,26 @@ from llavaction.base.notes import note
 from llavaction.base.plugins import with_plugins
 from llavaction.base.registry import resolve
 from llavaction.evaluation.benchmarks.protocol import Protocol, known_protocols, load_protocol
+from llavaction.evaluation.open_answers.schema import OpenBenchmark
 from llavaction.questions.schema import Benchmark
 
-READERS = {"multiple_choice": "llavaction.evaluation.benchmarks.multiple_choice:read_benchmark"}
+READERS = {
+    "multiple_choice": "llavaction.evaluation.benchmarks.multiple_choice:read_benchmark",
+    "open_answers": "llavaction.evaluation.open_answers.readers:read_open_answers",
+    "activitynet_qa": "llavaction.evaluation.open_answers.readers:read_activitynet_qa",
+    "egotempo": "llavaction.evaluation.open_answers.readers:read_egotempo",
+    "charades_sta": "llavaction.evaluation.open_answers.readers:read_charades_sta",
+}
 """Name of a reader to its place; see :data:`Reader`."""
 
-Reader = Callable[[Protocol, Path, Path | None], Benchmark]
+Reader = Callable[[Protocol, Path, Path | None], Benchmark | OpenBenchmark]
 """Takes the protocol, the file of questions, and the folder of videos or None."""
 
 
 def open_benchmark(
     source: str | Path, videos: str | Path | None = None, say: Callable[[str], None] = note
 ) -> Benchmark:
-    """The questions of a benchmark folder, or of a file of any form that a protocol describes.
+    """The multiple-choice questions of a benchmark folder, or of a file of any form that a protocol describes.
 
     Args:
         source: the folder, or the protocol, a YAML file.
@@ -36,12 +43,23 @@ def open_benchmark(
 
     Raises:
         InputError: there is no such benchmark; the protocol or its file of questions is not as it has to be, which is
-            named with file and line; or the file holds no question, or not as many as the protocol expects.
+            named with file and line; the file holds no question, or not as many as the protocol expects; or its
+            questions have no options.
 
     Examples:
         >>> open_benchmark(quiz / "quiz.yaml").questions[0].answer_letter
         'B'
     """
+    benchmark = open_questions(source, videos, say)
+    if isinstance(benchmark, OpenBenchmark):
+        raise InputError("its questions have no options", file=source, hint="ask them with: llavaction eval")
+    return benchmark
+
+
+def open_questions(
+    source: str | Path, videos: str | Path | None = None, say: Callable[[str], None] = note
+) -> Benchmark | OpenBenchmark:
+    """As :func:`open_benchmark`, questions without options included."""
     path = Path(source)
     if not path.is_file():
         if str(source) in known_protocols():
