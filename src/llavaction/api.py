@@ -32,6 +32,7 @@ __all__ = [
     "audit",
     "build_benchmark",
     "evaluate",
+    "export_benchmark",
     "fuse",
     "judge",
     "load_model",
@@ -103,6 +104,25 @@ def audit(benchmark: Benchmark | str | Path) -> dict[str, Any]:
 
     loaded = _benchmark(benchmark)
     return attack(loaded) if loaded.folder is None else audit_folder(loaded)
+
+
+def export_benchmark(
+    benchmark: Benchmark | str | Path, output: str | Path, *, name: str | None = None, say: Say = note
+) -> Path:
+    """Write a benchmark as a folder that Hugging Face ``datasets`` loads, with its card; no video is in it.
+
+    Args:
+        benchmark: its folder, one in memory, or a YAML file that says how it is read.
+        output: the folder to write.
+        name: of the dataset; by default the benchmark's.
+        say: takes notes.
+
+    Raises:
+        InputError: there is no such benchmark, or the folder holds something else.
+    """
+    from llavaction.questions.export import export_benchmark as export
+
+    return export(_benchmark(benchmark, None, say), output, name=name)
 
 
 def load_model(model: str | Path, **options: Any) -> Backend:

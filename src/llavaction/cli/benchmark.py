@@ -1,4 +1,4 @@
-"""``llavaction benchmark``: make and audit benchmarks."""
+"""``llavaction benchmark``: make, audit and publish benchmarks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from llavaction.cli.options import FILE, FOLDER, annotations_option, as_json, em
 
 @click.group()
 def benchmark() -> None:
-    """Make and audit multiple-choice benchmarks."""
+    """Make, audit and publish multiple-choice benchmarks."""
 
 
 @benchmark.command()
@@ -84,3 +84,17 @@ def audit(folder: Path, json_out: bool) -> None:
         result["verdict"],
     ]
     emit(result, "\n".join(lines), json_out)
+
+
+@benchmark.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["hf"]), default="hf", show_default=True, help="Whose form it has.")
+@click.option("--name", help="Of the dataset. By default the benchmark's.")
+@click.option("--output", type=FOLDER, required=True, help="The folder to write.")
+def export(folder: Path, form: str, name: str | None, output: Path) -> None:
+    """Write a benchmark as a folder that Hugging Face datasets loads, with its card.
+
+    FOLDER is a benchmark's, or a YAML file that says how one is read.
+    """
+    written = api.export_benchmark(folder, output, name=name, say=say_notes)
+    click.echo(f"written to {written}; upload it with: hf upload OWNER/NAME {written} --repo-type dataset")

@@ -82,7 +82,7 @@ EGOTEMPO = {
             "question": "What?",
             "answer": "A cup.",
         },
-        {"question_id": "u2_0_4", "clip_id": "u2_0_4.mp4", "question_type": "s", "question": "Who?", "answer": "C"},
+        {"question_id": "u2_0_4", "clip_id": "u2_-0.1_4.mp4", "question_type": "s", "question": "Who?", "answer": "C"},
     ],
 }
 

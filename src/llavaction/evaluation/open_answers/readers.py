@@ -28,7 +28,7 @@ KINDS = ("motion", "spatial relation", "temporal relation", "yes/no", "colour", 
 """Of ActivityNet-QA, by number; from the fourth on they are its "free" ones."""
 
 _CHARADES = re.compile(r"(\S+) (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)##(.+)")
-_CUT = re.compile(r"(.+)_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)(?:\.mp4)?")
+_CUT = re.compile(r"(.+)_(-?\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)(?:\.mp4)?")
 
 Values = dict[str, Any]
 
@@ -67,6 +67,8 @@ def read_activitynet_qa(protocol: Protocol, path: Path, videos: Path | None) -> 
 def read_egotempo(protocol: Protocol, path: Path, videos: Path | None) -> OpenBenchmark:
     """EgoTempo: ``egotempo_openQA.json``. Clips are cut from Ego4D's videos, or lie there cut, as ``UID_START_STOP``.
 
+    One begins before its video does (-0.1 s); it is taken from the video's beginning.
+
     Raises:
         InputError: the file is not of this form.
     """
@@ -77,7 +79,7 @@ def read_egotempo(protocol: Protocol, path: Path, videos: Path | None) -> OpenBe
         if cut is None:
             raise InputError(f"clip_id '{row['clip_id']}' is not UID_START_STOP")
         name = f"{cut[1]}_{cut[2]}_{cut[3]}"
-        clip = home.whole(name) if home.has(name) else home.part(cut[1], float(cut[2]), float(cut[3]))
+        clip = home.whole(name) if home.has(name) else home.part(cut[1], max(0.0, float(cut[2])), float(cut[3]))
         return {"question_id": row["question_id"], "clip": clip, "question": row["question"],
                 "answers": [row["answer"]], "kind": row["question_type"]}  # fmt: skip
 
