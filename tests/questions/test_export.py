@@ -59,10 +59,3 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "other" / "thesis.tex").write_text("precious")
     with pytest.raises(InputError, match="holds something else"):
         export_benchmark(benchmark, tmp_path / "other")
-
-
-def test_datasets_loads_it(tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets", reason="Hugging Face datasets is not among the requirements")
-    export_benchmark(make_benchmark(questions=12), tmp_path / "hf")
-    loaded = datasets.load_dataset(str(tmp_path / "hf"), split="validation", cache_dir=str(tmp_path / "cache"))
-    assert len(loaded) == 12 and loaded[0]["options"] == list(make_benchmark(12).questions[0].asked.options)

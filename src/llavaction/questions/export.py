@@ -22,8 +22,8 @@ def export_benchmark(benchmark: Benchmark, folder: str | Path, *, name: str | No
     """Write a benchmark as a folder that ``datasets.load_dataset`` takes.
 
     It holds ``data/SPLIT.jsonl``, a row a question; ``README.md``, the dataset card; ``card.json`` and ``facts.json``
-    as they are; and ``llavaction.yaml``, by which :func:`llavaction.evaluation.benchmarks.open_benchmark` reads the rows
-    back. No video is in it. Everything is of one licence, the benchmark's.
+    as they are; and ``llavaction.yaml``, by which ``llavaction eval`` and ``open_benchmark`` read the rows back. No
+    video is in it. Everything is of one licence, the benchmark's.
 
     Args:
         benchmark: the benchmark.
