@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command("eval")
 @click.argument("benchmark", type=click.Path(path_type=Path))
 @click.option("--annotations", type=FOLDER, help="For specialist files that refer to rows and action ids.")
-@asking_options("llavaction.evaluation.config:RunConfig", "backend", "videos", "decision", "parsing")
+@asking_options("llavaction.evaluation.config:RunConfig", "backend", "videos", "decision", "parsing", "parser")
 @as_json
 def evaluate(
     benchmark: Path,

@@ -68,6 +68,7 @@ def compute_metrics(
         "decision_rules": sorted({prediction.decision_rule for _, prediction in pairs}),
         "accuracy": bootstrap.interval(right).rounded(),
         "accuracy_of_answered": _share(bootstrap, right, answered),
+        **_official(pairs, bootstrap),
         "chance": round(chance_level([len(question.options) for question, _ in pairs]), 6),
         "counts": {
             "questions": len(pairs),
@@ -163,10 +164,21 @@ def confusion(pairs: Pairs, part: int) -> Counter[tuple[int, int]]:
 
 
 def _share(
-    bootstrap: ClusteredBootstrap, right: NDArray[np.bool_], members: NDArray[np.bool_]
+    bootstrap: ClusteredBootstrap, right: NDArray[np.bool_ | np.float64], members: NDArray[np.bool_]
 ) -> dict[str, Any] | None:
     """A share with its interval; None for an empty group."""
     return bootstrap.interval(right, members).rounded() if members.any() else None
+
+
+def _official(pairs: Pairs, bootstrap: ClusteredBootstrap) -> dict[str, Any]:
+    """What a public evaluator would report, draws at their expected value, where one read the answers."""
+    if all(prediction.credit is None for _, prediction in pairs):
+        return {}
+    credits = [prediction.counted for _, prediction in pairs]
+    counts = np.array([value is not None for value in credits])
+    found = _share(bootstrap, np.array([value or 0.0 for value in credits]), counts)
+    drawn = sum(value is not None and 0 < value < 1 for value in credits)
+    return {"official": {"accuracy": found, "drawn": drawn, "left_out": int((~counts).sum())}}
 
 
 def _position(pairs: Pairs) -> list[dict[str, Any]]:

@@ -120,6 +120,9 @@ class Source(_Sparse):
     version: str | None = Field(default=None, description="Commit, date or number of the files.")
     licence: str | None = Field(default=None, description="Licence of questions and answers.")
     metric: str | None = Field(default=None, description="Official metric, in words.")
+    parser: str | None = Field(
+        default=None, description="Official parser of written answers, a name of evaluation/official."
+    )
     prompt: str | None = Field(default=None, description="Official prompt, word for word.")
     prompt_source: str | None = Field(default=None, description="Where the official prompt stands.")
 
