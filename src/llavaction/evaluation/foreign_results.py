@@ -137,8 +137,10 @@ def _of_vlmevalkit(path: Path) -> Iterator[_Result]:
 def _number(text: str | None, path: Path, line: int) -> float | None:
     if text is None:
         return None
+    if text.lower() in ("true", "false"):
+        return float(text.lower() == "true")
     try:
-        return {"true": 1.0, "false": 0.0}.get(text.lower()) if text.isalpha() else float(text)
+        return float(text)
     except ValueError:
         raise InputError(f"the score '{text}' is no number", file=path, line=line) from None
 
