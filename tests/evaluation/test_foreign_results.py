@@ -67,7 +67,10 @@ def test_options_in_the_prompt_or_nowhere(tmp_path: Path) -> None:
 
 
 HEAD = ["index", "video", "question", "candidates", "answer", "prediction", "score"]
-ROWS = [[7, "a.mp4", "what?", "['run', 'sit']", "B", "B. sit", 1], [9, "b.mp4", "what?", "['run', 'sit']", "A", "?", -1]]
+ROWS = [
+    [7, "a.mp4", "what?", "['run', 'sit']", "B", "B. sit", 1],
+    [9, "b.mp4", "what?", "['run', 'sit']", "A", "?", -1],
+]
 
 
 def test_tables_of_vlmevalkit(tmp_path: Path) -> None:

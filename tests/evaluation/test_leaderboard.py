@@ -102,7 +102,7 @@ def test_files_of_other_programs_in_the_command(tmp_path: Path) -> None:
     files = [write_workbook(tmp_path / "x.xlsx", {"s": sheet}), write_workbook(tmp_path / "y.xlsx", {"s": other})]
     done = CliRunner().invoke(compare, [*map(str, files), "--json"], catch_exceptions=False)
     board = json.loads(done.output)
-    assert [list(row["cells"].values())[0]["value"] for row in board["rows"]] == [1.0, 0.5]
+    assert [next(iter(row["cells"].values()))["value"] for row in board["rows"]] == [1.0, 0.5]
     assert len(board["benchmarks"]) == 1 and board["tests"][0]["questions"] == 40
     out = tmp_path / "board.html"
     done = CliRunner().invoke(compare, [*map(str, files), "--format", "html", "--output", str(out)])

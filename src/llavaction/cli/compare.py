@@ -15,7 +15,7 @@ FORMATS = ("markdown", "html", "latex", "csv")
 @click.command()
 @click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--across-benchmarks", is_flag=True, help="Of two runs: allow the same question ids with other options.")
-@click.option("--reference", metavar="MODEL", help="Test all others against this model; by default every two are tested.")
+@click.option("--reference", metavar="MODEL", help="Test all others against this model, not every two.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Form of the leaderboard; markdown by default.")
 @click.option("--output", type=FILE, help="Write the leaderboard into this file.")
 @as_json

@@ -133,7 +133,9 @@ def _pair(
     }
 
 
-def _notes(first: FinishedRun, second: FinishedRun, here: Sequence[Prediction], there: Sequence[Prediction]) -> list[str]:
+def _notes(
+    first: FinishedRun, second: FinishedRun, here: Sequence[Prediction], there: Sequence[Prediction]
+) -> list[str]:
     notes = [
         f"{run.folder} is of another program; its settings are not on record"
         for run in (first, second)
@@ -264,6 +266,6 @@ def explanation_text(found: Mapping[str, Any]) -> str:
         lines += [f"note: {note}" for note in pair["notes"]]
     if len(runs) > 2:
         lines += ["", f"the whole chain: {100 * found['difference']:+.2f} points"]
-        rows = [(cause, f"{100 * points:+.2f}") for cause, points in found["by_cause"].items()]
-        lines += columns([("part", "points"), *rows])
+        causes = [(cause, f"{100 * points:+.2f}") for cause, points in found["by_cause"].items()]
+        lines += columns([("part", "points"), *causes])
     return "\n".join(lines)

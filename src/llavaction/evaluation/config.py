@@ -29,7 +29,7 @@ class RunConfig(AskingConfig):
     )
     parser: str | None = Field(
         default=None,
-        description="Which public evaluator reads the answers where parsing is official: nextqa, mvbench, videomme_2025 "
+        description="Which public evaluator reads the answers where parsing is official: nextqa, mvbench, videomme "
         "and others. By default it is the one that the benchmark names.",
     )
 

@@ -25,7 +25,10 @@ _VIDEOS = ("video_id", "videoid", "video", "video_idx", "video_path", "video_nam
 _OPTIONS = ("options", "candidates", "choices", "option", "answers")
 _SCORES = ("score", "acc", "accuracy", "exact_match", "hit")
 _LETTERED = re.compile(r"^\s*\(?([A-Z])[).:]\s+(.+?)\s*$", re.MULTILINE)
-_HINT = "expected a run folder, a *_samples_*.jsonl of lmms-eval, or a result table of VLMEvalKit (index, answer, prediction)"
+_HINT = (
+    "expected a run folder, a *_samples_*.jsonl of lmms-eval, or a result table of VLMEvalKit "
+    "(index, answer, prediction)"
+)
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,15 @@ def load_run(path: str | Path) -> FinishedRun:
 
 def _of_lmms_eval(path: Path) -> Iterator[_Result]:
     for line, entry in read_lines(path, "sample"):
-        if not isinstance(entry, dict) or not {"doc_id", "target"} <= entry.keys() or not entry.keys() & {
-            "filtered_resps",
-            "resps",
-        }:
+        if (
+            not isinstance(entry, dict)
+            or not {"doc_id", "target"} <= entry.keys()
+            or not entry.keys()
+            & {
+                "filtered_resps",
+                "resps",
+            }
+        ):
             found = ", ".join(map(str, entry)) if isinstance(entry, dict) else f"{entry!r:.60}"
             raise InputError(f"is no sample of lmms-eval; found {found:.200}", file=path, line=line, hint=_HINT)
         doc = entry.get("doc")
@@ -124,14 +132,16 @@ def _of_vlmevalkit(path: Path) -> Iterator[_Result]:
         columns, rows = tuple(table.columns), table
     names = {name.lower() for name in columns}
     if missing := {"answer", "prediction"} - names:
-        problem = f"is no result of VLMEvalKit: it lacks {', '.join(sorted(missing))}; found {', '.join(columns)!s:.200}"
+        lacking = ", ".join(sorted(missing))
+        problem = f"is no result of VLMEvalKit: it lacks {lacking}; found {', '.join(columns)!s:.200}"
         raise InputError(problem, file=path, hint=_HINT)
     for row in rows:
         if row.fault:
             raise InputError(row.fault, file=path, line=row.line)
         cells = {name.lower(): value for name, value in row.cells.items()}
         told = next((cells[name] for name in ("hit", "score") if cells.get(name)), None)
-        yield _Result(row.line, cells, cells["prediction"], cells["answer"], _number(told, path, row.line), cells.get("question", ""))
+        score, prompt = _number(told, path, row.line), cells.get("question", "")
+        yield _Result(row.line, cells, cells["prediction"], cells["answer"], score, prompt)
 
 
 def _number(text: str | None, path: Path, line: int) -> float | None:

@@ -80,9 +80,7 @@ def leaderboard(
     return {
         "schema_version": 1,
         "benchmarks": benchmarks,
-        "rows": [
-            {"model": model, "cells": {name: cells.get((model, name)) for name in benchmarks}} for model in order
-        ],
+        "rows": [{"model": model, "cells": {name: cells.get((model, name)) for name in benchmarks}} for model in order],
         "reference": reference,
         "tests": tests,
         "correction": f"Holm, over all {len(tests)} tests of the table; significant below {LEVEL}",
@@ -101,10 +99,11 @@ def _entries(runs: Sequence[FinishedRun]) -> list[_Entry]:
     placed = []
     for run in runs:
         ids = frozenset(item.question_id for item in run.predictions)
-        name = _benchmark(run) if run.foreign is None else known.setdefault(ids, _nearest(ids, known) or run.folder.stem)
+        of_others = run.foreign is not None
+        name = known.setdefault(ids, _nearest(ids, known) or run.folder.stem) if of_others else _benchmark(run)
         placed.append((run.name, name, run))
     often = Counter((model, name) for model, name, _ in placed)
-    entries = []
+    entries: list[_Entry] = []
     for model, name, run in placed:
         label = model if often[model, name] == 1 else f"{model} ({run.folder.name})"
         if any((entry.model, entry.benchmark) == (label, name) for entry in entries):
@@ -162,7 +161,10 @@ def _test(first: _Entry, second: _Entry, n: int, seed: int, notes: list[str]) ->
 
 
 def _mark(
-    cells: dict[tuple[str, str], dict[str, Any]], tests: Sequence[Mapping[str, Any]], benchmark: str, reference: str | None
+    cells: dict[tuple[str, str], dict[str, Any]],
+    tests: Sequence[Mapping[str, Any]],
+    benchmark: str,
+    reference: str | None,
 ) -> None:
     """Put into the cells of a benchmark what its tests say."""
     here = sorted((model for model, name in cells if name == benchmark), key=lambda m: -cells[m, benchmark]["value"])
@@ -201,7 +203,9 @@ def letter_groups(models: Sequence[str], apart: Collection[frozenset[str]]) -> d
         split: list[frozenset[str]] = []
         for column in columns:
             split += [column - {model} for model in pair] if pair <= column else [column]
-        columns = [one for i, one in enumerate(split) if not any(one < other for other in split) and one not in split[:i]]
+        columns = [
+            one for i, one in enumerate(split) if one not in split[:i] and not any(one < other for other in split)
+        ]
     columns.sort(key=lambda column: [model not in column for model in models])
     names = [_letters(i) for i in range(len(columns))]
     return {

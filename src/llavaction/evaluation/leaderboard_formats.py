@@ -11,9 +11,13 @@ from typing import Any
 from llavaction.base.text import shown
 from llavaction.evaluation.comparison import p_value
 from llavaction.evaluation.figures import latex
+from llavaction.evaluation.leaderboard import LEVEL
 
 _BETTER, _WORSE = "better", "worse"
-SIGNIFICANT = 0.05
+_CSV_COLUMNS = (
+    *("model", "benchmark", "accuracy", "low", "high", "questions", "videos", "interval", "group"),
+    *("best_rank", "worst_rank", "difference", "p_holm"),
+)
 
 
 def markdown(board: Mapping[str, Any]) -> str:
@@ -35,11 +39,13 @@ def html_page(board: Mapping[str, Any]) -> str:
     notes = "".join(f"<li>{html.escape(shown(note))}</li>" for note in _legend(board))
     style = (
         "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}"
-        "td,th{padding:.3em .8em;border-bottom:1px solid #ccc;text-align:right}td:first-child,th:first-child{text-align:left}"
+        "td,th{padding:.3em .8em;border-bottom:1px solid #ccc;text-align:right}"
+        "td:first-child,th:first-child{text-align:left}"
     )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Leaderboard</title><style>{style}</style>'
-        f"</head><body>\n<table><thead><tr>{top}</tr></thead><tbody>\n{body}\n</tbody></table>\n<ul>{notes}</ul>\n</body></html>\n"
+        f"</head><body>\n<table><thead><tr>{top}</tr></thead><tbody>\n{body}\n</tbody></table>\n"
+        f"<ul>{notes}</ul>\n</body></html>\n"
     )
 
 
@@ -49,7 +55,15 @@ def latex_table(board: Mapping[str, Any]) -> str:
     lines = [" & ".join(latex(shown(cell)) for cell in row) + r" \\" for row in (head, *rows)]
     notes = [f"% {shown(note)}" for note in _legend(board)]
     columns = "l" + "r" * (len(head) - 1)
-    table = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", lines[0], r"\hline", *lines[1:], r"\hline", r"\end{tabular}"]
+    table = [
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\hline",
+        lines[0],
+        r"\hline",
+        *lines[1:],
+        r"\hline",
+        r"\end{tabular}",
+    ]
     return "\n".join([*notes, *table]) + "\n"
 
 
@@ -57,18 +71,15 @@ def csv_table(board: Mapping[str, Any]) -> str:
     """As CSV, a row for each model and benchmark, shares from 0 to 1."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["model", "benchmark", "accuracy", "low", "high", "questions", "videos", "interval", "group"]
-                    + ["best_rank", "worst_rank", "difference", "p_holm"])  # fmt: skip
+    writer.writerow(_CSV_COLUMNS)
     for row in board["rows"]:
         for name, cell in row["cells"].items():
             if cell is None:
                 continue
             against, rank = cell.get("against", {}), cell.get("rank", ["", ""])
-            writer.writerow(
-                [shown(row["model"]), shown(name), cell["value"], cell["low"], cell["high"], cell["n"]]
-                + [cell["clusters"], cell["method"], cell.get("group", ""), *rank]
-                + [against.get("difference", ""), against.get("p_holm", "")]
-            )
+            numbers = [cell[key] for key in ("value", "low", "high", "n", "clusters", "method")]
+            tested = [against.get("difference", ""), against.get("p_holm", "")]
+            writer.writerow([shown(row["model"]), shown(name), *numbers, cell.get("group", ""), *rank, *tested])
     return stream.getvalue()
 
 
@@ -90,7 +101,7 @@ def _cell(cell: Mapping[str, Any] | None) -> str:
         return f"{text} {cell['group']}, rank {first if first == last else f'{first}–{last}'}"
     if "against" in cell:
         difference, p = cell["against"]["difference"], cell["against"]["p_holm"]
-        judged = "" if p >= SIGNIFICANT else f", {_BETTER if difference > 0 else _WORSE}"
+        judged = "" if p >= LEVEL else f", {_BETTER if difference > 0 else _WORSE}"
         return f"{text} ({100 * difference:+.1f}, {p_value(p)}{judged})"
     return text
 
@@ -112,4 +123,5 @@ def _legend(board: Mapping[str, Any]) -> list[str]:
         )
     else:
         notes.append(f"In brackets: points and corrected p-value against {board['reference']}.")
-    return [*notes, f"Sign-flip tests by video on common questions; p-values corrected by {board['correction']}.", *board["notes"]]
+    notes.append(f"Sign-flip tests by video on common questions; p-values corrected by {board['correction']}.")
+    return [*notes, *board["notes"]]

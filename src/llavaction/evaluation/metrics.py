@@ -14,6 +14,7 @@ from llavaction.base.calibration import calibration
 from llavaction.base.errors import InputError
 from llavaction.base.statistics import ClusteredBootstrap, chance_level, wilson
 from llavaction.evaluation.names import ActionNames, OptionNames
+from llavaction.evaluation.position import position_bias
 from llavaction.evaluation.predictions import Prediction, probabilities
 from llavaction.questions.schema import LETTERS, Benchmark, Question
 
@@ -82,6 +83,7 @@ def compute_metrics(
             **({"captions": len(captions), "empty_captions": captions.count("")} if captions else {}),
         },
         "position": _position(pairs),
+        "position_bias": _position_bias(pairs, seed),
         "parts": {
             "verb": None if one_label else _part(pairs, bootstrap, 0),
             "noun": None if one_label else _part(pairs, bootstrap, 1),
@@ -193,6 +195,17 @@ def _position(pairs: Pairs) -> list[dict[str, Any]]:
             row |= _wilson_row(right[i], answers[i])
         rows.append(row)
     return rows
+
+
+def _position_bias(pairs: Pairs, seed: int) -> dict[str, Any] | None:
+    found = position_bias(
+        [question.answer for question, _ in pairs],
+        [prediction.choice for _, prediction in pairs],
+        [len(question.options) for question, _ in pairs],
+        [question.clip.video_id for question, _ in pairs],
+        seed=seed,
+    )
+    return None if found is None else found.as_mapping()
 
 
 def _part(pairs: Pairs, bootstrap: ClusteredBootstrap, part: int) -> dict[str, Any] | None:

@@ -19,6 +19,10 @@ from llavaction.evaluation.predictions import Prediction
 from llavaction.evaluation.reading import Reading, reader_of
 from llavaction.questions.schema import Benchmark
 
+_NOTES = (
+    "'drawn' answers count for 1/n, what the public code's random choice is worth on average.",
+    "'points' is the difference from our own parser (robust); 'gained' and 'lost' are answers right for one alone.",
+)
 Options = Mapping[str, Sequence[str]]
 """Question id to the options' texts."""
 
@@ -94,7 +98,7 @@ def parser_table(run: FinishedRun, benchmark: Benchmark | str | Path | None = No
     clusters = [item.video_id for item in (*written, *failed)]
     bootstrap = ClusteredBootstrap(clusters, seed=seed)
     ours = reread(written, options, "robust", None)
-    ways = [("robust", "robust", None), ("published", "published", None)]
+    ways: list[tuple[str, str, str | None]] = [("robust", "robust", None), ("published", "published", None)]
     ways += [(name, "official", name) for name in sorted(with_plugins("OFFICIAL_PARSERS", OFFICIAL_PARSERS))]
     rows = []
     for name, parsing, parser in ways:
@@ -147,9 +151,7 @@ def _row(
 def _rules(written: Sequence[Prediction], ours: Sequence[Reading], questions: int) -> list[dict[str, Any]]:
     decided = Counter(reading.parsed.rule for reading in ours)
     right = Counter(
-        reading.parsed.rule
-        for reading, item in zip(ours, written, strict=True)
-        if reading.parsed.choice == item.answer
+        reading.parsed.rule for reading, item in zip(ours, written, strict=True) if reading.parsed.choice == item.answer
     )
     read = {reading.parsed.rule: reading.parsed.choice is not None for reading in ours}
     return [
@@ -160,9 +162,9 @@ def _rules(written: Sequence[Prediction], ours: Sequence[Reading], questions: in
 
 def parser_table_text(found: Mapping[str, Any]) -> str:
     """The result of :func:`parser_table` as two tables."""
-    lines = [f"{found['questions']} questions, {found['failed']} of them not asked; one text each, read by every parser"]
-    lines.append("")
-    head = ("parser", "accuracy", "95 % interval", "of", "unread", "drawn", "left out", "points", "differ", "gained", "lost")
+    lines = [f"{found['questions']} questions, {found['failed']} of them not asked; the same texts by every parser", ""]
+    counts = ("unread", "drawn", "left out", "points", "differ", "gained", "lost")
+    head = ("parser", "accuracy", "95 % interval", "of", *counts)
     rows = [
         (
             row["parser"],
@@ -176,20 +178,22 @@ def parser_table_text(found: Mapping[str, Any]) -> str:
     ]
     lines += [*columns([head, *rows]), ""]
     rules = [
-        (row["rule"] + ("" if row["reads"] else " (unread)"), str(row["decided"]), str(row["right"]))
-        + (f"{100 * row['points']:.1f}",)
+        (
+            row["rule"] + ("" if row["reads"] else " (unread)"),
+            *(str(row[name]) for name in ("decided", "right")),
+            f"{100 * row['points']:.1f}",
+        )
         for row in found["rules"]
     ]
     lines += columns([("rule of our parser", "answers", "right", "points"), *rules])
-    notes = ["'drawn' answers count for 1/n, what the public code's random choice is worth on average."]
-    notes.append("'points' is the difference from our own parser (robust); 'gained' and 'lost' are answers right for one alone.")
-    return "\n".join([*lines, "", *notes])
+    return "\n".join([*lines, "", *_NOTES])
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a plain table: the first column to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
-        for row in rows
-    ]
+    lines = []
+    for first, *others in rows:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+    return lines

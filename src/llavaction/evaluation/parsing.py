@@ -33,8 +33,8 @@ class ParsedAnswer:
         choice: index of the option, or None.
         status: "parsed" or "unparsed".
         rule: what the choice rests on ("letter", "letter and text", "stated letter", "letter at the end",
-            "option text", "exact text", "verdict"), or why there is none ("empty", "thought without an answer", "no option named", "several options
-            named", "letter and text disagree", "says what it is not", "is not sure").
+            "option text", "exact text", "verdict"), or why there is none ("empty", "thought without an answer", "no
+            option named", "several options named", "letter and text disagree", "says what it is not", "is not sure").
     """
 
     choice: int | None
@@ -216,10 +216,8 @@ def _marked(answer: AnswerText) -> ParsedAnswer | None:
     unsure = verdicts.doubted or verdicts.discussed or text.rstrip().endswith("?")
     if unsure or _UNSURE.search(around) or _DEPENDS.search(around):
         return _unparsed(_UNSURE_OF)
-    if named_choices and not choices <= named_choices:
-        return _unparsed(_DISAGREE)
-    ending = _ENDING.search(text.strip())
-    if ending and not letters and answer.index(ending["letter"]) not in choices:
+    ending = None if letters else _ENDING.search(text.strip())
+    if (named_choices and not choices <= named_choices) or (ending and answer.index(ending["letter"]) not in choices):
         return _unparsed(_DISAGREE)
     return _parsed(min(choices), "letter" if letters else "option text")
 

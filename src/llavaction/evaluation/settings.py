@@ -50,7 +50,8 @@ def differing(first: FinishedRun, second: FinishedRun) -> Differences:
         return _of_others(first, second)
     old, new = (_flat(run.config) for run in (first, second))
     if all("resolved.frames" in config for config in (old, new)):
-        old.pop("frames", None), new.pop("frames", None)  # what was asked for; the other is what was shown
+        for config in (old, new):
+            config.pop("frames", None)  # what was asked for; the other is what was shown
     found: Differences = {}
     for key in dict.fromkeys((*old, *new)):
         if key in WITHOUT_EFFECT or old.get(key) == new.get(key):
@@ -66,7 +67,9 @@ def differing(first: FinishedRun, second: FinishedRun) -> Differences:
 def _of_others(first: FinishedRun, second: FinishedRun) -> Differences:
     """Of results of other programs only the parser is known: it is the program's own."""
     readers = [run.foreign or str(run.config.get("parser") or run.config.get("parsing")) for run in (first, second)]
-    found: Differences = {} if readers[0] == readers[1] else {"parser": [f"parser was {readers[0]}'s, now {readers[1]}'s"]}
+    found: Differences = {}
+    if readers[0] != readers[1]:
+        found["parser"] = [f"parser was {readers[0]}'s, now {readers[1]}'s"]
     return found | {"settings not on record": ["what else differs is not told by the files"]}
 
 

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from llavaction.evaluation.official.outcomes import EXCLUDED, Outcome, place
 from llavaction.questions.asked import LETTERS
 
-_PUNCTUATION = ";/[]\"{}()=+\\_-><@`,?!"
+_PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 
 
 def mvbench(text: str, options: Sequence[str]) -> Outcome:
     """MVBench in lmms-eval: "A. text" in one line is A; else the first lone A to E once punctuation is gone.
 
-    Source: ``mcq_acc`` of ``lmms_eval/tasks/mvbench/utils.py`` at 75571cfe. Case does not matter, so the article "a" is A.
-    Empty texts are left out of the denominator.
+    Source: ``mcq_acc`` of ``lmms_eval/tasks/mvbench/utils.py`` at 75571cfe. Case does not matter, so the article "a" is
+    A. Empty texts are left out of the denominator.
     """
     if text == "":
         return EXCLUDED
@@ -48,17 +48,14 @@ def mvbench_check_ans(text: str, options: Sequence[str]) -> Outcome:
     """
     word = text.lower().split(" ")[0]
     bare = word.replace(".", "")
-    right = {
-        i
-        for i, _ in enumerate(options)
-        if bare in f"({LETTERS[i].lower()})" or f"({LETTERS[i].lower()})" in word
-    }
+    right = {i for i, _ in enumerate(options) if bare in f"({LETTERS[i].lower()})" or f"({LETTERS[i].lower()})" in word}
     return None if not right else right.pop() if len(right) == 1 else frozenset(right)
 
 
 def vinoground(text: str, options: Sequence[str]) -> Outcome:
     """Vinoground: the text's first character is the letter, in either case.
 
-    Source: ``lmms_eval/tasks/vinoground/utils.py`` at 03a5823f. The public code fails on an empty text; here it is wrong.
+    Source: ``lmms_eval/tasks/vinoground/utils.py`` at 03a5823f. The public code fails on an empty text,
+    which is wrong here.
     """
     return place(text[:1].upper(), len(options)) if text else None

@@ -51,7 +51,8 @@ def egoschema(text: str, options: Sequence[str]) -> Outcome:
 def lemonade(text: str, options: Sequence[str]) -> Outcome:
     """LEMONADE: "A." and "A:", else "(A)", else "A ", else an option's text; of several the last, of none option A.
 
-    Source: ``lmms_eval/tasks/lemonade/utils.py`` at 75571cfe, from amathislab/lmms-eval b3e4c26a. An empty text is wrong.
+    Source: ``lmms_eval/tasks/lemonade/utils.py`` at 75571cfe, from amathislab/lmms-eval b3e4c26a. An empty text is
+    wrong.
     """
     if text == "":
         return None
@@ -70,8 +71,9 @@ def lemonade(text: str, options: Sequence[str]) -> Outcome:
 def tomato(text: str, options: Sequence[str]) -> Outcome:
     """TOMATO in lmms-eval: any capital letter of an option, wherever it stands; of several the last in brackets.
 
-    Source: ``lmms_eval/tasks/tomato/utils.py`` at 75571cfe. Without brackets the first option whose letter occurs wins, so
-    "Based on the frames, Answer: D" is A; so is a text without any letter. The benchmark's own code asks gpt-4o-mini.
+    Source: ``lmms_eval/tasks/tomato/utils.py`` at 75571cfe. Without brackets the first option whose letter occurs wins,
+    so "Based on the frames, Answer: D" is A; so is a text without any letter. The benchmark's own code asks
+    gpt-4o-mini.
     """
     padded, letters = _padded(text), LETTERS[: len(options)]
     if found := [i for i, letter in enumerate(letters) if letter in padded]:

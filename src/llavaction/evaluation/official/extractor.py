@@ -13,8 +13,8 @@ def videomme_2026(text: str, options: Sequence[str]) -> Outcome:
     """Video-MME in lmms-eval since April 2026: a letter at the start, at the end, in a phrase, then "(A)", "A.", "A:",
     "A)" and "A "; the first of these that applies decides.
 
-    Source: the order described of ``lmms_eval/tasks/_task_utils/mcq_extract.py`` at 75571cfe. The expressions are ours, so
-    answers at the border of two rules may be read otherwise than there; later commits abstain more often.
+    Source: the order described of ``lmms_eval/tasks/_task_utils/mcq_extract.py`` at 75571cfe. The expressions are ours,
+    so answers at the border of two rules may be read otherwise than there; later commits abstain more often.
     """
     letters = LETTERS[: len(options)]
     answer = text.strip()

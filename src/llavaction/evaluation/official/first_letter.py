@@ -28,8 +28,8 @@ def perceptiontest(text: str, options: Sequence[str]) -> Outcome:
 def videomme_2025(text: str, options: Sequence[str]) -> Outcome:
     """Video-MME as lmms-eval scored it until April 2026: beginnings are removed, then the first of A to D.
 
-    Source: ``extract_characters_regex`` of ``lmms_eval/tasks/videomme/utils.py`` at 931d88d1. A comma is missing twice in
-    its list, so "Best option: C" is B; "Answer: C. Jade." is A, as "Answer:" is not in the list.
+    Source: ``extract_characters_regex`` of ``lmms_eval/tasks/videomme/utils.py`` at 931d88d1. A comma is missing twice
+    in its list, so "Best option: C" is B; "Answer: C. Jade." is A, as "Answer:" is not in the list.
     """
     return _first(text, options, (*_BEGINNINGS, *_JOINED), "ABCD")
 
@@ -71,7 +71,7 @@ def longvideobench(text: str, options: Sequence[str]) -> Outcome:
 
 
 def tvbench(text: str, options: Sequence[str]) -> Outcome:
-    """TVBench: of the text in capitals the first lone letter, else its very first letter, else the one option it contains.
+    """TVBench: of the text in capitals the first lone letter, else its first character, else the one option it holds.
 
     Source: ``lmms_eval/tasks/tvbench/utils.py`` at 75571cfe. The article counts: "There is a jump first, so (C)" is A.
     """
