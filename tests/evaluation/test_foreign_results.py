@@ -57,6 +57,14 @@ def test_forms_of_the_answer(tmp_path: Path, target: Any) -> None:
     assert run.predictions[0].answer == 1 and run.predictions[0].choice == 0
 
 
+def test_options_that_are_numbers(tmp_path: Path) -> None:
+    """A text is an option's text before it is an index; lmms-eval's TVBench takes "3" for the fourth of these."""
+    doc = {"id": "q", "candidates": ["3", "4", "2", "1"]}
+    for target, answer in (("3", 0), (3, 3), ("0", 0)):
+        run = load_run(lines(tmp_path / "a.jsonl", [sample(0, "3") | {"doc": doc, "target": target}]))
+        assert (run.predictions[0].answer, run.predictions[0].choice) == (answer, 0)
+
+
 def test_options_in_the_prompt_or_nowhere(tmp_path: Path) -> None:
     doc = {"id": "q", "question": "what?\nA. run\nB. sit"}
     run = load_run(lines(tmp_path / "a.jsonl", [sample(0, "B") | {"doc": doc, "target": "B"}]))

@@ -98,6 +98,8 @@ def test_plans_from_pilots() -> None:
     assert (found["questions"], found["videos"], found["discordance"]) == (2000, 400, 0.25)
     assert found["accuracy"] == pytest.approx(first.mean())
     assert 0 < found["power"] < 1 and found["questions_needed"] > 0
+    apart = [finished("a", [True] * 20), finished("b", [i % 2 == 0 for i in range(20)])]
+    assert any("differ much" in note for note in plan(PowerConfig(), apart)["notes"])
     one = plan(PowerConfig(), runs[:1])
     assert (one["questions"], one["videos"]) == (200, 40)
     assert one["icc"] == pytest.approx(intraclass_correlation(first, videos))

@@ -224,7 +224,9 @@ def _prediction(row: _Result, name: str, options: Sequence[str], program: str, p
 
 
 def _answer(target: Any, options: Sequence[str]) -> int | None:
-    """The index that an answer tells: its text, a letter with or without brackets, or an index from 0."""
+    """The index that an answer tells: a number is one from 0; a text is an option's, a letter, or such a number."""
+    if isinstance(target, int):
+        return target if 0 <= target < (len(options) or len(LETTERS)) else None
     text = str(target).strip()
     if text in options:
         return list(options).index(text)

@@ -224,6 +224,8 @@ def _from_pilots(pilots: Sequence[FinishedRun]) -> dict[str, Any]:
         differences = right[1] - right[0]
         found["icc"] = intraclass_correlation(differences, videos)
         found["discordance"] = float(np.abs(differences).mean()) or None
+        if abs(differences.mean()) > (found["discordance"] or 0) / 2:
+            found["notes"].append("the pilots differ much, and so on more questions than models that are closer would")
     if len(sizes) < 10:
         found["notes"].append(f"the pilot has {len(sizes)} videos only, from which a correlation is hardly known")
     return found

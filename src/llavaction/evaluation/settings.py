@@ -7,7 +7,22 @@ from typing import Any
 
 from llavaction.evaluation.finished import FinishedRun
 
+HOW_IT_RUNS = "how the model is run"
+_OF_BACKENDS = {
+    "frames": "frames",
+    "sees": "frames",
+    "rule": "decision rule",
+    "normalisation": "decision rule",
+    **dict.fromkeys(("device", "dtype", "attention", "torch", "transformers"), HOW_IT_RUNS),
+    **dict.fromkeys(("shared_passes", "pass_tokens", "nodes_per_pass", "branching"), HOW_IT_RUNS),
+}
+"""Settings of backends that are about something else than the model."""
 CAUSES = {
+    **{
+        f"{place}.{name}": about
+        for place in ("backend_options", "resolved.backend_settings")
+        for name, about in _OF_BACKENDS.items()
+    },
     "prompt": "prompt",
     "perspective": "prompt",
     "frames": "frames",
@@ -15,7 +30,6 @@ CAUSES = {
     "subtitles": "subtitles",
     "option_orders": "option orders",
     "decision": "decision rule",
-    "backend_options.rule": "decision rule",
     "parsing": "parser",
     "parser": "parser",
     "backend": "model",
@@ -36,10 +50,10 @@ WITHOUT_EFFECT = {
     "resolved.questions",
     "resolved.questions_sha256",
     "resolved.decision_rule",
-    "resolved.backend_settings.rule",
 }
 """Keys that change no answer, or that the rows and the other keys tell already."""
 
+_FINGERPRINT = "resolved.backend_settings.fingerprint."
 Differences = dict[str, list[str]]
 """What settings are about to the sentences on them."""
 
@@ -52,6 +66,9 @@ def differing(first: FinishedRun, second: FinishedRun) -> Differences:
     if all("resolved.frames" in config for config in (old, new)):
         for config in (old, new):
             config.pop("frames", None)  # what was asked for; the other is what was shown
+    if all(any(key.startswith(_FINGERPRINT) for key in config) for config in (old, new)):
+        for config in (old, new):
+            config.pop("backend", None)  # a folder, which may be spelled otherwise; the weights are known by digests
     found: Differences = {}
     for key in dict.fromkeys((*old, *new)):
         if key in WITHOUT_EFFECT or old.get(key) == new.get(key):
