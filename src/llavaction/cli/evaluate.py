@@ -65,6 +65,12 @@ def summary(result: RunResult) -> str:
         lines = [f"{_share('accuracy', metrics['accuracy'])}, chance {metrics['chance']:.1%}"]
         if answered["n"] < counts["questions"]:
             lines.append(f"{_share('of the answered', answered)}; the others count as wrong above")
+    if official := metrics.get("official"):
+        number = "no number" if official["accuracy"] is None else _share("accuracy", official["accuracy"])
+        lines.append(
+            f"as the public evaluator counts: {number}; {official['drawn']} answers drawn at random, "
+            f"{official['left_out']} left out"
+        )
     lines.append(
         f"{counts['questions']} questions: {counts['answered']} answered, {counts['unparsed']} with an unreadable "
         f"answer, {counts['failed']} that could not be asked"

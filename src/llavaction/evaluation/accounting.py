@@ -244,6 +244,7 @@ def _rest(
             "Give runs between in which one of them changes at a time"
         )
     elif not names:
+        low, high = (low, high) if differences.any() else (None, None)
         detail = "no setting on record differs; what is left is chance, the versions of programs, or other videos"
     p = sign_flip_test(differences, videos, n=5 * n, seed=seed)
     return Step(cause, float(after.mean() - before.mean()), detail, low, high, p)

@@ -94,7 +94,7 @@ def compute_metrics(
         },
         "margin": _margin(pairs),
         "letter_mass": letter_mass_summary(prediction.letter_mass for _, prediction in pairs),
-        "calibration": _calibration(pairs),
+        "calibration": _calibration(pairs, seed),
         "verbs": [] if one_label else _table(pairs, bootstrap, lambda action: action[:1], names.verb_name),
         "nouns": [] if one_label else _table(pairs, bootstrap, lambda action: action[1:], names.noun_name),
         "actions": _table(pairs, bootstrap, lambda action: action, lambda *action: names.action_name(action)),
@@ -239,8 +239,9 @@ def _margin(pairs: Pairs) -> dict[str, float | None]:
     }
 
 
-def _calibration(pairs: Pairs) -> dict[str, Any] | None:
-    """See :func:`llavaction.base.calibration.calibration`.
+def _calibration(pairs: Pairs, seed: int) -> dict[str, Any] | None:
+    """See :func:`llavaction.base.calibration.calibration`; "gap" is mean confidence minus accuracy, over 0 where the
+    model is too sure, with its interval by video (None from a single one).
 
     Scores become probabilities by a softmax over the question's options. None where nothing was scored or scores cannot
     be log-probabilities (some above zero).
@@ -248,7 +249,14 @@ def _calibration(pairs: Pairs) -> dict[str, Any] | None:
     rows = [(probabilities(prediction), prediction) for _, prediction in pairs if prediction.scores]
     if not rows or any(max(prediction.scores) > 1e-6 for _, prediction in rows):
         return None
-    return calibration([max(shares) for shares, _ in rows], [prediction.correct for _, prediction in rows])
+    sure, right = [max(shares) for shares, _ in rows], [prediction.correct for _, prediction in rows]
+    found = calibration(sure, right)
+    if found is None:
+        return None
+    gaps = np.array(sure) - np.array(right)
+    ends = ClusteredBootstrap([item.video_id for _, item in rows], n=RESAMPLES, seed=seed).mean_bounds(gaps)
+    low, high = (None, None) if ends is None else (round(end, 6) for end in ends)
+    return found | {"gap": {"value": round(float(gaps.mean()), 6), "low": low, "high": high}}
 
 
 def _wilson_row(successes: int, n: int) -> dict[str, Any]:
