@@ -130,6 +130,9 @@ def test_margin_and_calibration() -> None:
     assert (calibration["n"], len(calibration["bins"])) == (4, 1)
     assert calibration["bins"][0]["confidence"] == pytest.approx(0.7, abs=1e-5)
     assert calibration["error"] == pytest.approx(abs(0.7 - 2 / 4), abs=1e-5)
+    gap = calibration["gap"]
+    assert gap["value"] == pytest.approx(0.2, abs=1e-5)
+    assert gap["low"] is None or gap["low"] < 0.2 < gap["high"]
 
 
 def test_calibration_needs_log_probabilities() -> None:

@@ -197,6 +197,7 @@ def test_a_folder_whose_settings_stand_in_an_earlier_order_goes_on(tmp_path: Pat
         "frames",
         "decision",
         "parsing",
+        "parser",
         "prompt",
         "perspective",
         "option_orders",

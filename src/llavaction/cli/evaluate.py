@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command("eval")
 @click.argument("benchmark", type=click.Path(path_type=Path))
 @click.option("--annotations", type=FOLDER, help="For specialist files that refer to rows and action ids.")
-@asking_options("llavaction.evaluation.config:RunConfig", "backend", "videos", "decision", "parsing")
+@asking_options("llavaction.evaluation.config:RunConfig", "backend", "videos", "decision", "parsing", "parser")
 @as_json
 def evaluate(
     benchmark: Path,
@@ -77,6 +77,12 @@ def summary(result: RunResult) -> str:
         lines = [f"{_share('accuracy', metrics['accuracy'])}, chance {metrics['chance']:.1%}"]
         if answered["n"] < counts["questions"]:
             lines.append(f"{_share('of the answered', answered)}; the others count as wrong above")
+    if official := metrics.get("official"):
+        number = "no number" if official["accuracy"] is None else _share("accuracy", official["accuracy"])
+        lines.append(
+            f"as the public evaluator counts: {number}; {official['drawn']} answers drawn at random, "
+            f"{official['left_out']} left out"
+        )
     lines.append(
         f"{counts['questions']} questions: {counts['answered']} answered, {counts['unparsed']} with an unreadable "
         f"answer, {counts['failed']} that could not be asked"

@@ -32,6 +32,8 @@ COMMANDS = {
     "train": ("llavaction.cli.train:train", "Train a model by a recipe."),
     "report": ("llavaction.cli.report:report", "Write report.html for one or several runs."),
     "compare": ("llavaction.cli.compare:compare", "Test whether one run is better than another."),
+    "explain": ("llavaction.cli.explain:explain", "Say what moves how many points between runs, or parsers."),
+    "power": ("llavaction.cli.power:power", "Say which difference a run can find, before it is made."),
     "convert": ("llavaction.cli.convert:convert", "Convert checkpoints of the published format to ours, and back."),
 }
 """Command name to where it is and what it does; imported only when called. Plug-ins add to them."""

@@ -53,6 +53,8 @@ def compare(
             notes.append(f"{name} could not be asked {failed} of {len(pairs)}; they count as wrong")
         if unread:
             notes.append(f"{name} left {unread} of {len(pairs)} without a readable answer; they count as wrong")
+    if any(answer.credit is not None for pair in pairs for answer in pair):
+        notes.append("where a public evaluator draws at random, or leaves out what it cannot read, it counts as wrong")
     if len(set(videos)) < FEWEST_VIDEOS:
         least = 2.0 ** (1 - len(set(videos)))
         notes.append(

@@ -28,9 +28,15 @@ class RunConfig(AskingConfig):
         description="Which subtitles of the clip are told, where the benchmark has some: none, all, or those said "
         "while one of the frames is shown (frames).",
     )
-    parsing: Literal["robust", "published"] = Field(
+    parsing: Literal["robust", "published", "official"] = Field(
         default="robust",
-        description="How written answers are read: by our parser (robust), or as the paper's evaluation code does.",
+        description="How written answers are read: by our parser (robust), as the paper's evaluation code does "
+        "(published), or as the benchmark's public evaluator does, faults included (official; see parser).",
+    )
+    parser: str | None = Field(
+        default=None,
+        description="Which public evaluator reads the answers where parsing is official: nextqa, mvbench, videomme "
+        "and others. By default it is the one that the benchmark names.",
     )
 
     @model_validator(mode="after")
@@ -40,11 +46,16 @@ class RunConfig(AskingConfig):
                 raise ValueError("option_orders averages scores; decision 'generation' has none")
             if "rule" in self.backend_options:
                 raise ValueError("the backend's rule is how it scores options; decision 'generation' scores none")
+        if self.parser is not None and self.parsing != "official":
+            raise ValueError("parser names a public evaluator, which reads the answers only with parsing 'official'")
+        if self.parsing == "official" and self.decision != "generation":
+            raise ValueError("parsing 'official' reads written answers, which only decision 'generation' has")
         return self
 
     def decision_rule(self, backend: Backend) -> str:
         """How choices are made, as predictions name it."""
         if self.decision == "generation":
-            return f"generated text, {self.parsing} parsing"
+            named = f" ({self.parser})" if self.parser else ""
+            return f"generated text, {self.parsing} parsing{named}"
         caption = ", behind the model's own caption" if self.decision == "caption_then_answer" else ""
         return super().decision_rule(backend) + caption

@@ -142,7 +142,12 @@ def _table(path: Path, rows: Sequence[Sequence[Cell]]) -> list[Path]:
 def _tex(cell: Cell) -> str:
     if isinstance(cell, float):
         return f"{cell:.4f}"
-    return "".join(_LATEX.get(letter, letter) for letter in str(cell))
+    return latex(str(cell))
+
+
+def latex(text: str) -> str:
+    """Text in which LaTeX sees no command."""
+    return "".join(_LATEX.get(letter, letter) for letter in text)
 
 
 def _figure(path: Path, draw: Any, size: tuple[float, float]) -> list[Path]:

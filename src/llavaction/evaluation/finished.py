@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class FinishedRun:
             classes.
         metrics: ``metrics.json``.
         recognitions: of a recognition, in the order of the segments; empty for an evaluation.
+        options: texts of the options by question id, where the run itself holds them; else empty.
+        foreign: the program whose results these are, where it is not ours.
     """
 
     folder: Path
@@ -38,6 +40,8 @@ class FinishedRun:
     predictions: Sequence[Prediction]
     metrics: Mapping[str, Any]
     recognitions: Sequence[Recognition] = ()
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    foreign: str | None = None
 
     @property
     def name(self) -> str:

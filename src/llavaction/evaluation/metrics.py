@@ -15,6 +15,7 @@ from llavaction.base.errors import InputError
 from llavaction.base.statistics import ClusteredBootstrap, chance_level, wilson
 from llavaction.evaluation.names import ActionNames, OptionNames
 from llavaction.evaluation.official.scorers import official_scores
+from llavaction.evaluation.position import position_bias
 from llavaction.evaluation.predictions import Prediction, probabilities
 from llavaction.questions.schema import LETTERS, Benchmark, Question
 
@@ -70,7 +71,8 @@ def compute_metrics(
         **_asked(benchmark, pairs),
         "accuracy": bootstrap.interval(right).rounded(),
         "accuracy_of_answered": _share(bootstrap, right, answered),
-        **({"official": official} if official else {}),
+        **_official(pairs, bootstrap),
+        **({"official_scores": official} if official else {}),
         "chance": round(chance_level([len(question.options) for question, _ in pairs]), 6),
         "counts": {
             "questions": len(pairs),
@@ -85,6 +87,7 @@ def compute_metrics(
             **({"captions": len(captions), "empty_captions": captions.count("")} if captions else {}),
         },
         "position": _position(pairs),
+        "position_bias": _position_bias(pairs, seed),
         "parts": {
             "verb": None if one_label else _part(pairs, bootstrap, 0),
             "noun": None if one_label else _part(pairs, bootstrap, 1),
@@ -95,7 +98,7 @@ def compute_metrics(
         },
         "margin": _margin(pairs),
         "letter_mass": letter_mass_summary(prediction.letter_mass for _, prediction in pairs),
-        "calibration": _calibration(pairs),
+        "calibration": _calibration(pairs, seed),
         "verbs": [] if one_label else _table(pairs, bootstrap, lambda action: action[:1], names.verb_name),
         "nouns": [] if one_label else _table(pairs, bootstrap, lambda action: action[1:], names.noun_name),
         "actions": _table(pairs, bootstrap, lambda action: action, lambda *action: names.action_name(action)),
@@ -194,10 +197,21 @@ def confusion(pairs: Pairs, part: int) -> Counter[tuple[int, int]]:
 
 
 def _share(
-    bootstrap: ClusteredBootstrap, right: NDArray[np.bool_], members: NDArray[np.bool_]
+    bootstrap: ClusteredBootstrap, right: NDArray[np.bool_ | np.float64], members: NDArray[np.bool_]
 ) -> dict[str, Any] | None:
     """A share with its interval; None for an empty group."""
     return bootstrap.interval(right, members).rounded() if members.any() else None
+
+
+def _official(pairs: Pairs, bootstrap: ClusteredBootstrap) -> dict[str, Any]:
+    """What a public evaluator would report, draws at their expected value, where one read the answers."""
+    if all(prediction.credit is None for _, prediction in pairs):
+        return {}
+    credits = [prediction.counted for _, prediction in pairs]
+    counts = np.array([value is not None for value in credits])
+    found = _share(bootstrap, np.array([value or 0.0 for value in credits]), counts)
+    drawn = sum(value is not None and 0 < value < 1 for value in credits)
+    return {"official": {"accuracy": found, "drawn": drawn, "left_out": int((~counts).sum())}}
 
 
 def _position(pairs: Pairs) -> list[dict[str, Any]]:
@@ -212,6 +226,17 @@ def _position(pairs: Pairs) -> list[dict[str, Any]]:
             row |= _wilson_row(right[i], answers[i])
         rows.append(row)
     return rows
+
+
+def _position_bias(pairs: Pairs, seed: int) -> dict[str, Any] | None:
+    found = position_bias(
+        [question.truth for question, _ in pairs],
+        [prediction.choice for _, prediction in pairs],
+        [len(question.options) for question, _ in pairs],
+        [question.clip.video_id for question, _ in pairs],
+        seed=seed,
+    )
+    return None if found is None else found.as_mapping()
 
 
 def _part(pairs: Pairs, bootstrap: ClusteredBootstrap, part: int) -> dict[str, Any] | None:
@@ -245,8 +270,9 @@ def _margin(pairs: Pairs) -> dict[str, float | None]:
     }
 
 
-def _calibration(pairs: Pairs) -> dict[str, Any] | None:
-    """See :func:`llavaction.base.calibration.calibration`.
+def _calibration(pairs: Pairs, seed: int) -> dict[str, Any] | None:
+    """See :func:`llavaction.base.calibration.calibration`; "gap" is mean confidence minus accuracy, over 0 where the
+    model is too sure, with its interval by video (None from a single one).
 
     Scores become probabilities by a softmax over the question's options. None where nothing was scored or scores cannot
     be log-probabilities (some above zero).
@@ -254,7 +280,14 @@ def _calibration(pairs: Pairs) -> dict[str, Any] | None:
     rows = [(probabilities(prediction), prediction) for _, prediction in pairs if prediction.scores]
     if not rows or any(max(prediction.scores) > 1e-6 for _, prediction in rows):
         return None
-    return calibration([max(shares) for shares, _ in rows], [prediction.correct for _, prediction in rows])
+    sure, right = [max(shares) for shares, _ in rows], [prediction.correct for _, prediction in rows]
+    found = calibration(sure, right)
+    if found is None:
+        return None
+    gaps = np.array(sure) - np.array(right)
+    ends = ClusteredBootstrap([item.video_id for _, item in rows], n=RESAMPLES, seed=seed).mean_bounds(gaps)
+    low, high = (None, None) if ends is None else (round(end, 6) for end in ends)
+    return found | {"gap": {"value": round(float(gaps.mean()), 6), "low": low, "high": high}}
 
 
 def _wilson_row(successes: int, n: int) -> dict[str, Any]:

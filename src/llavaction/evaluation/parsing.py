@@ -32,9 +32,9 @@ class ParsedAnswer:
     Attributes:
         choice: index of the option, or None.
         status: "parsed" or "unparsed".
-        rule: what the choice rests on ("letter", "letter and text", "stated letter", "option text", "exact text",
-            "verdict"), or why there is none ("empty", "thought without an answer", "no option named", "several options
-            named", "letter and text disagree", "says what it is not", "is not sure").
+        rule: what the choice rests on ("letter", "letter and text", "stated letter", "letter at the end",
+            "option text", "exact text", "verdict"), or why there is none ("empty", "thought without an answer", "no
+            option named", "several options named", "letter and text disagree", "says what it is not", "is not sure").
     """
 
     choice: int | None
@@ -216,9 +216,25 @@ def _marked(answer: AnswerText) -> ParsedAnswer | None:
     unsure = verdicts.doubted or verdicts.discussed or text.rstrip().endswith("?")
     if unsure or _UNSURE.search(around) or _DEPENDS.search(around):
         return _unparsed(_UNSURE_OF)
-    if named_choices and not choices <= named_choices:
+    ending = None if letters else _ENDING.search(text.strip())
+    if (named_choices and not choices <= named_choices) or (ending and answer.index(ending["letter"]) not in choices):
         return _unparsed(_DISAGREE)
     return _parsed(min(choices), "letter" if letters else "option text")
+
+
+def _ends(answer: AnswerText) -> ParsedAnswer | None:
+    """The text ends with a letter behind a comma or colon, "Based on the video, C", and names no other option."""
+    text = answer.final_text.strip()
+    found = _ENDING.search(text)
+    if found is None or len(found["clause"].split()) < _FEWEST_WORDS_BEFORE or _CALLED.search(found["before"]):
+        return None
+    choice = answer.index(found["letter"])
+    around = answer.without_options(text)
+    if choice == BEYOND or _named_letters(answer) - {choice} or answer.meant(text) - {choice}:
+        return None
+    if DENIED.search(around) or _UNSURE.search(around) or _DEPENDS.search(around) or answer.verdicts.doubted:
+        return None
+    return _parsed(choice, "letter at the end")
 
 
 _RULES: tuple[Callable[[AnswerText], ParsedAnswer | None], ...] = (
@@ -229,6 +245,7 @@ _RULES: tuple[Callable[[AnswerText], ParsedAnswer | None], ...] = (
     _alone_on_a_line,
     _begins,
     _marked,
+    _ends,
 )
 """How an answer can be read, the surest way first."""
 
@@ -248,6 +265,16 @@ _MARKED = re.compile(
     re.MULTILINE,
 )
 """A letter called an option, in brackets, or in a sentence of its own."""
+_FEWEST_WORDS_BEFORE = 3
+_ENDING = re.compile(
+    r"(?P<before>(?P<clause>[^\n.;!?]{1,300}?)[,:])\s+[*_\"'`(\[]{0,6}(?P<letter>[A-Z])[*_\"'`)\]]{0,6}\.?\s*\Z"
+)
+"""A clause, a comma or colon, and a letter that is the end."""
+_CALLED = re.compile(
+    r"(?i)\b(?:(?:letters?|signs?|labels?|shirt|grade|vitamins?|plan|person|actor|player|team|room|camera|group|type)\W*"
+    r"|(?:says?|reads?|shows?|spells?|named|called|labell?ed|marked)\b.*)\Z"
+)
+"""What else a lone letter is the name of."""
 _UNSURE = re.compile(rf"(?i){either('doubted')}")
 _DEPENDS = re.compile(rf"(?i){either('condition')}")
 

@@ -39,6 +39,11 @@ class Prediction(Record):
     margin: float | None = Field(default=None, description="score of the choice minus the next best, nats")
     text: str | None = Field(default=None, description="what was generated: the answer, or the caption before it")
     parse_rule: str | None = Field(default=None, description="which rule read the text, or why none could")
+    credit: float | Literal["left out"] | None = Field(
+        default=None,
+        description="what the answer counts for where a public evaluator read it: 1 right, 0 wrong, 1/n where it draws "
+        "one of n at random, 'left out' of the denominator; else None",
+    )
     error: str | None = Field(default=None, description="why the question could not be asked")
     note: str | None = Field(default=None, description="what the reader should know, e.g. only a part could be decoded")
     stand_ins: tuple[int, ...] = Field(
@@ -57,6 +62,11 @@ class Prediction(Record):
     def correct(self) -> bool:
         """Whether the right option was chosen; False where nothing was, or the answer is hidden."""
         return self.choice is not None and self.choice == self.answer
+
+    @property
+    def counted(self) -> float | None:
+        """What it adds to a published number: its credit, or 1 where it is right; None where it is left out."""
+        return float(self.correct) if self.credit is None else None if self.credit == "left out" else self.credit
 
 
 def scored(

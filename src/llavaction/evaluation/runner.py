@@ -28,8 +28,8 @@ from llavaction.base.seeding import hashed_seed
 from llavaction.evaluation.config import RunConfig
 from llavaction.evaluation.metrics import compute_metrics
 from llavaction.evaluation.names import ActionNames
-from llavaction.evaluation.parsing import parse_answer, parse_as_published
 from llavaction.evaluation.predictions import PREDICTIONS, Prediction, failed, generated, scored
+from llavaction.evaluation.reading import readable, reader_of
 from llavaction.questions.asked import Asked
 from llavaction.questions.schema import Benchmark, Question
 from llavaction.questions.subtitles import said_between
@@ -89,6 +89,7 @@ def run(
         LlavactionError: the backend does not keep to its protocol.
     """
     begun = time.perf_counter()
+    config = readable(config, benchmark.card)
     questions = asked_questions(benchmark, config.limit)
     if config.decision != "likelihood":
         check_capability(backend, "generate")
@@ -168,11 +169,11 @@ def _predict(
     predictions: dict[int, Prediction] = {}
     answers: Answers[Any]
     if config.decision == "generation":
-        parse = parse_as_published if config.parsing == "published" else parse_answer
+        read = reader_of(config.parsing, config.parser)
         answers = written_answers(backend, batch, clips, config.prompt, config.perspective)
         for i, text in answers.by_place.items():
-            parsed = parse(text, list(batch[i].options))
-            predictions[i] = generated(questions[i], text, parsed, rule, **fields[i])
+            reading = read(text, list(batch[i].options), questions[i].answer)
+            predictions[i] = generated(questions[i], text, reading.parsed, rule, credit=reading.credit, **fields[i])
     else:
         score = captioned_scores if config.decision == "caption_then_answer" else option_scores
         answers = score(backend, batch, clips, config.prompt, config.perspective, config.option_orders)
