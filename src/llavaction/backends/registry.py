@@ -55,7 +55,8 @@ def make_backend(spec: str, **options: Any) -> Backend:
         options: ``prior`` needs ``counts`` ((verb class, noun class) to training segments); it and ``specialist`` need
             ``classes`` and ``oracle`` needs ``answers``, see :mod:`llavaction.questions.keys`; ``specialist`` takes
             ``segment_ids`` and ``actions`` for files that refer to rows and class ids; ``transformers`` takes the
-            fields of ``HuggingFaceConfig`` and ``endpoint`` those of ``EndpointConfig``. The others take the arguments of their class.
+            fields of ``HuggingFaceConfig`` and ``endpoint`` those of ``EndpointConfig``. The others take the
+            arguments of their class.
 
     Raises:
         InputError: the name, an option or what the backend needs is missing or wrong.

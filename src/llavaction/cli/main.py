@@ -54,7 +54,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point. Conditions the user can act on are printed without a traceback and end with their status, mostly 1."""
+    """Entry point. Conditions the user can act on are printed without a traceback; they end with their status."""
     try:
         cli(standalone_mode=False)
     except LlavactionError as error:

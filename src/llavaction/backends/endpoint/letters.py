@@ -162,7 +162,7 @@ class SglangLetters(Dialect):
 
 
 def listed_tokens(reply: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Tokens that a reply lists for the answer's first place, each with its log-probability; none where it lists none."""
+    """Tokens that a reply lists for the answer's first place, each with its log-probability; none without them."""
     logprobs = reply.get("logprobs")
     places = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     first = places[0] if isinstance(places, list) and places else None

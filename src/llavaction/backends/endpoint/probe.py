@@ -126,8 +126,8 @@ def _say(config: EndpointConfig, dialect: Dialect | None) -> None:
         note(f"{config.url} tells the log-probability of every option letter (letters=vllm)")
     else:
         note(
-            f"{config.url} tells the {config.top_logprobs} likeliest tokens (letters=top_logprobs): a letter that is not "
-            "among them gets the most it can have"
+            f"{config.url} tells the {config.top_logprobs} likeliest tokens (letters=top_logprobs): a letter not "
+            "listed gets the most it can have"
         )
 
 
@@ -156,8 +156,8 @@ async def _probed(
 async def letter_ids(server: Server, model: str) -> tuple[int, ...] | None:
     """The token by which an answer of each letter begins; None where the server does not tell.
 
-    First as vLLM's ``/tokenize`` writes it behind a chat, where the letter's token is what it is in an answer; else that
-    of the letter alone.
+    First as vLLM's ``/tokenize`` writes it behind a chat, where the letter's token is what it is in an answer; else
+    that of the letter alone.
     """
     turn = [{"role": "user", "content": WORDS}]
     opened = await _tokens(server, {"model": model, "messages": turn, "add_generation_prompt": True})
