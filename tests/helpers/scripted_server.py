@@ -6,11 +6,12 @@ import base64
 import hashlib
 import io
 import json
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from llavaction.backends.base import Query
+from llavaction.backends.endpoint.probe import WORDS
 from llavaction.base.seeding import hashed_rng
 from llavaction.video.decoded import DecodedClip
 
@@ -187,8 +189,7 @@ class ScriptedServer:
     @property
     def questions(self) -> dict[str, int]:
         """Answers by question, those to probes left out."""
-        probes = {digest(body) for body in self.chats if isinstance(body["messages"][0]["content"], list)
-                  and len(body["messages"][0]["content"]) == 1 and len(body["messages"][0]["content"][0]["text"]) < 40}  # fmt: skip
+        probes = {digest(body) for body in self.chats if query_of(body).prompt in (WORDS, "Say A.")}
         return {name: count for name, count in self.answered.items() if name not in probes}
 
     def post(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any], Fault | None]:
@@ -268,9 +269,15 @@ def serving(server: ScriptedServer) -> Iterator[ScriptedServer]:
         daemon_threads = True
         request_queue_size = 128
 
+        def process_request(self, request: Any, client_address: Any) -> None:
+            """Remember the connection, which outlives the listening socket."""
+            connections.append(request)
+            super().process_request(request, client_address)
+
         def handle_error(self, request: Any, client_address: Any) -> None:
             """A client that went away is no error here."""
 
+    connections: list[socket.socket] = []
     httpd = Quiet(("127.0.0.1", 0), Handler)
     server.url = f"http://127.0.0.1:{httpd.server_address[1]}/v1"
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -280,3 +287,6 @@ def serving(server: ScriptedServer) -> Iterator[ScriptedServer]:
     finally:
         httpd.shutdown()
         httpd.server_close()
+        for connection in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)

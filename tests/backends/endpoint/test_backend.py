@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from helpers.asking import in_orders, make_frames, make_query
-from helpers.scripted_server import Fault, HashModel, RealModel, ScriptedServer, serving
-from llavaction.backends.asking import check_capability
+from helpers.scripted_server import Fault, HashModel, RealModel, ScriptedServer, query_of, serving
+from llavaction.backends.asking import _answers, check_capability, option_answers
 from llavaction.backends.base import QuestionError
 from llavaction.backends.endpoint.backend import EndpointBackend
 from llavaction.backends.endpoint.stops import BackendStoppedError
@@ -66,8 +66,6 @@ def test_the_frames_arrive_to_the_last_bit_and_with_their_times(serve: Serve) ->
     assert video == {
         "num_frames": -1, "fps": 1000, "frames_indices": [40, 700, 1333], "total_num_frames": 1500, "duration": 1.5,
     }  # fmt: skip
-    from helpers.scripted_server import query_of
-
     seen = query_of(server.chats[-1]).clip
     assert seen is not None and np.array_equal(seen.frames, clip.frames)
     asked(server, frames=3, frame_times=True).score_options([query])
@@ -155,7 +153,7 @@ def test_the_model_that_is_not_named(serve: Serve) -> None:
 def test_a_server_that_is_not_there_a_wrong_key_and_an_unknown_model_stop(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(BackendStoppedError, match="no server answers at http://127.0.0.1:9/v1"):
+    with pytest.raises(BackendStoppedError, match=r"no server answers at http://127\.0\.0\.1:9/v1"):
         make_backend("endpoint:http://127.0.0.1:9/v1")
     monkeypatch.setenv("SOME_KEY", "sk-very-secret")
     for status, says in ((401, "refuses the key"), (403, "refuses the key"), (404, "has no model"), (402, "not paid")):
@@ -196,7 +194,6 @@ def test_an_error_of_one_question_is_its_own(serve: Serve) -> None:
     queries = [
         make_query(number, 2 + number, words="Too long?" if number in (1, 3) else "What?") for number in range(5)
     ]
-    from llavaction.backends.asking import _answers, option_answers
 
     found = _answers(backend, [[query] for query in queries], lambda some: option_answers(backend, some))
     assert [isinstance(one, InputError) for one in found] == [False, True, False, True, False]

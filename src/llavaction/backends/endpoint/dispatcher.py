@@ -95,7 +95,7 @@ class Dispatcher:
             QuestionError: the server refuses it, or fails it time and again and answers others.
             BackendStoppedError: the run is to end.
         """
-        failures, before = 0, self._answers
+        failures, before = 0, 0  # answers to others by the failure before
         for attempt in range(1, 1_000_000):
             try:
                 return await self._once(request, attempt)
@@ -107,6 +107,7 @@ class Dispatcher:
             failures += not busy
             if failures >= self._config.attempts and (self._answers > before or await self._is_well()):
                 raise self._of(request, f"failed {failures} times; the last: {problem}")
+            before = self._answers
             self._check_patience(problem)
             await self._rest(self._wait(max(failures, self.in_a_row)))
         raise AssertionError("unreachable")
@@ -158,6 +159,7 @@ class Dispatcher:
             self._failed_at = time.monotonic()
             self.in_a_row += 1
             if self.in_a_row > 1:
+                self.throttle.congested(sent_at)
                 self.throttle.pause(self._wait(self.in_a_row))
 
     def _wait(self, times: int) -> float:

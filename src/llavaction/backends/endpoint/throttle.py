@@ -1,4 +1,4 @@
-"""How many requests are under way at once: one more a round while answers come, half as many when they do not."""
+"""How many requests are under way at once: more while answers come, half as many when they do not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ FIRST = 4
 
 
 class Throttle:
-    """Additive increase, multiplicative decrease (Chiu and Jain 1989), of requests at once.
+    """Additive increase, multiplicative decrease (Chiu and Jain 1989), of requests at once. Until the first
+    cut every answer adds one, as in TCP's slow start (RFC 5681).
 
     Requests that were sent before the last cut do not cut again: what they say is known.
 
@@ -57,8 +58,9 @@ class Throttle:
             self._changed.notify_all()
 
     def answered(self) -> None:
-        """An answer came: after as many as may be under way there may be one more."""
-        self.limit = min(self.limit + 1 / self.limit, float(self.most))
+        """An answer came: after as many as may be under way there may be one more; before the first cut, at once."""
+        more = 1 / self.limit if self._cut_at else 1.0
+        self.limit = min(self.limit + more, float(self.most))
 
     def congested(self, sent_at: float) -> bool:
         """A request failed for want of room or time: half as many. Whether this is news."""
