@@ -94,6 +94,8 @@ async def find_letters(
 ) -> Dialect | None:
     """How letters are scored there; None where only written answers are to be had.
 
+    Only ``auto`` sends requests that are paid for, one or two small ones.
+
     Raises:
         InputError: the way that was named is not offered.
         BackendStoppedError: the server cannot be asked at all.
@@ -105,14 +107,15 @@ async def find_letters(
     if wanted == "top_logprobs":
         return TopLetters(config.top_logprobs)
     ids = await letter_ids(server, model.name)
-    if wanted == "sglang":
+    if wanted != "auto":
         if ids is None:
-            raise _not_offered("sglang", "its /tokenize does not tell the tokens of the letters")
-        return SglangLetters(ids)
+            raise InputError(
+                f"letters '{wanted}' is not offered: the server's /tokenize does not tell the tokens of the letters",
+                hint="letters=auto finds out what is",
+            )
+        return VllmLetters(ids) if wanted == "vllm" else SglangLetters(ids)
     if ids is not None and await _lists_ids(dispatcher, config, model.name, ids[:_TRIED]):
         dialect = VllmLetters(ids)
-    elif wanted == "vllm":
-        raise _not_offered("vllm", "it passes over logprob_token_ids" if ids else "it has no /tokenize for the letters")
     elif await _lists_tokens(dispatcher, config, model.name):
         dialect = TopLetters(config.top_logprobs)
     _say(config, dialect)
@@ -129,10 +132,6 @@ def _say(config: EndpointConfig, dialect: Dialect | None) -> None:
             f"{config.url} tells the {config.top_logprobs} likeliest tokens (letters=top_logprobs): a letter not "
             "listed gets the most it can have"
         )
-
-
-def _not_offered(dialect: str, why: str) -> InputError:
-    return InputError(f"letters '{dialect}' is not offered by the server: {why}", hint="letters=auto finds out what is")
 
 
 async def _lists_ids(dispatcher: Dispatcher, config: EndpointConfig, model: str, ids: Sequence[int]) -> bool:

@@ -125,7 +125,10 @@ class Server:
             headers["Authorization"] = f"Bearer {self._key}"
         limits = httpx2.Limits(max_connections=self._most + 2, max_keepalive_connections=self._most)
         timeout = httpx2.Timeout(self._timeout, connect=min(_CONNECT, self._timeout))
-        return httpx2.AsyncClient(headers=headers, limits=limits, timeout=timeout, trust_env=not self._local)
+        verify = self.url.startswith("https:")  # without, no certificates need be loaded; redirects are not followed
+        return httpx2.AsyncClient(
+            headers=headers, limits=limits, timeout=timeout, trust_env=not self._local, verify=verify
+        )
 
     def _read(self, response: httpx2.Response, raw: bytes) -> Any:
         status = response.status_code
