@@ -51,8 +51,8 @@ def test_letters_and_words_are_those_of_the_model_in_process(
     assert backend.settings["letters"] == "vllm" and backend.capabilities == {"score", "generate"}
     here, there = model.score_options(queries), backend.score_options(queries)
     for mine, theirs in zip(here, there, strict=True):
-        assert np.abs(mine.log_probabilities - theirs.log_probabilities).max() < 2e-5
-        assert mine.letter_mass == pytest.approx(theirs.letter_mass, rel=1e-4)
+        assert np.abs(mine.log_probabilities - theirs.log_probabilities).max() < 1e-12
+        assert mine.letter_mass == pytest.approx(theirs.letter_mass, rel=1e-12)
     assert len({tuple(one.log_probabilities.round(3)) for one in there}) == len(queries)
     assert backend.generate(queries[:5]) == model.generate(queries[:5])
 
