@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -171,7 +172,7 @@ def test_a_server_that_is_not_there_a_wrong_key_and_an_unknown_model_stop(
         assert len(later.chats) == 5
 
 
-def test_no_secret_is_taken_where_it_would_be_written(serve: Serve) -> None:
+def test_no_secret_is_taken_where_it_would_be_written(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(HashModel())
     for url in (server.url.replace("//", "//user:hush@"), server.url + "?key=hush"):
         with pytest.raises(InputError, match="may hold no user") as error:
@@ -184,6 +185,30 @@ def test_no_secret_is_taken_where_it_would_be_written(serve: Serve) -> None:
     with pytest.raises(InputError, match="unknown key") as error:
         asked(server, api_key="hush")
     assert "hush" not in str(error.value)
+    with pytest.raises(InputError, match="NOT_SET_HERE is not set"):
+        asked(server, api_key_variable="NOT_SET_HERE")
+    monkeypatch.setenv("LLAVACTION_API_KEY", "hush\nhush")
+    with pytest.raises(InputError, match="characters that no key has") as error:
+        asked(server)
+    assert "hush" not in str(error.value)
+
+
+def test_what_no_file_can_hold_is_not_taken_over(serve: Serve, tmp_path: Path) -> None:
+    model = HashModel()
+    server = serve(model)
+    backend, chat = asked(server, letters="none"), model.chat
+
+    def odd(body: dict[str, Any]) -> dict[str, Any]:
+        value = chat(body)
+        value["choices"][0]["message"]["content"] = "\ud800 A \x00"
+        value["choices"][0]["logprobs"] = {"content": [{"token": "A", "logprob": float("nan")}, float("inf"), 10**400]}
+        return value
+
+    model.chat = odd  # type: ignore[method-assign]
+    with backend.in_folder(tmp_path):
+        assert backend.generate([make_query(0, 3)]) == ["? A \x00"]
+    with asked(server, letters="none").in_folder(tmp_path):  # the ledger can be read
+        assert (tmp_path / "ledger.jsonl").read_text().count("\n") == 1
 
 
 def test_an_error_of_one_question_is_its_own(serve: Serve) -> None:

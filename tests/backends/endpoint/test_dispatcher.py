@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -175,6 +179,23 @@ def test_a_server_that_goes_away_stops_the_run(serve: Serve) -> None:
         assert len(backend.generate(questions(3))) == 3
     with pytest.raises(BackendStoppedError, match="failed 4 times in a row"):
         backend.generate(questions(50, "Where?"))
+
+
+def test_who_interrupts_can_go_on(serve: Serve, tmp_path: Path) -> None:
+    server = serve(HashModel(delay=0.3))
+    backend = asked(server, concurrency=4)
+    queries = questions(8)
+    timer = threading.Timer(0.45, os.kill, [os.getpid(), signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt), backend.in_folder(tmp_path):
+        backend.generate(queries)
+    done = (tmp_path / "ledger.jsonl").read_text().count("\n")
+    assert done == 4
+    server.model.delay = 0.0
+    again = asked(server)
+    with again.in_folder(tmp_path):
+        assert len(again.generate(queries)) == 8
+    assert len(server.answered) == 8 and (tmp_path / "ledger.jsonl").read_text().count("\n") == 8
 
 
 def test_equal_requests_are_sent_once(serve: Serve) -> None:

@@ -24,7 +24,7 @@ from helpers.scripted_server import Fault, HashModel, ScriptedServer, serving
 from llavaction.backends.endpoint.stops import BackendStoppedError, BudgetReachedError
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
-from llavaction.cli.main import cli
+from llavaction.cli.main import cli, main
 
 Serve = Callable[..., ScriptedServer]
 RESULTS = ("predictions.jsonl", "metrics.json")
@@ -215,7 +215,7 @@ def test_the_key_is_in_no_file(serve: Serve, tmp_path: Path, monkeypatch: pytest
     assert b"***?" in (tmp_path / "run" / "predictions.jsonl").read_bytes()
 
 
-def test_from_the_command_line(serve: Serve, tmp_path: Path) -> None:
+def test_from_the_command_line(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_benchmark(30).save(tmp_path / "bench")
     server = serve(HashModel())
     place = str(tmp_path / "run")
@@ -224,6 +224,10 @@ def test_from_the_command_line(serve: Serve, tmp_path: Path) -> None:
         command += ["--set", setting]
     stopped = CliRunner().invoke(cli, [*command, "--set", "budget=0.02"])
     assert isinstance(stopped.exception, BudgetReachedError)
+    monkeypatch.setattr(sys, "argv", ["llavaction", *command, "--set", "budget=0.02"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 4
     done = CliRunner().invoke(cli, [*command, "--set", "budget=2"])
     assert done.exit_code == 0, done.output
     assert "30 questions: 30 answered" in done.output and "cost 0.0303" in done.stderr

@@ -75,7 +75,8 @@ class EndpointConfig(Strict):
     )
     extra_body: Mapping[str, Any] = Field(
         default_factory=dict,
-        description="Further fields of each request, such as {chat_template_kwargs: {enable_thinking: false}}.",
+        description="Further fields of each request, such as {chat_template_kwargs: {enable_thinking: false}}; "
+        "they are on record.",
     )
     timeout: float = Field(default=120.0, gt=0, description="Seconds that a request may take before it is sent again.")
     concurrency: int = Field(

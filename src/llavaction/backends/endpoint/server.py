@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from llavaction.backends.endpoint.config import KEY_VARIABLES, EndpointConfig
+from llavaction.base.errors import InputError
 
 MOST_BYTES = 16 << 20
 """Bytes of a reply."""
@@ -61,6 +63,9 @@ class Server:
 
     Args:
         config: the address, the time a request may take, and where the key is.
+
+    Raises:
+        InputError: the variable that was named for the key is not set, or holds what no header can.
     """
 
     def __init__(self, config: EndpointConfig) -> None:
@@ -69,6 +74,10 @@ class Server:
         names = KEY_VARIABLES if config.api_key_variable is None else (config.api_key_variable,)
         self.key_names = names
         self._key = next((os.environ[name] for name in names if os.environ.get(name)), "").strip()
+        if config.api_key_variable is not None and not self._key:
+            raise InputError(f"the environment variable {config.api_key_variable} is not set", hint="it holds the key")
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise InputError(f"the key in {' or '.join(names)} has characters that no key has")
         self._client: httpx2.AsyncClient | None = None
         self._local = (urlsplit(config.url).hostname or "") in _LOCAL
         self._most = config.concurrency
@@ -132,10 +141,7 @@ class Server:
 
     def _read(self, response: httpx2.Response, raw: bytes) -> Any:
         status = response.status_code
-        try:
-            value = json.loads(raw)
-        except (ValueError, RecursionError):
-            value = None
+        value = self._parsed(raw)
         if status != 200:
             said, code = _message(value) if value is not None else (raw[:_SAID].decode("utf-8", "replace"), "")
             raise Refusal(status, self._hidden(said), _wait(response.headers.get("Retry-After")), code)
@@ -145,16 +151,26 @@ class Server:
             said, code = _message(value)
             number = value["error"].get("code") if isinstance(value["error"], dict) else None
             raise Refusal(number if isinstance(number, int) and number >= 400 else 500, self._hidden(said), None, code)
-        return self._cleaned(value)
+        return value
 
     def _hidden(self, text: str) -> str:
         """A text of a server without our key, should it repeat it."""
         return text.replace(self._key, "***") if len(self._key) > 3 else text
 
-    def _cleaned(self, value: Any) -> Any:
-        if len(self._key) > 3 and self._key in json.dumps(value, ensure_ascii=False):
-            return json.loads(self._hidden(json.dumps(value, ensure_ascii=False)))
-        return value
+    def _parsed(self, raw: bytes) -> Any:
+        """JSON that can be written again, without our key; None where there is none. Numbers that are none are null."""
+        try:
+            value = json.loads(raw, parse_constant=lambda name: None, parse_float=_finite)
+            text = json.dumps(value, ensure_ascii=False)
+            clean = self._hidden(text).encode("utf-8", "replace").decode()
+            return value if clean == text else json.loads(clean)
+        except (ValueError, RecursionError):
+            return None
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 def _message(value: Any) -> tuple[str, str]:
