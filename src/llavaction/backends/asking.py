@@ -25,7 +25,7 @@ from llavaction.questions.prompts import (
     with_caption,
 )
 from llavaction.questions.subtitles import said_at
-from llavaction.runs.folder import Pace
+from llavaction.runs.folder import Pace, RunFolder
 from llavaction.video.decoded import DecodedClip, Library
 
 T = TypeVar("T")
@@ -106,9 +106,21 @@ def backend_settings(backend: Backend) -> dict[str, Any]:
 
 
 def pace_of(config: AskingConfig, backend: Backend, library: Library | None, retry_failed: bool) -> Pace:
-    """How a run goes through its clips; as :func:`frames_wanted`."""
+    """How a run goes through its clips; as :func:`frames_wanted`. A backend may want more ``at_once`` than a batch."""
     frames = frames_wanted(backend, config.frames, library)
-    return Pace(library, frames, config.batch_size, config.workers, retry_failed)
+    batch_size = max(config.batch_size, getattr(backend, "at_once", 0))
+    return Pace(library, frames, batch_size, config.workers, retry_failed)
+
+
+def keep_in(home: RunFolder, backend: Backend) -> None:
+    """Let a backend that keeps something of its own in a run's folder (``in_folder``) do so until the run ends.
+
+    Raises:
+        InputError: what it kept there before cannot be read.
+    """
+    in_folder = getattr(backend, "in_folder", None)
+    if in_folder is not None:
+        home.hold(in_folder(home.path))
 
 
 def resolve(config: AskingConfig, backend: Backend, frames: int, **inputs: Any) -> dict[str, Any]:
@@ -132,7 +144,7 @@ def free_keys(backend: Backend, *known_by_content: str) -> tuple[str, ...]:
 
     Where a backend's contents are on record, names do not count: the folder of a model may be spelled in another way.
     Versions and the kind of device are listed in ``environment.json``. Older folders also name a ``pooling`` that no
-    answer depends on.
+    answer depends on. A backend may name others (``free_keys``).
 
     Args:
         backend: who is asked.
@@ -140,7 +152,7 @@ def free_keys(backend: Backend, *known_by_content: str) -> tuple[str, ...]:
     """
     recorded = (f"resolved.backend_settings.{name}" for name in ("device", "torch", "transformers", "pooling"))
     names = ("backend", "backend_options", "resolved.backend") if "fingerprint" in backend_settings(backend) else ()
-    return ("workers", *known_by_content, *names, *recorded)
+    return ("workers", *known_by_content, *names, *recorded, *getattr(backend, "free_keys", ()))
 
 
 def query(

@@ -18,7 +18,8 @@ class AskingConfig(Strict):
     """Who is asked, and how."""
 
     backend: str = Field(
-        description="Who is asked: chance, prior, oracle, specialist:FILE, bundled, or a checkpoint folder."
+        description="Who is asked: chance, prior, oracle, specialist:FILE, bundled, a checkpoint folder, or "
+        "endpoint:URL, an OpenAI-compatible server."
     )
     backend_options: Mapping[str, Any] = Field(
         default_factory=dict, description="Options the backend was made with; none by default."

@@ -96,7 +96,9 @@ class Backend(Protocol):
 
     A question that cannot be asked is said by a :class:`QuestionError`: it fails, and the rest of the call is asked
     again without it. A backend may have one more method, ``check_frames(count)``, which raises an InputError where so
-    many frames a clip can never be looked at; it is called before anything is decoded.
+    many frames a clip can never be looked at; it is called before anything is decoded. It may also have ``at_once``, a
+    number of questions that it wants per call where a batch has fewer; ``in_folder(path)``, a context manager in which
+    it keeps something of its own in a run's folder; and ``free_keys``, settings of a run that decide no answer.
 
     Attributes:
         name: what the result is filed under.

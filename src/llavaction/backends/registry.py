@@ -1,4 +1,4 @@
-"""Backends by name: ``chance``, ``prior``, ``oracle``, ``specialist:FILE``, ``transformers:FOLDER``, ``bundled``."""
+"""Backends by name: ``chance``, ``specialist:FILE``, ``transformers:FOLDER``, ``endpoint:URL``, ``bundled``, ..."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from llavaction.base.registry import resolve, suggestion
 
 BACKENDS: dict[str, str] = {
     "chance": "llavaction.backends.baselines:ChanceBackend",
+    "endpoint": "llavaction.backends.endpoint.backend:EndpointBackend",
     "oracle": "llavaction.backends.baselines:OracleBackend",
     "prior": "llavaction.backends.baselines:PriorBackend",
     "specialist": "llavaction.backends.baselines:SpecialistBackend",
@@ -49,12 +50,13 @@ def make_backend(spec: str, **options: Any) -> Backend:
     """Make a backend.
 
     Args:
-        spec: ``chance[:SEED]``, ``prior``, ``oracle[:ERROR_RATE]``, ``specialist:FILE``, ``transformers:FOLDER``, the
-            path of a checkpoint folder, or a name that a plug-in knows, such as ``bundled``.
+        spec: ``chance[:SEED]``, ``prior``, ``oracle[:ERROR_RATE]``, ``specialist:FILE``, ``transformers:FOLDER``,
+            ``endpoint:URL``, the path of a checkpoint folder, or a name that a plug-in knows, such as ``bundled``.
         options: ``prior`` needs ``counts`` ((verb class, noun class) to training segments); it and ``specialist`` need
             ``classes`` and ``oracle`` needs ``answers``, see :mod:`llavaction.questions.keys`; ``specialist`` takes
             ``segment_ids`` and ``actions`` for files that refer to rows and class ids; ``transformers`` takes the
-            fields of ``HuggingFaceConfig``. The others take the arguments of their class.
+            fields of ``HuggingFaceConfig`` and ``endpoint`` those of ``EndpointConfig``. The others take the
+            arguments of their class.
 
     Raises:
         InputError: the name, an option or what the backend needs is missing or wrong.

@@ -7,7 +7,13 @@ from typing import Any
 
 
 class LlavactionError(Exception):
-    """A condition the user can act on. The command line prints its text, never a traceback."""
+    """A condition the user can act on. The command line prints its text, never a traceback.
+
+    Attributes:
+        status: what a command ends with.
+    """
+
+    status = 1
 
 
 class InputError(LlavactionError):

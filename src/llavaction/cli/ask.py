@@ -10,8 +10,8 @@ import click
 
 from llavaction import api
 from llavaction.base.plugins import with_plugins
+from llavaction.cli.asking import model_settings
 from llavaction.cli.generated import config_options
-from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, MOMENT, as_json, emit, mapping, table
 from llavaction.questions.asked import lettered
 from llavaction.questions.prompts import QUESTION
@@ -20,7 +20,7 @@ from llavaction.questions.prompts import QUESTION
 @click.command("ask")
 @click.argument("video", type=FILE)
 @click.argument("question", default=QUESTION)
-@click.option("--model", required=True, help="A checkpoint folder, or bundled.")
+@click.option("--model", required=True, help="A checkpoint folder, bundled, or endpoint:URL.")
 @click.option(
     "--start", type=MOMENT, default=0.0, show_default=True, help="When the clip begins: seconds, MM:SS or HH:MM:SS."
 )
@@ -29,7 +29,7 @@ from llavaction.questions.prompts import QUESTION
     "--options", multiple=True, metavar="TEXT", help="A possible answer; repeat it, or give all, separated by commas."
 )
 @config_options("llavaction.backends.asking_config:AskingConfig", "frames")
-@set_option("llavaction.backends.huggingface_config:HuggingFaceConfig")
+@model_settings
 @as_json
 def ask(
     video: Path,

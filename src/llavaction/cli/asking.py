@@ -26,6 +26,12 @@ INCOMPLETE = 3
 """The status it ends with."""
 
 
+model_settings = set_option(
+    "llavaction.backends.huggingface_config:HuggingFaceConfig",
+    {"endpoint:URL": "llavaction.backends.endpoint.config:EndpointConfig"},
+)
+"""The option --set of commands that ask a model."""
+
 RETRY = "run the same command with --retry-failed"
 
 
@@ -65,7 +71,7 @@ def asking_options(
         frame_rates,
         _retry_failed,
         allow_missing,
-        set_option("llavaction.backends.huggingface_config:HuggingFaceConfig"),
+        model_settings,
     )
 
     def add(command: Any) -> Any:

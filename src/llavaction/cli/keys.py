@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
 
 import click
@@ -17,13 +17,16 @@ _OURS = "ours"
 """The value of ``--keys`` without a plug-in's name."""
 
 
-def keys_option(config: str, of_plugins: str | None = None) -> Callable[[Any], Any]:
+def keys_option(
+    config: str, of_plugins: str | None = None, others: Mapping[str, str] | None = None
+) -> Callable[[Any], Any]:
     """An option ``--keys`` that lists the fields of a configuration and ends.
 
     Args:
         config: where its class is, "package.module:Class"; imported only when asked.
         of_plugins: where a function is that gives what plug-ins add, by the plug-in's name: where it stands, and its
             class. ``--keys NAME`` lists them.
+        others: further classes that are listed behind it, by what they are for.
     """
 
     def show(context: click.Context, parameter: click.Parameter, wanted: bool | str | None) -> None:
@@ -32,6 +35,8 @@ def keys_option(config: str, of_plugins: str | None = None) -> Callable[[Any], A
         known = attribute(of_plugins)() if of_plugins else {}
         if wanted in (True, _OURS):
             click.echo(described(attribute(config)))
+            for what, place in (others or {}).items():
+                click.echo(f"\nOf {what}:\n{described(attribute(place))}")
             if known:
                 click.echo(f"\nPlug-ins add keys of their own; --keys NAME lists them, NAME being: {', '.join(known)}.")
         elif wanted in known:
@@ -52,9 +57,9 @@ def keys_option(config: str, of_plugins: str | None = None) -> Callable[[Any], A
     return click.option("--keys", is_eager=True, expose_value=False, callback=show, **own)
 
 
-def set_option(config: str) -> Callable[[Any], Any]:
+def set_option(config: str, others: Mapping[str, str] | None = None) -> Callable[[Any], Any]:
     """The option ``--set KEY=VALUE``, and ``--keys``; see :func:`keys_option`."""
-    add_keys = keys_option(config)
+    add_keys = keys_option(config, others=others)
 
     def add(command: Any) -> Any:
         values = click.option(

@@ -57,12 +57,12 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point. Conditions the user can act on are printed without a traceback and end with status 1."""
+    """Entry point. Conditions the user can act on are printed without a traceback; they end with their status."""
     try:
         cli(standalone_mode=False)
     except LlavactionError as error:
         click.echo(shown(f"error: {error}", lines=True), err=True)
-        sys.exit(1)
+        sys.exit(error.status)
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise

@@ -16,6 +16,7 @@ from llavaction.backends.asking import (
     check_prompt,
     choose,
     free_keys,
+    keep_in,
     option_scores,
     pace_of,
     resolve,
@@ -108,6 +109,7 @@ def run(
             videos=pace.facts(asked),
             defaults=config.defaults(),
         )
+        keep_in(home, backend)
 
         def answer(batch: Sequence[Asked], clips: Clips) -> list[Prediction]:
             return _predict([true[one.query_id] for one in batch], batch, clips, config, backend)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llavaction.backends.asking import backend_settings, free_keys, pace_of, resolve
+from llavaction.backends.asking import backend_settings, free_keys, keep_in, pace_of, resolve
 from llavaction.backends.base import Backend
 from llavaction.backends.registry import make_backend
 from llavaction.base.errors import InputError
@@ -205,6 +205,7 @@ def _ask(
         videos=pace.facts(items),
         defaults=config.defaults(),
     )
+    keep_in(home, backend)
     return go_through(home, journal, items, scorer, pace, f"asking {backend.name}")
 
 

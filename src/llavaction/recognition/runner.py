@@ -10,7 +10,7 @@ from typing import Any
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
-from llavaction.backends.asking import check_capability, check_prompt, free_keys, pace_of, resolve
+from llavaction.backends.asking import check_capability, check_prompt, free_keys, keep_in, pace_of, resolve
 from llavaction.backends.base import LETTERS_RULE, Backend, Reads
 from llavaction.backends.letter_mass import letter_mass_summary
 from llavaction.base.errors import InputError, LlavactionError
@@ -91,7 +91,7 @@ def recognise(
     plan = _Plan.of(config, segments, predictions, vocabulary, Path(folder))
     _check_backend(config, backend, plan.scorer)
     pace = pace_of(config, backend, library, retry_failed)
-    batches = turns_of_videos(plan.items, config.batch_size) if config.prior_actions == "own" else None
+    batches = turns_of_videos(plan.items, pace.batch_size) if config.prior_actions == "own" else None
     with RunFolder(folder) as home:
         journal = home.journal(RECOGNITIONS, Recognition, "segment_id")
         home.settle(
@@ -101,6 +101,7 @@ def recognise(
             videos=pace.facts(plan.items),
             defaults=config.defaults(),
         )
+        keep_in(home, backend)
         if config.fusion is not None:
             plan.fusion.save(home.path / "fusion.json")
         prior = PriorActions(config.prior_actions, segments, vocabulary, journal.done)

@@ -19,10 +19,10 @@ from llavaction.questions.schema import Benchmark
 
 READERS = {
     "multiple_choice": "llavaction.evaluation.benchmarks.multiple_choice:read_benchmark",
-    "open_answers": "llavaction.evaluation.open_answers.readers:read_open_answers",
-    "activitynet_qa": "llavaction.evaluation.open_answers.readers:read_activitynet_qa",
-    "egotempo": "llavaction.evaluation.open_answers.readers:read_egotempo",
-    "charades_sta": "llavaction.evaluation.open_answers.readers:read_charades_sta",
+    "open_answers": "llavaction.evaluation.benchmarks.open_questions:read_open_answers",
+    "activitynet_qa": "llavaction.evaluation.benchmarks.open_questions:read_activitynet_qa",
+    "egotempo": "llavaction.evaluation.benchmarks.open_questions:read_egotempo",
+    "charades_sta": "llavaction.evaluation.benchmarks.open_questions:read_charades_sta",
 }
 """Name of a reader to its place; see :data:`Reader`."""
 

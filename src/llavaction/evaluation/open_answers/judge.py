@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from llavaction.actions.segments import Clip
-from llavaction.backends.asking import backend_settings, check_capability, replies
+from llavaction.backends.asking import backend_settings, check_capability, free_keys, keep_in, replies
 from llavaction.backends.base import Backend
 from llavaction.base.bounded import read_yaml
 from llavaction.base.errors import InputError
@@ -125,7 +125,9 @@ def judge(
     with RunFolder(folder / f"judged-{name}") as home:
         journal = home.journal(JUDGEMENTS, Judgement, "question_id")
         settings = {"schema_version": 1, "judge": backend.name, "prompt": form.model_dump(), "answers": len(answers)}
-        home.settle(settings | {"backend_settings": backend_settings(backend)}, started=bool(journal.done))
+        settings |= {"resolved": {"backend_settings": backend_settings(backend)}}
+        home.settle(settings, started=bool(journal.done), free=free_keys(backend))
+        keep_in(home, backend)
 
         def ask(batch: Sequence[_Item], clips: Clips) -> list[Judgement]:
             said = replies(backend, {item.query_id: form.fill(item.answer) for item in batch if _given(item)})

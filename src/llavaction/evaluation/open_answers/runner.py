@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llavaction.backends.asking import check_capability, free_keys, pace_of, resolve, written_answers
+from llavaction.backends.asking import check_capability, free_keys, keep_in, pace_of, resolve, written_answers
 from llavaction.backends.base import Backend
 from llavaction.base.errors import InputError
 from llavaction.base.records import to_line
@@ -80,6 +80,7 @@ def run_open(
             videos=pace.facts(asked),
             defaults=config.defaults(),
         )
+        keep_in(home, backend)
 
         def answer(batch: Sequence[Asked], clips: Clips) -> list[WrittenAnswer]:
             said = written_answers(backend, batch, clips, style)

@@ -1,0 +1,1 @@
+"""Models behind an OpenAI-compatible server: exact frames, letters by log-probability, retries, and what it costs."""
