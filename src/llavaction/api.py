@@ -133,6 +133,7 @@ def evaluate(
     annotations: str | Path | None = None,
     model_options: Mapping[str, Any] | None = None,
     retry_failed: bool = False,
+    cache: bool | str | Path = True,
     say: Say = note,
     **settings: Any,
 ) -> RunResult:
@@ -147,6 +148,8 @@ def evaluate(
         annotations: for specialist files that refer to rows and action ids.
         model_options: see :func:`load_model`.
         retry_failed: ask those again whose video could not be read last time.
+        cache: file of answers that were given before, see :func:`llavaction.backends.cached.cached`; True for the
+            user's own, False for none.
         say: takes notes.
         settings: fields of :class:`llavaction.evaluation.config.RunConfig`: ``frames``, ``decision``
             and others.
@@ -159,6 +162,7 @@ def evaluate(
         >>> run.metrics["accuracy"]["value"]
         1.0
     """
+    from llavaction.backends.cached import cached
     from llavaction.backends.known import informed_backend, known_of_benchmark
     from llavaction.evaluation.config import RunConfig
     from llavaction.evaluation.runner import run
@@ -170,7 +174,7 @@ def evaluate(
         "backend": str(model), "backend_options": model_options or {}, "videos": _text(videos), **settings,
     })  # fmt: skip
     known = known_of_benchmark(loaded, annotations, say)
-    backend = informed_backend(config.backend, config.backend_options, known, "benchmark")
+    backend = cached(informed_backend(config.backend, config.backend_options, known, "benchmark"), cache)
     library = VideoLibrary(videos, fps=fps) if videos and backend.needs_frames else None
     return run(config, loaded, backend, library, output, retry_failed=retry_failed)
 
@@ -187,6 +191,7 @@ def recognise(
     fps: Rates | None = None,
     model_options: Mapping[str, Any] | None = None,
     retry_failed: bool = False,
+    cache: bool | str | Path = True,
     challenge: str | Path | None = None,
     levels: Mapping[str, int] | None = None,
     say: Say = note,
@@ -205,6 +210,7 @@ def recognise(
         fps: rate of folders of images.
         model_options: see :func:`load_model`.
         retry_failed: ask those again whose video could not be read last time.
+        cache: as for :func:`evaluate`, where the only thing that a model is asked for are letters.
         challenge: also write an EPIC-KITCHENS-100 submission (.zip or .json); what it would be refused for is said.
         levels: its supervision levels, fields of :class:`llavaction.specialists.challenge.SupervisionLevels`.
         say: takes notes.
@@ -227,6 +233,7 @@ def recognise(
         output,
         fps=fps,
         retry_failed=retry_failed,
+        cache=cache,
         challenge=challenge,
         levels=SupervisionLevels.from_mapping(levels or {}),
         say=say,

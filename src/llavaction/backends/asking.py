@@ -24,7 +24,7 @@ from llavaction.questions.prompts import (
     multiple_choice_prompt,
     with_caption,
 )
-from llavaction.runs.folder import Pace
+from llavaction.runs.folder import Pace, RunFolder
 from llavaction.video.decoded import DecodedClip, Library
 
 T = TypeVar("T")
@@ -108,6 +108,17 @@ def pace_of(config: AskingConfig, backend: Backend, library: Library | None, ret
     """How a run goes through its clips; as :func:`frames_wanted`."""
     frames = frames_wanted(backend, config.frames, library)
     return Pace(library, frames, config.batch_size, config.workers, retry_failed)
+
+
+def keep_in(home: RunFolder, backend: Backend) -> None:
+    """Let a backend that keeps something of its own in a run's folder (``in_folder``) do so until the run ends.
+
+    Raises:
+        InputError: what it kept there before cannot be read.
+    """
+    in_folder = getattr(backend, "in_folder", None)
+    if in_folder is not None:
+        home.hold(in_folder(home.path))
 
 
 def resolve(config: AskingConfig, backend: Backend, frames: int, **inputs: Any) -> dict[str, Any]:

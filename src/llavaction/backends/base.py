@@ -98,6 +98,11 @@ class Backend(Protocol):
     again without it. A backend may have one more method, ``check_frames(count)``, which raises an InputError where so
     many frames a clip can never be looked at; it is called before anything is decoded.
 
+    Further attributes that a backend may have: ``fingerprint`` (text, or None), all that its answers hang on beside the
+    query, so that they can be kept, see :mod:`llavaction.backends.cached`; ``joint`` (bool), whether what is asked in
+    one call moves the answers; ``without_clips()``, the same backend that does not look, see
+    :mod:`llavaction.backends.blind`.
+
     Attributes:
         name: what the result is filed under.
         needs_frames: frames per clip it wants decoded; 0 if it does not look.

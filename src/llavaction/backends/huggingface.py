@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ import transformers
 from numpy.typing import NDArray
 from transformers import GenerationConfig
 
+from llavaction.backends.answer_code import code_digest
 from llavaction.backends.base import (
     CAPABILITIES,
     LETTERS_RULE,
@@ -119,6 +122,36 @@ class HuggingFaceBackend:
             "frames": self.needs_frames,
             "sees": self.family.record if self.needs_frames else {"clip as": "nothing"},
         }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """All that an answer hangs on beside the query, see :mod:`llavaction.backends.cached`.
+
+        The record's settings (weights, template and processor by content, precision, versions), the kind of GPU, and the
+        code that reads questions and answers, the family's and the model's own included.
+        """
+        accelerator = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
+        modules = sorted({type(part).__module__ for part in (self.family, self.model)})
+        known = {"settings": self.settings, "accelerator": accelerator, "code": code_digest(modules)}
+        return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
+
+    @property
+    def joint(self) -> bool:
+        """Whether the questions of a call move each other's scores."""
+        return self.config.shared_passes
+
+    def without_clips(self) -> HuggingFaceBackend:
+        """The same model that does not look; its weights are not loaded again.
+
+        Raises:
+            InputError: what it decides by needs the clip.
+        """
+        blind = copy.copy(self)
+        for name in ("_behind", "_texts", "fingerprint"):
+            vars(blind).pop(name, None)
+        blind.config = HuggingFaceConfig.from_mapping({**self.config.model_dump(), "frames": 0})
+        blind.needs_frames = 0
+        return blind
 
     @property
     def head_sizes(self) -> tuple[int, int, int] | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llavaction import api
-from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
+from llavaction.cli.asking import asking_options, cache_of, cache_options, end_by_failures, warn_of_letter_mass
 from llavaction.cli.options import FOLDER, as_json, emit, mapping, say_notes
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.argument("benchmark", type=click.Path(path_type=Path))
 @click.option("--annotations", type=FOLDER, help="For specialist files that refer to rows and action ids.")
 @asking_options("llavaction.evaluation.config:RunConfig", "backend", "videos", "decision", "parsing")
+@cache_options
 @as_json
 def evaluate(
     benchmark: Path,
@@ -47,6 +48,7 @@ def evaluate(
         annotations=annotations,
         model_options=mapping(settings),
         retry_failed=retry_failed,
+        cache=cache_of(values),
         say=say_notes,
         **values,
     )
@@ -73,6 +75,8 @@ def summary(result: RunResult) -> str:
         lines.append(
             f"{counts['with_note']} clips were not complete; {counts['stand_ins']} of their frames stood in for others"
         )
+    if result.from_cache:
+        lines.append(f"answers from the cache: {result.from_cache}")
     return "\n".join([*lines, f"written to {result.folder} ({result.seconds:.1f} s)"])
 
 

@@ -16,6 +16,7 @@ from llavaction.backends.asking import (
     check_prompt,
     choose,
     free_keys,
+    keep_in,
     option_scores,
     pace_of,
     resolve,
@@ -45,6 +46,7 @@ class RunResult:
         metrics: as in ``metrics.json``.
         asked_now: questions dealt with by this call; the others were on disk already.
         seconds: what this call took.
+        from_cache: answers of this call that came from the cache.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class RunResult:
     metrics: Mapping[str, Any]
     asked_now: int
     seconds: float
+    from_cache: int = 0
 
 
 def run(
@@ -86,7 +89,7 @@ def run(
         RunLockedError: another process writes the folder.
         LlavactionError: the backend does not keep to its protocol.
     """
-    begun = time.perf_counter()
+    begun, hits = time.perf_counter(), getattr(backend, "hits", 0)
     questions = asked_questions(benchmark, config.limit)
     if config.decision != "likelihood":
         check_capability(backend, "generate")
@@ -104,6 +107,7 @@ def run(
             free=free_keys(backend, "benchmark", "videos"),
             videos=pace.facts(asked),
         )
+        keep_in(home, backend)
 
         def answer(batch: Sequence[Asked], clips: Clips) -> list[Prediction]:
             return _predict([true[one.query_id] for one in batch], batch, clips, config, backend)
@@ -111,7 +115,8 @@ def run(
         predictions, asked_now = go_through(home, journal, asked, answer, pace, f"asking {backend.name}")
         metrics = compute_metrics(benchmark, predictions, vocabulary, groups=groups, seed=config.seed)
         home.complete(metrics)
-    return RunResult(home.path, predictions, metrics, asked_now, time.perf_counter() - begun)
+    from_cache = getattr(backend, "hits", 0) - hits
+    return RunResult(home.path, predictions, metrics, asked_now, time.perf_counter() - begun, from_cache)
 
 
 def asked_questions(benchmark: Benchmark, limit: int | None) -> list[Question]:

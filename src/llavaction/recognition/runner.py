@@ -10,7 +10,7 @@ from typing import Any
 
 from llavaction.actions.segments import Segment
 from llavaction.actions.vocabulary import ActionVocabulary
-from llavaction.backends.asking import check_capability, check_prompt, free_keys, pace_of, resolve
+from llavaction.backends.asking import check_capability, check_prompt, free_keys, keep_in, pace_of, resolve
 from llavaction.backends.base import LETTERS_RULE, Backend, Reads
 from llavaction.backends.letter_mass import letter_mass_summary
 from llavaction.base.errors import InputError, LlavactionError
@@ -100,6 +100,7 @@ def recognise(
             free=free_keys(backend, "annotations", "videos", "predictions", "fusion"),
             videos=pace.facts(plan.items),
         )
+        keep_in(home, backend)
         if config.fusion is not None:
             plan.fusion.save(home.path / "fusion.json")
         prior = PriorActions(config.prior_actions, segments, vocabulary, journal.done)

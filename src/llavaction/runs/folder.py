@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +54,10 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._held.close()
+
+    def hold(self, held: AbstractContextManager[Any]) -> None:
+        """Enter a context that ends with the block, before the folder is left to others."""
+        self._held.enter_context(held)
 
     def journal(self, name: str, cls: type[AnyRecord], key: str) -> Journal[AnyRecord]:
         """The run's records of one kind, open until the block ends.
