@@ -127,8 +127,8 @@ class HuggingFaceBackend:
     def fingerprint(self) -> str:
         """All that an answer hangs on beside the query, see :mod:`llavaction.backends.cached`.
 
-        The record's settings (weights, template and processor by content, precision, versions), the kind of GPU, and the
-        code that reads questions and answers, the family's and the model's own included.
+        The record's settings (weights, template and processor by content, precision, versions), the kind of GPU, and
+        the code that reads questions and answers, the family's and the model's own included.
         """
         accelerator = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
         modules = sorted({type(part).__module__ for part in (self.family, self.model)})
