@@ -134,6 +134,7 @@ def evaluate(
     model_options: Mapping[str, Any] | None = None,
     retry_failed: bool = False,
     cache: bool | str | Path = True,
+    audit: bool = False,
     say: Say = note,
     **settings: Any,
 ) -> RunResult:
@@ -150,6 +151,8 @@ def evaluate(
         retry_failed: ask those again whose video could not be read last time.
         cache: file of answers that were given before, see :func:`llavaction.backends.cached.cached`; True for the
             user's own, False for none.
+        audit: ask everything again with something taken away, see :mod:`llavaction.evaluation.full_audit`; the table
+            is ``metrics["audit"]``.
         say: takes notes.
         settings: fields of :class:`llavaction.evaluation.config.RunConfig`: ``frames``, ``decision``
             and others.
@@ -165,6 +168,7 @@ def evaluate(
     from llavaction.backends.cached import cached
     from llavaction.backends.known import informed_backend, known_of_benchmark
     from llavaction.evaluation.config import RunConfig
+    from llavaction.evaluation.full_audit import full_audit
     from llavaction.evaluation.runner import run
     from llavaction.video.library import VideoLibrary
 
@@ -176,7 +180,10 @@ def evaluate(
     known = known_of_benchmark(loaded, annotations, say)
     backend = cached(informed_backend(config.backend, config.backend_options, known, "benchmark"), cache)
     library = VideoLibrary(videos, fps=fps) if videos and backend.needs_frames else None
-    return run(config, loaded, backend, library, output, retry_failed=retry_failed)
+    result = run(config, loaded, backend, library, output, retry_failed=retry_failed)
+    if audit:
+        result = full_audit(result, config, loaded, backend, library, retry_failed=retry_failed)
+    return result
 
 
 def recognise(

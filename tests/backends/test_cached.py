@@ -10,7 +10,7 @@ import pytest
 
 from helpers.asking import in_orders, make_frames, make_query, scores_of
 from llavaction.backends.answer_cache import AnswerCache
-from llavaction.backends.base import Backend, OptionScores, Query, QuestionError
+from llavaction.backends.base import CAPABILITIES, Backend, Capability, OptionScores, Query, QuestionError
 from llavaction.backends.baselines import ChanceBackend
 from llavaction.backends.cached import CachedBackend, cached, clip_digest
 from llavaction.backends.huggingface import HuggingFaceBackend
@@ -28,7 +28,7 @@ class Careful:
     name: str = "careful"
     needs_frames: int = 4
     decision_rule: str = "option letters"
-    capabilities: frozenset[str] = frozenset({"score", "generate"})
+    capabilities: frozenset[Capability] = CAPABILITIES
     refuse: str = ""
     calls: list[list[str]] = field(default_factory=list)
 
@@ -184,9 +184,9 @@ def test_only_a_backend_that_says_what_it_is_known_by_is_cached(tmp_path: Path) 
     file = tmp_path / "a.sqlite"
     chance, nameless = ChanceBackend(), Careful(fingerprint=None)
     assert cached(chance, file) is chance
-    assert cached(nameless, file) is nameless  # type: ignore[comparison-overlap, arg-type]
+    assert cached(nameless, file) is nameless
     assert not file.exists()
-    known: Backend = Careful()  # type: ignore[assignment]
+    known: Backend = Careful()
     assert cached(known, False) is known
     assert isinstance(cached(known, file), CachedBackend)
     file.write_text("no database" * 500)

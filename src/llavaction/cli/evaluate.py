@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 @click.argument("benchmark", type=click.Path(path_type=Path))
 @click.option("--annotations", type=FOLDER, help="For specialist files that refer to rows and action ids.")
 @asking_options("llavaction.evaluation.config:RunConfig", "backend", "videos", "decision", "parsing")
+@click.option(
+    "--audit",
+    type=click.Choice(["full"]),
+    help="Then ask everything again without the clip, with one frame, with frames out of order, and with the options in "
+    "all orders: it shows what the accuracy hangs on. Takes some ten times as long.",
+)
 @cache_options
 @as_json
 def evaluate(
@@ -33,6 +39,7 @@ def evaluate(
     allow_missing: bool,
     settings: tuple[str, ...],
     json_out: bool,
+    audit: str | None,
     **values: Any,
 ) -> None:
     """Ask a model every question of BENCHMARK: its folder, or a YAML file that says how one is read.
@@ -49,6 +56,7 @@ def evaluate(
         model_options=mapping(settings),
         retry_failed=retry_failed,
         cache=cache_of(values),
+        audit=audit == "full",
         say=say_notes,
         **values,
     )
@@ -77,6 +85,10 @@ def summary(result: RunResult) -> str:
         )
     if result.from_cache:
         lines.append(f"answers from the cache: {result.from_cache}")
+    if "audit" in metrics:
+        from llavaction.evaluation.meaning import audit_text
+
+        lines.append(audit_text(metrics["audit"]))
     return "\n".join([*lines, f"written to {result.folder} ({result.seconds:.1f} s)"])
 
 

@@ -99,10 +99,14 @@ def run(
     pace = pace_of(config, backend, library, retry_failed)
     asked, true = [question.asked for question in questions], {question.question_id: question for question in questions}
     with RunFolder(folder) as home:
+        audited = home.measured().get("audit")
         journal = home.journal(PREDICTIONS, Prediction, "question_id")
         digest = hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest()
+        facts: dict[str, Any] = {"questions": len(questions), "questions_sha256": digest}
+        if pace.frames and hasattr(library, "shown"):
+            facts["shown"] = library.shown
         home.settle(
-            resolve(config, backend, pace.frames, questions=len(questions), questions_sha256=digest),
+            resolve(config, backend, pace.frames, **facts),
             started=bool(journal.done),
             free=free_keys(backend, "benchmark", "videos"),
             videos=pace.facts(asked),
@@ -114,6 +118,8 @@ def run(
 
         predictions, asked_now = go_through(home, journal, asked, answer, pace, f"asking {backend.name}")
         metrics = compute_metrics(benchmark, predictions, vocabulary, groups=groups, seed=config.seed)
+        if audited is not None and not asked_now:
+            metrics["audit"] = audited  # of these very predictions
         home.complete(metrics)
     from_cache = getattr(backend, "hits", 0) - hits
     return RunResult(home.path, predictions, metrics, asked_now, time.perf_counter() - begun, from_cache)

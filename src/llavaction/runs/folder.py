@@ -12,7 +12,7 @@ from typing import Any, Self
 from llavaction.base.errors import InputError
 from llavaction.base.fingerprints import FileFacts
 from llavaction.base.progress import progress
-from llavaction.base.records import AnyRecord, write_json
+from llavaction.base.records import AnyRecord, read_json, write_json
 from llavaction.runs.environment import record_environment
 from llavaction.runs.identity import settle_config, settle_videos
 from llavaction.runs.journal import Journal
@@ -97,6 +97,14 @@ class RunFolder:
         if videos is not None:
             settle_videos(self.path, videos, started=started)
         record_environment(self.path, environment)
+
+    def measured(self) -> dict[str, Any]:
+        """What was measured when the run was complete last; nothing where that cannot be read."""
+        try:
+            metrics = read_json(self.path / METRICS)
+        except InputError:
+            return {}
+        return metrics if isinstance(metrics, dict) else {}
 
     def go_on(self) -> None:
         """The run is not complete any more: its metrics are taken away."""
