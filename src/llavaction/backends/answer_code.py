@@ -1,19 +1,37 @@
-"""The code that answers hang on, known by its content."""
+"""What a model's answers hang on beside the question: its settings, the kind of machine, the code; as one digest."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from llavaction.base.fingerprints import digest_of_files
 from llavaction.base.version import __version__
 
 ROOMS = ("backends", "models")
 """Of this package: what lays questions out for a model and reads its answers."""
+
+
+def answer_fingerprint(settings: Mapping[str, Any], device: torch.device, *parts: object) -> str:
+    """SHA-256 of settings, kind of GPU and code.
+
+    Args:
+        settings: for the record of a run, digests of the weights and versions included.
+        device: where the model is.
+        parts: objects of classes that may be defined elsewhere: the model, its family.
+    """
+    accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    modules = sorted({type(part).__module__ for part in parts})
+    known = {"settings": settings, "accelerator": accelerator, "code": code_digest(modules)}
+    return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def code_digest(modules: Iterable[str] = ()) -> str:

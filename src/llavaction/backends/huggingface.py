@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import transformers
 from numpy.typing import NDArray
 from transformers import GenerationConfig
 
-from llavaction.backends.answer_code import code_digest
+from llavaction.backends.answer_code import answer_fingerprint
 from llavaction.backends.base import (
     CAPABILITIES,
     LETTERS_RULE,
@@ -68,6 +67,7 @@ class HuggingFaceBackend:
         self.config = config
         self.name = f"transformers:{config.path.resolve().name}"
         self.decision_rule = LETTERS_RULE if config.rule == "letters" else RULES[config.normalisation]
+        self.joint = config.shared_passes  # whether the questions of a call move each other's scores
         self.device = _device(config.device)
         half = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         self.dtype = half if config.dtype == "auto" else _DTYPES[config.dtype]
@@ -125,20 +125,8 @@ class HuggingFaceBackend:
 
     @cached_property
     def fingerprint(self) -> str:
-        """All that an answer hangs on beside the query, see :mod:`llavaction.backends.cached`.
-
-        The record's settings (weights, template and processor by content, precision, versions), the kind of GPU, and
-        the code that reads questions and answers, the family's and the model's own included.
-        """
-        accelerator = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
-        modules = sorted({type(part).__module__ for part in (self.family, self.model)})
-        known = {"settings": self.settings, "accelerator": accelerator, "code": code_digest(modules)}
-        return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
-
-    @property
-    def joint(self) -> bool:
-        """Whether the questions of a call move each other's scores."""
-        return self.config.shared_passes
+        """All that an answer hangs on beside the query, see :mod:`llavaction.backends.cached`."""
+        return answer_fingerprint(self.settings, self.device, self.family, self.model)
 
     def without_clips(self) -> HuggingFaceBackend:
         """The same model that does not look; its weights are not loaded again.

@@ -18,7 +18,11 @@ _WORDS = {
     "first": ("when only the first frame is shown", "the first frame is enough", "more than the first frame is used"),
     "last": ("when only the last frame is shown", "the last frame is enough", "more than the last frame is used"),
     "shuffled": ("when the frames are shuffled", "frame order is not needed", "frame order is used"),
-    "reversed": ("when the frames are reversed", "the direction of time is not needed", "the direction of time is used"),
+    "reversed": (
+        "when the frames are reversed",
+        "the direction of time is not needed",
+        "the direction of time is used",
+    ),
 }
 """Of each condition: when; what follows where nothing is lost; what follows where something is."""
 

@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ def _accelerator() -> str | None:
     return str(torch.cuda.get_device_name())
 
 
+@cache  # the code that runs is the code that was there when it was imported
 def _commit() -> str | None:
     """Commit of the source tree this package is run from, "+" behind it if files were changed; None if installed."""
     package = Path(__file__).resolve().parents[1]
