@@ -71,7 +71,9 @@ def made_benchmark(count: int) -> Benchmark:
     """Questions of the size of EPIC-KITCHENS-100's: five options of 97 verbs and 300 nouns, unevenly drawn."""
     rng = hashed_rng("evaluation benchmark", count)
     verbs = np.minimum(rng.zipf(1.4, (count, OPTIONS)) - 1, VERBS - 1).tolist()
-    nouns, answers = rng.integers(0, NOUNS, (count, OPTIONS)).tolist(), rng.integers(0, OPTIONS, count).tolist()
+    apart = rng.integers(1, NOUNS // OPTIONS, (count, 1)) * np.arange(OPTIONS)  # no two options are of one noun
+    nouns = ((rng.integers(0, NOUNS, (count, 1)) + apart) % NOUNS).tolist()
+    answers = rng.integers(0, OPTIONS, count).tolist()
     questions = []
     for number in range(count):
         video, place = divmod(number, PER_VIDEO)

@@ -90,7 +90,8 @@ def test_a_field_without_default_is_needed_and_help_says_all() -> None:
     [
         ("eval", f"annotations decision parsing audit cache no-cache {ASKING}"),
         ("recognise", "annotations split predictions stages candidates ranked-by fusion specialist-weight "
-                      f"prior-actions option-text challenge sls-pretraining sls-labels sls-data cache no-cache {ASKING}"),
+                      "prior-actions option-text challenge sls-pretraining sls-labels sls-data cache no-cache "
+                          f"{ASKING}"),
         ("multilabel", "annotations split classes scores form fit thresholds "
                        f"{ASKING.replace('option-orders ', '')}"),
         ("benchmark build", "annotations split miner options text seed workers predictions output set keys json"),

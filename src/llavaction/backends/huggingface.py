@@ -36,6 +36,7 @@ from llavaction.base.errors import InputError
 from llavaction.models.action_loss import apply_heads
 from llavaction.models.action_token import HEADS
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
+from llavaction.models.devices import device_named
 from llavaction.models.families.base import ModelInputs, family_of, question
 from llavaction.models.families.chat import Chat
 from llavaction.models.tokenisation import shared_length
@@ -68,7 +69,7 @@ class HuggingFaceBackend:
         self.name = f"transformers:{config.path.resolve().name}"
         self.decision_rule = LETTERS_RULE if config.rule == "letters" else RULES[config.normalisation]
         self.joint = config.shared_passes  # whether the questions of a call move each other's scores
-        self.device = _device(config.device)
+        self.device = device_named(config.device)
         half = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         self.dtype = half if config.dtype == "auto" else _DTYPES[config.dtype]
         self.checkpoint = open_checkpoint(config.path)
@@ -397,15 +398,3 @@ class HuggingFaceBackend:
 def _over_options(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log-probabilities normalised over the options."""
     return np.asarray(values - np.logaddexp.reduce(values))
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"unknown device '{name}'", hint="'auto', 'cpu', 'cuda' or 'cuda:1'") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device '{name}' was asked for, but PyTorch sees no GPU", hint="device 'cpu' or 'auto'")
-    return device

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--audit",
     type=click.Choice(["full"]),
-    help="Then ask everything again without the clip, with one frame, with frames out of order, and with the options in "
+    help="Then ask everything again without the clip, with one frame, with frames out of order, and with options in "
     "all orders: it shows what the accuracy hangs on. Takes some ten times as long.",
 )
 @cache_options
