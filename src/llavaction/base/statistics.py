@@ -68,9 +68,9 @@ def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float
 
 @cache
 def _normal_quantile(share: float) -> float:
-    from scipy import stats
+    from scipy import special
 
-    return float(stats.norm.ppf(share))
+    return float(special.ndtri(share))
 
 
 def clustered_bootstrap(
@@ -223,7 +223,7 @@ class ClusteredBootstrap:
         Returns:
             One for each statistic; None where that of the data is undefined, or there are fewer than ten clusters.
         """
-        from scipy import stats
+        from scipy import special
 
         whole = statistics(np.ones((1, len(self.codes))))[0]
         if self.count < FEW_CLUSTERS:
@@ -231,7 +231,7 @@ class ClusteredBootstrap:
         rows = max(1, _CHUNK // len(self.codes))
         parts = [self.draws[begin : begin + rows] for begin in range(0, len(self.draws), rows)]
         found = np.concatenate([statistics(part[:, self.codes]) for part in parts])
-        quantile = float(stats.t.ppf((1 + self.level) / 2, self.count - 1))
+        quantile = float(special.stdtrit(self.count - 1, (1 + self.level) / 2))
         intervals: list[Interval | None] = []
         for value, samples in zip(whole.tolist(), found.T, strict=True):
             known = samples[np.isfinite(samples)]
@@ -267,13 +267,13 @@ class ClusteredBootstrap:
 
 def _t_bounds(values: NDArray[np.float64], codes: NDArray[Any], level: float) -> tuple[float, float]:
     """Student's t interval of a mean over clusters, whose sizes may differ: the variance of a ratio, linearised."""
-    from scipy import stats
+    from scipy import special
 
     _, places = np.unique(codes, return_inverse=True)
     sums, sizes = np.bincount(places, weights=values), np.bincount(places)
     mean, count = float(values.mean()), len(sums)
     spread = math.sqrt(count / (count - 1) * float(((sums - mean * sizes) ** 2).sum())) / len(values)
-    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * spread
+    half = float(special.stdtrit(count - 1, (1 + level) / 2)) * spread
     return mean - half, mean + half
 
 
@@ -287,10 +287,10 @@ def _codes(clusters: Clusters) -> tuple[NDArray[np.intp], int]:
 def _expanded_tail(clusters: int, tail: float) -> float:
     if clusters < 2:
         return 0.0
-    from scipy import stats
+    from scipy import special
 
     stretch = math.sqrt(clusters / (clusters - 1))
-    return float(stats.norm.cdf(stretch * stats.t.ppf(tail, clusters - 1)))
+    return float(special.ndtr(stretch * special.stdtrit(clusters - 1, tail)))
 
 
 @dataclass(frozen=True)
@@ -381,10 +381,11 @@ def sign_flip_test(differences: ArrayLike, clusters: Clusters, n: int = 10_000, 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
     """Two-sided exact McNemar p-value: is "only the first is right" as frequent as "only the second"?"""
-    from scipy import stats
+    from scipy import special
 
     discordant = only_first + only_second
-    return 1.0 if discordant == 0 else float(stats.binomtest(only_first, discordant, 0.5).pvalue)
+    fewer = min(only_first, only_second)
+    return 1.0 if 2 * fewer == discordant else min(1.0, 2 * float(special.bdtr(fewer, discordant, 0.5)))
 
 
 def chance_level(option_counts: Sequence[int]) -> float:

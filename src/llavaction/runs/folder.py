@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from llavaction.base.errors import InputError
+from llavaction.base.files import unwritable
 from llavaction.base.fingerprints import FileFacts
 from llavaction.base.progress import progress
 from llavaction.base.records import AnyRecord, read_json, write_json
@@ -183,6 +184,10 @@ def go_through(
         folder.go_on()
     clips = clips_ahead(todo, pace.library if pace.frames else None, pace.frames, pace.workers)
     _work_off(clips, len(todo), answer, journal, what)
+    try:
+        journal.sync()
+    except OSError as error:
+        raise unwritable(journal.path, error) from error
     records = [journal.done[item.query_id] for item in items]
     if list(journal.done.values()) != records:
         journal.rewrite(records)
