@@ -155,6 +155,8 @@ def evaluate(
     annotations: str | Path | None = None,
     model_options: Mapping[str, Any] | None = None,
     retry_failed: bool = False,
+    cache: bool | str | Path = True,
+    audit: bool = False,
     say: Say = note,
     **settings: Any,
 ) -> RunResult | OpenRunResult:
@@ -169,6 +171,10 @@ def evaluate(
         annotations: for specialist files that refer to rows and action ids.
         model_options: see :func:`load_model`.
         retry_failed: ask those again whose video could not be read last time.
+        cache: file of answers that were given before, see :func:`llavaction.backends.cached.cached`; True for the
+            user's own, False for none.
+        audit: ask everything again with something taken away, see :mod:`llavaction.evaluation.full_audit`; the table
+            is ``metrics["audit"]``.
         say: takes notes.
         settings: fields of :class:`llavaction.evaluation.config.RunConfig`: ``frames``, ``decision``
             and others. Questions without options take those of
@@ -182,9 +188,11 @@ def evaluate(
         >>> run.metrics["accuracy"]["value"]
         1.0
     """
+    from llavaction.backends.cached import cached
     from llavaction.backends.known import informed_backend, known_of_benchmark
     from llavaction.evaluation.benchmarks import open_questions
     from llavaction.evaluation.config import RunConfig
+    from llavaction.evaluation.full_audit import full_audit
     from llavaction.evaluation.open_answers.config import OpenRunConfig
     from llavaction.evaluation.open_answers.runner import run_open
     from llavaction.evaluation.open_answers.schema import OpenBenchmark
@@ -198,7 +206,8 @@ def evaluate(
             "videos": _text(videos), **settings,
         })  # fmt: skip
         answers = {"answers": lambda: {question.question_id: question.right_text for question in loaded.questions}}
-        written = informed_backend(open_config.backend, open_config.backend_options, answers, "benchmark")
+        writer = informed_backend(open_config.backend, open_config.backend_options, answers, "benchmark")
+        written = cached(writer, cache)
         seen = VideoLibrary(videos, fps=fps) if videos and written.needs_frames else None
         return run_open(open_config, loaded, written, seen, output, retry_failed=retry_failed)
     config = RunConfig.from_mapping({
@@ -206,9 +215,12 @@ def evaluate(
         "backend": str(model), "backend_options": model_options or {}, "videos": _text(videos), **settings,
     })  # fmt: skip
     known = known_of_benchmark(loaded, annotations, say)
-    backend = informed_backend(config.backend, config.backend_options, known, "benchmark")
+    backend = cached(informed_backend(config.backend, config.backend_options, known, "benchmark"), cache)
     library = VideoLibrary(videos, fps=fps) if videos and backend.needs_frames else None
-    return run(config, loaded, backend, library, output, retry_failed=retry_failed)
+    result = run(config, loaded, backend, library, output, retry_failed=retry_failed)
+    if audit:
+        result = full_audit(result, config, loaded, backend, library, retry_failed=retry_failed)
+    return result
 
 
 def judge(
@@ -254,6 +266,7 @@ def recognise(
     fps: Rates | None = None,
     model_options: Mapping[str, Any] | None = None,
     retry_failed: bool = False,
+    cache: bool | str | Path = True,
     challenge: str | Path | None = None,
     levels: Mapping[str, int] | None = None,
     say: Say = note,
@@ -272,6 +285,7 @@ def recognise(
         fps: rate of folders of images.
         model_options: see :func:`load_model`.
         retry_failed: ask those again whose video could not be read last time.
+        cache: as for :func:`evaluate`, where the only thing that a model is asked for are letters.
         challenge: also write an EPIC-KITCHENS-100 submission (.zip or .json); what it would be refused for is said.
         levels: its supervision levels, fields of :class:`llavaction.specialists.challenge.SupervisionLevels`.
         say: takes notes.
@@ -294,6 +308,7 @@ def recognise(
         output,
         fps=fps,
         retry_failed=retry_failed,
+        cache=cache,
         challenge=challenge,
         levels=SupervisionLevels.from_mapping(levels or {}),
         say=say,

@@ -88,9 +88,10 @@ def test_a_field_without_default_is_needed_and_help_says_all() -> None:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("eval", f"annotations decision parsing parser {ASKING}"),
+        ("eval", f"annotations decision subtitles parsing parser audit cache no-cache {ASKING}"),
         ("recognise", "annotations split predictions stages candidates ranked-by fusion specialist-weight "
-                      f"prior-actions option-text challenge sls-pretraining sls-labels sls-data {ASKING}"),
+                      "prior-actions option-text challenge sls-pretraining sls-labels sls-data cache no-cache "
+                          f"{ASKING}"),
         ("multilabel", "annotations split classes scores form fit thresholds "
                        f"{ASKING.replace('option-orders ', '')}"),
         ("benchmark build", "annotations split miner options text seed workers predictions output set keys json"),

@@ -100,6 +100,11 @@ class Backend(Protocol):
     number of questions that it wants per call where a batch has fewer; ``in_folder(path)``, a context manager in which
     it keeps something of its own in a run's folder; and ``free_keys``, settings of a run that decide no answer.
 
+    Further attributes that a backend may have: ``fingerprint`` (text, or None), all that its answers hang on beside the
+    query, so that they can be kept, see :mod:`llavaction.backends.cached`; ``joint`` (bool), whether what is asked in
+    one call moves the answers; ``without_clips()``, the same backend that does not look, see
+    :mod:`llavaction.backends.blind`.
+
     Attributes:
         name: what the result is filed under.
         needs_frames: frames per clip it wants decoded; 0 if it does not look.

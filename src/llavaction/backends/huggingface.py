@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ import transformers
 from numpy.typing import NDArray
 from transformers import GenerationConfig
 
+from llavaction.backends.answer_code import answer_fingerprint
 from llavaction.backends.base import (
     CAPABILITIES,
     LETTERS_RULE,
@@ -34,6 +36,7 @@ from llavaction.base.errors import InputError
 from llavaction.models.action_loss import apply_heads
 from llavaction.models.action_token import HEADS
 from llavaction.models.checkpoint import fingerprint, load_model, open_checkpoint
+from llavaction.models.devices import device_named
 from llavaction.models.families.base import ModelInputs, family_of, question
 from llavaction.models.families.chat import Chat
 from llavaction.models.tokenisation import shared_length
@@ -65,7 +68,8 @@ class HuggingFaceBackend:
         self.config = config
         self.name = f"transformers:{config.path.resolve().name}"
         self.decision_rule = LETTERS_RULE if config.rule == "letters" else RULES[config.normalisation]
-        self.device = _device(config.device)
+        self.joint = config.shared_passes  # whether the questions of a call move each other's scores
+        self.device = device_named(config.device)
         half = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         self.dtype = half if config.dtype == "auto" else _DTYPES[config.dtype]
         self.checkpoint = open_checkpoint(config.path)
@@ -119,6 +123,24 @@ class HuggingFaceBackend:
             "frames": self.needs_frames,
             "sees": self.family.record if self.needs_frames else {"clip as": "nothing"},
         }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """All that an answer hangs on beside the query, see :mod:`llavaction.backends.cached`."""
+        return answer_fingerprint(self.settings, self.device, self.family, self.model)
+
+    def without_clips(self) -> HuggingFaceBackend:
+        """The same model that does not look; its weights are not loaded again.
+
+        Raises:
+            InputError: what it decides by needs the clip.
+        """
+        blind = copy.copy(self)
+        for name in ("_behind", "_texts", "fingerprint"):
+            vars(blind).pop(name, None)
+        blind.config = HuggingFaceConfig.from_mapping({**self.config.model_dump(), "frames": 0})
+        blind.needs_frames = 0
+        return blind
 
     @property
     def head_sizes(self) -> tuple[int, int, int] | None:
@@ -376,15 +398,3 @@ class HuggingFaceBackend:
 def _over_options(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log-probabilities normalised over the options."""
     return np.asarray(values - np.logaddexp.reduce(values))
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"unknown device '{name}'", hint="'auto', 'cpu', 'cuda' or 'cuda:1'") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device '{name}' was asked for, but PyTorch sees no GPU", hint="device 'cpu' or 'auto'")
-    return device

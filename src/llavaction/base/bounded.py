@@ -7,6 +7,7 @@ as an :class:`InputError` with file and line.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -85,7 +86,7 @@ def decoded(raw: bytes, *, file: str | Path | None = None, line: int | None = No
         InputError: it is something else.
     """
     try:
-        return raw.decode("utf-8-sig")
+        return raw.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         place = line or raw.count(b"\n", 0, error.start) + 1
         raise InputError(f"is not UTF-8 text ({error.reason})", file=file, line=place) from None

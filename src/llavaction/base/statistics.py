@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -57,14 +58,19 @@ def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float
         n: number of trials.
         level: confidence level.
     """
-    from scipy import stats
-
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = _normal_quantile((1 + level) / 2)
     share, spread = successes / n, z * z / n
     middle = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(max(share * (1 - share), 0.0) / n + spread / (4 * n))
     low = 0.0 if successes <= 0 else max(0.0, middle - half)
     return low, 1.0 if successes >= n else min(1.0, middle + half)
+
+
+@cache
+def _normal_quantile(share: float) -> float:
+    from scipy import special
+
+    return float(special.ndtri(share))
 
 
 def clustered_bootstrap(
@@ -118,9 +124,7 @@ class ClusteredBootstrap:
         draws = self.draws if present.all() else self.draws[:, present]
         drawn_sizes = draws @ sizes[present]
         means = (draws @ sums[present])[drawn_sizes > 0] / drawn_sizes[drawn_sizes > 0]
-        tail = _expanded_tail(int(present.sum()), (1 - self.level) / 2)
-        low, high = np.quantile(means, [tail, 1 - tail])
-        return float(low), float(high)
+        return self._percentiles(means, int(present.sum()))
 
     def interval(self, correct: ArrayLike, members: NDArray[np.bool_] | None = None) -> Interval:
         """A share of right answers with its interval; ``method`` says how it was made.
@@ -135,7 +139,27 @@ class ClusteredBootstrap:
         """
         array = np.asarray(correct, dtype=np.float64)
         rows = slice(None) if members is None else members
-        sample, codes = array[rows], self.codes[rows]
+        return self._interval(array[rows], self.codes[rows], lambda: self.bounds(array, members))
+
+    def group_intervals(self, correct: ArrayLike, groups: Sequence[NDArray[np.intp]]) -> list[Interval]:
+        """:meth:`interval` of many groups of values, at once.
+
+        Args:
+            correct: [values] of 0 and 1.
+            groups: the places of each group's values, at least one each.
+        """
+        array = np.asarray(correct, dtype=np.float64)
+        large = [number for number, group in enumerate(groups) if len(np.unique(self.codes[group])) >= FEW_CLUSTERS]
+        bounds = dict(zip(large, self.group_bounds(array, [groups[number] for number in large]), strict=True))
+        return [
+            self._interval(array[group], self.codes[group], partial(bounds.__getitem__, number))
+            for number, group in enumerate(groups)
+        ]
+
+    def _interval(
+        self, sample: NDArray[np.float64], codes: NDArray[np.intp], bounds: Callable[[], tuple[float, float]]
+    ) -> Interval:
+        """See :meth:`interval`, whose ``bounds`` are asked for where there are clusters enough."""
         if not len(sample):
             raise ValueError("a share needs at least one value")
         clusters = len(np.unique(codes))
@@ -145,12 +169,43 @@ class ClusteredBootstrap:
             by_video = _t_bounds(sample, codes, self.level)
             low, high, method = max(0.0, min(low, by_video[0])), min(1.0, max(high, by_video[1])), FEW_VIDEOS
         elif clusters >= FEW_CLUSTERS:
-            bounds = self.bounds(array, members)
+            ends = bounds()
             if sample.min() == sample.max():
-                low, high, method = min(low, bounds[0]), max(high, bounds[1]), "wider of bootstrap by video and Wilson"
+                low, high, method = min(low, ends[0]), max(high, ends[1]), "wider of bootstrap by video and Wilson"
             else:
-                (low, high), method = bounds, BOOTSTRAP
+                (low, high), method = ends, BOOTSTRAP
         return Interval(float(sample.mean()), low, high, len(sample), clusters, method)
+
+    def group_bounds(self, values: ArrayLike, groups: Sequence[NDArray[np.intp]]) -> list[tuple[float, float]]:
+        """:meth:`bounds` of many groups of values, all at once; sums of counts are exact, so that they are the same.
+
+        Args:
+            values: [values] of 0 and 1.
+            groups: the places of each group's values, at least one each.
+        """
+        from scipy import sparse
+
+        array, found = np.asarray(values, dtype=np.float64), []
+        step = max(1, _CHUNK // len(self.draws))
+        drawn = np.ascontiguousarray(self.draws.T)
+        for start in range(0, len(groups), step):
+            part = groups[start : start + step]
+            rows = np.repeat(np.arange(len(part)), [len(places) for places in part])
+            places = np.concatenate(part)
+            where, shape = (rows, self.codes[places]), (len(part), self.count)
+            sums = sparse.coo_array((array[places], where), shape).tocsr()
+            sizes = sparse.coo_array((np.ones(len(places)), where), shape).tocsr()
+            clusters = np.diff(sizes.indptr).tolist()
+            for totals, counts, present in zip(sums @ drawn, sizes @ drawn, clusters, strict=True):
+                known = counts > 0
+                found.append(self._percentiles(totals[known] / counts[known], present))
+        return found
+
+    def _percentiles(self, means: NDArray[np.float64], clusters: int) -> tuple[float, float]:
+        """Both ends of the means of the samples."""
+        tail = _expanded_tail(clusters, (1 - self.level) / 2)
+        low, high = np.quantile(means, [tail, 1 - tail])
+        return float(low), float(high)
 
     def symmetric_intervals(
         self, statistics: Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -168,7 +223,7 @@ class ClusteredBootstrap:
         Returns:
             One for each statistic; None where that of the data is undefined, or there are fewer than ten clusters.
         """
-        from scipy import stats
+        from scipy import special
 
         whole = statistics(np.ones((1, len(self.codes))))[0]
         if self.count < FEW_CLUSTERS:
@@ -176,7 +231,7 @@ class ClusteredBootstrap:
         rows = max(1, _CHUNK // len(self.codes))
         parts = [self.draws[begin : begin + rows] for begin in range(0, len(self.draws), rows)]
         found = np.concatenate([statistics(part[:, self.codes]) for part in parts])
-        quantile = float(stats.t.ppf((1 + self.level) / 2, self.count - 1))
+        quantile = float(special.stdtrit(self.count - 1, (1 + self.level) / 2))
         intervals: list[Interval | None] = []
         for value, samples in zip(whole.tolist(), found.T, strict=True):
             known = samples[np.isfinite(samples)]
@@ -212,13 +267,13 @@ class ClusteredBootstrap:
 
 def _t_bounds(values: NDArray[np.float64], codes: NDArray[Any], level: float) -> tuple[float, float]:
     """Student's t interval of a mean over clusters, whose sizes may differ: the variance of a ratio, linearised."""
-    from scipy import stats
+    from scipy import special
 
     _, places = np.unique(codes, return_inverse=True)
     sums, sizes = np.bincount(places, weights=values), np.bincount(places)
     mean, count = float(values.mean()), len(sums)
     spread = math.sqrt(count / (count - 1) * float(((sums - mean * sizes) ** 2).sum())) / len(values)
-    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * spread
+    half = float(special.stdtrit(count - 1, (1 + level) / 2)) * spread
     return mean - half, mean + half
 
 
@@ -228,13 +283,14 @@ def _codes(clusters: Clusters) -> tuple[NDArray[np.intp], int]:
     return codes.astype(np.intp), len(names)
 
 
+@cache
 def _expanded_tail(clusters: int, tail: float) -> float:
     if clusters < 2:
         return 0.0
-    from scipy import stats
+    from scipy import special
 
     stretch = math.sqrt(clusters / (clusters - 1))
-    return float(stats.norm.cdf(stretch * stats.t.ppf(tail, clusters - 1)))
+    return float(special.ndtr(stretch * special.stdtrit(clusters - 1, tail)))
 
 
 @dataclass(frozen=True)
@@ -325,10 +381,11 @@ def sign_flip_test(differences: ArrayLike, clusters: Clusters, n: int = 10_000, 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
     """Two-sided exact McNemar p-value: is "only the first is right" as frequent as "only the second"?"""
-    from scipy import stats
+    from scipy import special
 
     discordant = only_first + only_second
-    return 1.0 if discordant == 0 else float(stats.binomtest(only_first, discordant, 0.5).pvalue)
+    fewer = min(only_first, only_second)
+    return 1.0 if 2 * fewer == discordant else min(1.0, 2 * float(special.bdtr(fewer, discordant, 0.5)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
+from llavaction.base.errors import InputError
 from llavaction.cli.generated import config_options
 from llavaction.cli.keys import set_option
-from llavaction.cli.options import FOLDER, frame_rates, output_folder
+from llavaction.cli.options import FILE, FOLDER, frame_rates, output_folder
 
 allow_missing = click.option(
     "--allow-missing", is_flag=True, help="End with status 0 also if more than a tenth is left out."
@@ -18,6 +20,13 @@ allow_missing = click.option(
 _retry_failed = click.option(
     "--retry-failed", is_flag=True, help="Ask those again whose video could not be read last time."
 )
+_cache = click.option(
+    "--cache",
+    type=FILE,
+    help="File of answers that were given before, shared between runs. By default it is answers.sqlite in llavaction's "
+    "folder under your cache folder.",
+)
+_no_cache = click.option("--no-cache", is_flag=True, help="Neither take answers from the cache nor keep them.")
 _SHARED = ("frames", "prompt", "perspective", "option_orders", "limit", "batch_size", "workers", "seed")
 
 MOST_FAILED = 0.1
@@ -31,6 +40,24 @@ model_settings = set_option(
     {"endpoint:URL": "llavaction.backends.endpoint.config:EndpointConfig"},
 )
 """The option --set of commands that ask a model."""
+
+
+def cache_options(command: Any) -> Any:
+    """The options ``--cache FILE`` and ``--no-cache`` of a command; :func:`cache_of` reads them."""
+    return _cache(_no_cache(command))
+
+
+def cache_of(values: dict[str, Any]) -> bool | Path:
+    """Take --cache and --no-cache out of a command's values: which cache is meant, see :func:`llavaction.api.evaluate`.
+
+    Raises:
+        InputError: both are given.
+    """
+    file, without = values.pop("cache"), values.pop("no_cache")
+    if file is not None and without:
+        raise InputError("--cache and --no-cache contradict each other", hint="leave one of them out")
+    return file or not without
+
 
 RETRY = "run the same command with --retry-failed"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llavaction import api
-from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
+from llavaction.cli.asking import asking_options, cache_of, cache_options, end_by_failures, warn_of_letter_mass
 from llavaction.cli.options import FOLDER, as_json, emit, given, mapping, say_notes
 
 if TYPE_CHECKING:
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 @click.command("eval")
 @click.argument("benchmark", type=click.Path(path_type=Path))
 @click.option("--annotations", type=FOLDER, help="For specialist files that refer to rows and action ids.")
-@asking_options("llavaction.evaluation.config:RunConfig", "backend", "videos", "decision", "parsing", "parser")
+@asking_options(
+    "llavaction.evaluation.config:RunConfig", "backend", "videos", "decision", "subtitles", "parsing", "parser"
+)
+@click.option(
+    "--audit",
+    type=click.Choice(["full"]),
+    help="Then ask everything again without the clip, with one frame, with frames out of order, and with options in "
+    "all orders: it shows what the accuracy hangs on. Takes some ten times as long.",
+)
+@cache_options
 @as_json
 def evaluate(
     benchmark: Path,
@@ -33,6 +42,7 @@ def evaluate(
     allow_missing: bool,
     settings: tuple[str, ...],
     json_out: bool,
+    audit: str | None,
     **values: Any,
 ) -> None:
     """Ask a model every question of BENCHMARK: its folder, or a YAML file that says how one is read.
@@ -41,6 +51,7 @@ def evaluate(
     """
     from llavaction.evaluation.open_answers.runner import OpenRunResult
 
+    where = cache_of(values)
     chosen = given(values)
     result = api.evaluate(
         benchmark,
@@ -51,6 +62,8 @@ def evaluate(
         annotations=annotations,
         model_options=mapping(settings),
         retry_failed=retry_failed,
+        cache=where,
+        audit=audit == "full",
         say=say_notes,
         **chosen,
     )
@@ -93,6 +106,12 @@ def summary(result: RunResult) -> str:
         lines.append(
             f"{counts['with_note']} clips were not complete; {counts['stand_ins']} of their frames stood in for others"
         )
+    if result.from_cache:
+        lines.append(f"answers from the cache: {result.from_cache}")
+    if "audit" in metrics:
+        from llavaction.evaluation.meaning import audit_text
+
+        lines.append(audit_text(metrics["audit"]))
     return "\n".join([*lines, f"written to {result.folder} ({result.seconds:.1f} s)"])
 
 

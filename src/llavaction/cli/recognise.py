@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llavaction import api
-from llavaction.cli.asking import asking_options, end_by_failures, warn_of_letter_mass
+from llavaction.cli.asking import asking_options, cache_of, cache_options, end_by_failures, warn_of_letter_mass
 from llavaction.cli.challenge import challenge_table
 from llavaction.cli.generated import prefixed_options
 from llavaction.cli.options import FILE, FOLDER, as_json, emit, mapping, say_notes, table
@@ -45,6 +45,7 @@ MOST_LISTED = 20
 )
 @click.option("--challenge", type=FILE, help="Also write an EPIC-KITCHENS-100 submission (.zip, .json), and check it.")
 @prefixed_options("sls-", "llavaction.specialists.challenge:SupervisionLevels", *LEVELS)
+@cache_options
 @as_json
 def recognise(
     output: Path,
@@ -66,6 +67,7 @@ def recognise(
         fps=fps,
         model_options=mapping(settings),
         retry_failed=retry_failed,
+        cache=cache_of(values),
         say=say_notes,
         levels={level: values.pop(f"sls_{level}") for level in LEVELS},
         **values,

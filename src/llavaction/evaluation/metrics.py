@@ -305,15 +305,15 @@ def _table(
         if action is not None:
             members.setdefault(part(action), []).append(i)
     right = np.array([prediction.correct for _, prediction in pairs])
+    ordered = sorted(members.items(), key=lambda item: (-len(item[1]), item[0]))
+    groups = {key: np.array(indices) for key, indices in ordered if len(indices) >= TABLE_BOOTSTRAP_FROM}
+    intervals = dict(zip(groups, bootstrap.group_intervals(right, list(groups.values())), strict=True))
     rows = []
-    for key, indices in sorted(members.items(), key=lambda item: (-len(item[1]), item[0])):
+    for key, indices in ordered:
         correct = int(right[indices].sum())
         row = _wilson_row(correct, len(indices))
-        if len(indices) >= TABLE_BOOTSTRAP_FROM:
-            mask = np.zeros(len(pairs), dtype=bool)
-            mask[indices] = True
-            interval = bootstrap.interval(right, mask)
-            row |= {"low": round(interval.low, 6), "high": round(interval.high, 6)}
+        if key in intervals:
+            row |= {"low": round(intervals[key].low, 6), "high": round(intervals[key].high, 6)}
         rows.append({"class": list(key), "name": name(*key), "n": len(indices), "correct": correct} | row)
     return rows
 

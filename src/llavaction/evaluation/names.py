@@ -30,17 +30,17 @@ class OptionNames:
     """
 
     def __init__(self, questions: Iterable[Question]) -> None:
+        counts = Counter((option.action, option.text) for question in questions for option in question.options)
         verbs: dict[int, Counter[str]] = {}
         nouns: dict[int, Counter[str]] = {}
         actions: dict[tuple[int, int], Counter[str]] = {}
-        for question in questions:
-            for option in question.options:
-                if option.action is None:
-                    continue
-                first, _, noun = option.text.partition(" ")
-                actions.setdefault(option.action, Counter())[option.text] += 1
-                verbs.setdefault(option.action[0], Counter())[first] += 1
-                nouns.setdefault(option.action[1], Counter())[noun or first] += 1
+        for (action, text), count in counts.items():
+            if action is None:
+                continue
+            first, _, noun = text.partition(" ")
+            actions.setdefault(action, Counter())[text] += count
+            verbs.setdefault(action[0], Counter())[first] += count
+            nouns.setdefault(action[1], Counter())[noun or first] += count
         self._verbs, self._nouns = _unique(verbs), _unique(nouns)
         self._actions = {action: _most_frequent(texts) for action, texts in actions.items()}
 

@@ -48,6 +48,7 @@ class RunResult:
         metrics: as in ``metrics.json``.
         asked_now: questions dealt with by this call; the others were on disk already.
         seconds: what this call took.
+        from_cache: answers of this call that came from the cache.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class RunResult:
     metrics: Mapping[str, Any]
     asked_now: int
     seconds: float
+    from_cache: int = 0
 
 
 def run(
@@ -89,7 +91,7 @@ def run(
         RunLockedError: another process writes the folder.
         LlavactionError: the backend does not keep to its protocol.
     """
-    begun = time.perf_counter()
+    begun, hits = time.perf_counter(), getattr(backend, "hits", 0)
     config = readable(config, benchmark.card)
     questions = asked_questions(benchmark, config.limit)
     if config.decision != "likelihood":
@@ -100,10 +102,14 @@ def run(
     pace = pace_of(config, backend, library, retry_failed)
     asked, true = asked_of(benchmark, questions, config), {question.question_id: question for question in questions}
     with RunFolder(folder) as home:
+        audited = home.measured().get("audit")
         journal = home.journal(PREDICTIONS, Prediction, "question_id")
         digest = hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest()
+        facts: dict[str, Any] = {"questions": len(questions), "questions_sha256": digest}
+        if pace.frames and (shown := getattr(library, "shown", None)) is not None:
+            facts["shown"] = shown
         home.settle(
-            resolve(config, backend, pace.frames, questions=len(questions), questions_sha256=digest),
+            resolve(config, backend, pace.frames, **facts),
             started=bool(journal.done),
             free=free_keys(backend, "benchmark", "videos"),
             videos=pace.facts(asked),
@@ -116,8 +122,11 @@ def run(
 
         predictions, asked_now = go_through(home, journal, asked, answer, pace, f"asking {backend.name}")
         metrics = compute_metrics(benchmark, predictions, vocabulary, groups=groups, seed=config.seed)
+        if audited is not None and not asked_now:
+            metrics["audit"] = audited  # of these very predictions
         home.complete(metrics)
-    return RunResult(home.path, predictions, metrics, asked_now, time.perf_counter() - begun)
+    from_cache = getattr(backend, "hits", 0) - hits
+    return RunResult(home.path, predictions, metrics, asked_now, time.perf_counter() - begun, from_cache)
 
 
 def asked_questions(benchmark: Benchmark, limit: int | None) -> list[Question]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from llavaction.backends.cached import cached
 from llavaction.backends.known import informed_backend, known_of_segments
 from llavaction.base.notes import note
 from llavaction.datasets.registry import open_annotations
 from llavaction.recognition.challenge import write_recognitions
-from llavaction.recognition.config import RecognitionConfig
+from llavaction.recognition.config import FROM_READING, RecognitionConfig
 from llavaction.recognition.runner import RecognitionResult, recognise
 from llavaction.specialists.challenge import SupervisionLevels, check_target, verdict
 from llavaction.specialists.predictions import Expected, load_predictions
@@ -23,6 +24,7 @@ def recognise_split(
     *,
     fps: Rates | None = None,
     retry_failed: bool = False,
+    cache: bool | str | Path = True,
     challenge: str | Path | None = None,
     levels: SupervisionLevels | None = None,
     say: Callable[[str], None] = note,
@@ -34,6 +36,7 @@ def recognise_split(
         output: the run folder.
         fps: rate of folders of images, see :mod:`llavaction.video.rates`.
         retry_failed: ask those again whose video could not be read last time.
+        cache: file of answers, see :func:`llavaction.backends.cached.cached`; used where no stage reads clips.
         challenge: file for an EPIC-KITCHENS-100 submission, see
             :func:`llavaction.recognition.challenge.write_recognitions`; what it would be refused for is said.
         levels: declared with it; their defaults by default.
@@ -54,6 +57,8 @@ def recognise_split(
     proposed = {} if file is None else load_predictions(file, ids, vocabulary.actions, expected=expected)
     known = known_of_segments(segments, vocabulary, lambda: config.offers(segments, proposed, vocabulary))
     backend = informed_backend(config.backend, config.backend_options, known, "annotations")
+    if not any(stage in FROM_READING for stage in config.all_stages):
+        backend = cached(backend, cache)
     library = VideoLibrary(config.videos, fps=fps) if config.videos and backend.needs_frames else None
     groups = dataset.groups(config.split)
     result = recognise(

@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,17 @@ def record_environment(folder: Path, more: Mapping[str, Any] | None = None) -> N
         raise InputError("has no list of 'environments'", file=path, hint="give another output folder")
     current = {**environment(), **(more or {})}
     if not known or known[-1] != current:
-        write_json(path, {"schema_version": 1, "environments": [*known, current]})
+        write_json(path, {**stored, "schema_version": 1, "environments": [*known, current]})
+
+
+def count_cached(folder: Path, answers: int) -> None:
+    """Add to ``answers_from_the_cache`` of ``environment.json``: answers of the run that nobody was asked for."""
+    path = folder / "environment.json"
+    if not answers or not path.is_file():
+        return
+    stored = read_json(path)
+    before = stored.get("answers_from_the_cache", 0) if isinstance(stored, dict) else 0
+    write_json(path, {**stored, "answers_from_the_cache": (before if isinstance(before, int) else 0) + answers})
 
 
 def environment() -> dict[str, Any]:
@@ -59,6 +70,7 @@ def _accelerator() -> str | None:
     return str(torch.cuda.get_device_name())
 
 
+@cache  # the code that runs is the code that was there when it was imported
 def _commit() -> str | None:
     """Commit of the source tree this package is run from, "+" behind it if files were changed; None if installed."""
     package = Path(__file__).resolve().parents[1]

@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from llavaction.base.errors import InputError
+from llavaction.base.files import unwritable
 from llavaction.base.fingerprints import FileFacts
 from llavaction.base.progress import progress
-from llavaction.base.records import AnyRecord, write_json
+from llavaction.base.records import AnyRecord, read_json, write_json
 from llavaction.runs.environment import record_environment
 from llavaction.runs.identity import settle_config, settle_videos
 from llavaction.runs.journal import Journal
@@ -100,6 +101,14 @@ class RunFolder:
             settle_videos(self.path, videos, started=started)
         record_environment(self.path, environment)
 
+    def measured(self) -> dict[str, Any]:
+        """What was measured when the run was complete last; nothing where that cannot be read."""
+        try:
+            metrics = read_json(self.path / METRICS)
+        except InputError:
+            return {}
+        return metrics if isinstance(metrics, dict) else {}
+
     def go_on(self) -> None:
         """The run is not complete any more: its metrics are taken away."""
         (self.path / METRICS).unlink(missing_ok=True)
@@ -177,6 +186,10 @@ def go_through(
         folder.go_on()
     clips = clips_ahead(todo, pace.library if pace.frames else None, pace.frames, pace.workers)
     _work_off(clips, len(todo), answer, journal, what)
+    try:
+        journal.sync()
+    except OSError as error:
+        raise unwritable(journal.path, error) from error
     records = [journal.done[item.query_id] for item in items]
     if list(journal.done.values()) != records:
         journal.rewrite(records)

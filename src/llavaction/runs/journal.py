@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from io import FileIO
@@ -12,6 +14,9 @@ from typing import Generic, Self
 
 from llavaction.base.files import unwritable
 from llavaction.base.records import AnyRecord, read_records, to_line, write_records
+
+APART = 1.0
+"""Seconds between two waits for the disk."""
 
 
 class Journal(Generic[AnyRecord]):
@@ -36,6 +41,7 @@ class Journal(Generic[AnyRecord]):
         self.path, self._cls, self._key = Path(path), cls, key
         self.done: dict[str, AnyRecord] = {}
         self._stream: FileIO | None = None
+        self._synced = -math.inf
 
     def id_of(self, record: AnyRecord) -> str:
         """What a record is filed under."""
@@ -53,8 +59,20 @@ class Journal(Generic[AnyRecord]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._stream is not None:
+            with suppress(OSError):
+                self.sync()
             self._stream.close()
             self._stream = None
+
+    def sync(self) -> None:
+        """Wait until all that was added is on the disk.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        if self._stream is not None:
+            os.fsync(self._stream.fileno())
+            self._synced = time.monotonic()
 
     def _open(self) -> None:
         try:
@@ -68,7 +86,10 @@ class Journal(Generic[AnyRecord]):
         self.done.update({self.id_of(record): record for record in records})
 
     def append(self, records: Sequence[AnyRecord]) -> None:
-        """Add records and return once they are on disk.
+        """Add records; once this returns, the end of the process loses none of them.
+
+        That of the machine may lose those of the last :data:`APART` seconds, which are then asked again. The disk is
+        waited for no more often, and when the journal is closed.
 
         Raises:
             InputError: the disk does not take them; then none of them is in the file.
@@ -80,7 +101,8 @@ class Journal(Generic[AnyRecord]):
             rest = memoryview("".join(map(to_line, records)).encode())
             while rest:
                 rest = rest[self._stream.write(rest) :]
-            os.fsync(self._stream.fileno())
+            if time.monotonic() - self._synced >= APART:
+                self.sync()
         except OSError as error:
             with suppress(OSError):
                 self._stream.truncate(before)

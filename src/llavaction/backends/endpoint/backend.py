@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +71,15 @@ class EndpointBackend:
         kept = self.config.model_dump(mode="json", exclude=set(OPERATIONAL))
         letters = "none" if self.dialect is None else self.dialect.name
         return {**kept, "model": self.model.name, "letters": letters, "served": dict(self.model.facts or {})}
+
+    @property
+    def fingerprint(self) -> str:
+        """What answers are kept by: the server's address, the model's name there and how it is asked.
+
+        What lies behind the name is not known: where a server's model changes under it, ``--no-cache`` asks anew.
+        """
+        known_by = {"address": self.config.url, **self.settings}
+        return hashlib.sha256(json.dumps(known_by, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def from_spec(cls, argument: str | None, **options: Any) -> EndpointBackend:
