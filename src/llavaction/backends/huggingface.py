@@ -130,16 +130,12 @@ class HuggingFaceBackend:
         return answer_fingerprint(self.settings, self.device, self.family, self.model)
 
     def without_clips(self) -> HuggingFaceBackend:
-        """The same model that does not look; its weights are not loaded again.
-
-        Raises:
-            InputError: what it decides by needs the clip.
-        """
+        """The same model that does not look, not loaded again; an InputError where its rule needs the clip."""
+        config = HuggingFaceConfig.from_mapping({**self.config.model_dump(), "frames": 0})
         blind = copy.copy(self)
         for name in ("_behind", "_texts", "fingerprint"):
             vars(blind).pop(name, None)
-        blind.config = HuggingFaceConfig.from_mapping({**self.config.model_dump(), "frames": 0})
-        blind.needs_frames = 0
+        blind.config, blind.needs_frames = config, 0
         return blind
 
     @property
