@@ -16,11 +16,18 @@ from llavaction.base.registry import resolve
 from llavaction.evaluation.benchmarks.protocol import Protocol, known_protocols, load_protocol
 from llavaction.questions.schema import Benchmark
 
-READERS = {"multiple_choice": "llavaction.evaluation.benchmarks.multiple_choice:read_benchmark"}
+READERS = {
+    "multiple_choice": "llavaction.evaluation.benchmarks.multiple_choice:read_benchmark",
+    "hd_epic": "llavaction.evaluation.benchmarks.hd_epic:read_hd_epic",
+    "vinoground": "llavaction.evaluation.benchmarks.vinoground:read_vinoground",
+}
 """Name of a reader to its place; see :data:`Reader`."""
 
+EVERY = ("questions", "videos", "rows")
+"""Counts that every card has; the others are said."""
+
 Reader = Callable[[Protocol, Path, Path | None], Benchmark]
-"""Takes the protocol, the file of questions, and the folder of videos or None."""
+"""Takes the protocol with its files where they lie, the file of questions, and the folder of videos or None."""
 
 
 def open_benchmark(
@@ -50,20 +57,19 @@ def open_benchmark(
                 hint=f"write a YAML file with the lines 'like: {source}' and 'file: FILE_OF_QUESTIONS', and give that",
             )
         return Benchmark.load(path)
-    protocol = load_protocol(path)
-    folder = protocol.videos and path.parent / protocol.videos
+    protocol = load_protocol(path).seen_from(path.parent)
     if protocol.file is None:
         raise InputError("names no file of questions", file=path, hint="file: questions.csv")
     reader: Reader = resolve(with_plugins("BENCHMARK_READERS", READERS), protocol.reader, "reader of benchmarks")
-    benchmark = reader(protocol, path.parent / protocol.file, folder if videos is None else Path(videos))
+    benchmark = reader(protocol, protocol.file, protocol.videos if videos is None else Path(videos))
     counts = benchmark.card.counts
-    for told in (*benchmark.card.notes, *(f"{name}: {count}" for name, count in counts.items() if "left out" in name)):
+    for told in (*benchmark.card.notes, *(f"{name}: {count}" for name, count in counts.items() if name not in EVERY)):
         say(f"{protocol.file.name}: {told}")
     for name, expected in protocol.expected.items():
         if counts.get(name) != expected:
             raise InputError(
                 f"has {counts.get(name, 'no')} {name}, expected are {expected}",
-                file=path.parent / protocol.file,
+                file=protocol.file,
                 hint=f"take the files of the version that {path.name} describes, or change what is 'expected' there",
             )
     return benchmark
