@@ -67,6 +67,7 @@ class _Reader:
         self.lookups = Lookups(protocol)
         self.spans = Spans(protocol, videos)
         self.said = SaidInVideos(protocol)
+        self.repeated = 0
         self.left_out: Counter[str] = Counter()
         self.remarks: list[str] = []
         self.places: dict[str, str] = {}
@@ -110,6 +111,7 @@ class _Reader:
         counts = {"questions": len(questions), "videos": len(videos), "rows": rows}
         counts |= {"answers hidden": hidden} if hidden else {}
         counts |= {f"rows left out: {why}": count for why, count in self.left_out.items()}
+        counts |= {"wrong options that stood twice, asked once": self.repeated} if self.repeated else {}
         counts |= {"videos missing": missing} if missing else {}
         counts |= {"videos without subtitles": self.said.missing} if self.said.missing else {}
         read = [note for reader in self.cells.values() for note in reader.notes]
@@ -155,13 +157,17 @@ class _Reader:
         options = read_options(cells, protocol, self.cells[row.file], row.line)
         texts, answer = without_letters(options), text(cell(cells, columns.answer))
         kept = [place for place, option in enumerate(texts) if option]
-        readings = {same_when_read(texts[place]) for place in kept}
+        readings = Counter(same_when_read(texts[place]) for place in kept)
         hidden = no_value(answer) and same_when_read(answer) not in readings
         if hidden and protocol.hidden == "leave_out":
             raise _LeftOutError(HIDDEN)
-        if len(readings) < len(kept):
+        if len(readings) < len(kept) and (
+            protocol.repeated_options == "leave_out" or readings[same_when_read(answer)] > 1
+        ):
             raise _LeftOutError(ALIKE)
         place = None if hidden else answer_place(answer, options, protocol.answers)
+        if len(readings) < len(kept):
+            kept = self._once(texts, kept, place)
         clip = self.spans.clip(cells, self.cells[row.file], row.line)
         if clip is None:
             raise _LeftOutError(UNSEEN)
@@ -180,6 +186,14 @@ class _Reader:
             self.sets.setdefault(told, []).append(name)
         self.said.add(clip.video_id, cells)
         return question
+
+    def _once(self, texts: list[str], kept: list[int], place: int | None) -> list[int]:
+        """The places of options without those that stood before; the answer may not stand twice."""
+        firsts = {same_when_read(texts[i]): i for i in reversed(kept)}
+        if place is not None and sum(same_when_read(texts[i]) == same_when_read(texts[place]) for i in kept) > 1:
+            raise _LeftOutError(ALIKE)
+        self.repeated += 1
+        return sorted(firsts.values())
 
     def _words(self, cells: Cells) -> str:
         columns = self.protocol.columns

@@ -125,6 +125,11 @@ class Protocol(Strict):
         default="leave_out", description="What becomes of questions without an answer: left out, or asked all the same."
     )
     choices: tuple[str, ...] = Field(default=(), description="Options of every question where the file has none.")
+    repeated_options: Literal["leave_out", "once"] = Field(
+        default="leave_out",
+        description="What becomes of questions with the same option twice: left out, or, where that is not the answer, "
+        "asked with it once.",
+    )
     no_option: tuple[str, ...] = Field(default=(), description="Texts that stand where there is no option.")
     frames: FrameNumbers | None = Field(
         default=None, description="Frames per second, where start and stop are numbers of frames."
@@ -195,9 +200,10 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def _over(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with the values of another mapping in place of its own, blocks key by key."""
+    """``base`` with the values of another mapping in place of its own, blocks key by key; null takes a key away."""
     merged = dict(base)
     for name, value in values.items():
-        old = merged.get(name)
-        merged[name] = _over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        old = merged.pop(name, None)
+        if value is not None:
+            merged[name] = _over(old if isinstance(old, dict) else {}, value) if isinstance(value, dict) else value
     return merged
