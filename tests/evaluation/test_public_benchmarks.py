@@ -202,6 +202,31 @@ def test_videomme_is_read_in_both_forms_and_with_commas_too_many(tmp_path: Path)
     assert [question.asked.options for question in rows.questions] == [q.asked.options for q in found.questions]
 
 
+def test_videomme_tells_what_is_said(tmp_path: Path) -> None:
+    (tmp_path / "subtitle").mkdir()
+    (tmp_path / "subtitle" / "001.srt").write_text(
+        '1\n00:00:01,000 --> 00:00:02,000\n<font color="white" size=".72c">Merry Christmas</font>\n\n'
+        '2\n00:00:03,000 --> 00:00:04,000\n<font color="white" size=".72c">to all</font>\n'
+    )
+    found = opened(tmp_path, "videomme", subtitles="subtitle")
+    assert found.card.source is not None and found.card.source.prompt is not None
+    asked, said = found.questions[0].asked, [line.text for line in found.subtitles["001"]]
+    told = found.card.source.prompt.fill(asked.question, [("A", "Apples.")], said)
+    begin = "This video's subtitles are listed below: \nMerry Christmas\nto all\nSelect the best answer"
+    assert told.startswith(begin) and told.endswith("A. Apples.\nThe best answer is:")
+
+
+def test_videomme_v2_tells_words_as_one_text(tmp_path: Path) -> None:
+    (tmp_path / "subtitle").mkdir()
+    words = [{"text": text, "start_time": n, "end_time": n + 0.3} for n, text in enumerate(("We", "go."))]
+    (tmp_path / "subtitle" / "001.jsonl").write_text("".join(json.dumps(word) + "\n" for word in words))
+    found = opened(tmp_path, "videomme_v2", subtitles="subtitle")
+    assert found.card.counts["videos without subtitles"] == 1 and len(found.subtitles["001"]) == 2
+    assert found.card.source is not None and found.card.source.prompt is not None
+    told = found.card.source.prompt.fill("Why?", [("A", "x")], [line.text for line in found.subtitles["001"]])
+    assert told.startswith("This video's subtitles are listed below:\nWe go.\n\nQuestion: Why?\nA. x\nSelect the best")
+
+
 def test_videomme_as_published(shared: Path, tmp_path: Path) -> None:
     found = opened(tmp_path, "videomme", file=str(shared / "data/videomme/output_test_template.json"))
     counts = {name: found.card.counts[name] for name in ("questions", "videos", "rows")}

@@ -23,7 +23,7 @@ READERS = {
 }
 """Name of a reader to its place; see :data:`Reader`."""
 
-EVERY = ("questions", "videos", "rows")
+ALWAYS_COUNTED = ("questions", "videos", "rows")
 """Counts that every card has; the others are said."""
 
 Reader = Callable[[Protocol, Path, Path | None], Benchmark]
@@ -63,7 +63,10 @@ def open_benchmark(
     reader: Reader = resolve(with_plugins("BENCHMARK_READERS", READERS), protocol.reader, "reader of benchmarks")
     benchmark = reader(protocol, protocol.file, protocol.videos if videos is None else Path(videos))
     counts = benchmark.card.counts
-    for told in (*benchmark.card.notes, *(f"{name}: {count}" for name, count in counts.items() if name not in EVERY)):
+    for told in (
+        *benchmark.card.notes,
+        *(f"{name}: {count}" for name, count in counts.items() if name not in ALWAYS_COUNTED),
+    ):
         say(f"{protocol.file.name}: {told}")
     for name, expected in protocol.expected.items():
         if counts.get(name) != expected:
