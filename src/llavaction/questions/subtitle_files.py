@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from llavaction.base.bounded import read_text
@@ -36,10 +36,19 @@ def subtitle_file(folder: Path, name: str) -> Path | None:
         folder: the folder.
         name: of the file, or of the video.
     """
+    if not name or PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        return None
     bare = folder / name
     places = [bare, *(bare.with_name(bare.name + suffix) for suffix in SUFFIXES)]
     places += [bare.with_suffix(suffix) for suffix in SUFFIXES] if bare.suffix else []
-    return next((place for place in places if place.suffix.lower() in SUFFIXES and place.is_file()), None)
+    return next((place for place in places if place.suffix.lower() in SUFFIXES and _is_file(place)), None)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def parse_subtitles(path: Path, begin: float = 0.0) -> tuple[Subtitle, ...]:
@@ -88,10 +97,12 @@ def _listed(path: Path) -> list[Subtitle]:
             {"timestamp", "text"} <= entry.keys() or {"start", "line"} <= entry.keys()
         ):
             raise InputError(f"entry {place} is no line of subtitles (start, end, line): {entry!r:.80}", file=path)
-        start, stop = entry["timestamp"] if "timestamp" in entry else (entry["start"], entry.get("end"))
+        times = entry["timestamp"] if "timestamp" in entry else [entry["start"], entry.get("end")]
+        if not isinstance(times, list) or len(times) != 2:
+            raise InputError(f"entry {place} has the times {times!r:.80}; expected are start and end", file=path)
         said = entry["text"] if "timestamp" in entry else entry["line"]
-        end = LAST if stop is None else _time(stop, path, place)
-        lines.append(Subtitle(start=_time(start, path, place), stop=end, text=_bare(str(said))))
+        end = LAST if times[1] is None else _time(times[1], path, place)
+        lines.append(_line(_time(times[0], path, place), end, _bare(str(said)), path, place))
     return lines
 
 
@@ -101,7 +112,7 @@ def _word(entry: Any, path: Path, line: int) -> Subtitle:
             f"expected a word with text, start_time and end_time, found {entry!r:.60}", file=path, line=line
         )
     start, stop = (_time(entry[name], path, line) for name in ("start_time", "end_time"))
-    return Subtitle(start=start, stop=stop, text=str(entry["text"]))
+    return _line(start, stop, str(entry["text"]), path, line)
 
 
 def _sentences(words: Sequence[Subtitle]) -> list[Subtitle]:
@@ -117,8 +128,14 @@ def _sentences(words: Sequence[Subtitle]) -> list[Subtitle]:
     return joined
 
 
+def _line(start: float, stop: float, said: str, path: Path, place: int) -> Subtitle:
+    return Subtitle.from_mapping({"start": start, "stop": stop, "text": said}, file=path, line=place)
+
+
 def _time(value: Any, path: Path, place: int) -> float:
-    return float(value) if isinstance(value, int | float) else _seconds(str(value), path, place)
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < LAST):
+        return float(value)
+    return _seconds(str(value), path, place)
 
 
 def _seconds(told: str, path: Path, line: int) -> float:
