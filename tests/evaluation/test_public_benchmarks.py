@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
 from dataclasses import replace
@@ -102,6 +103,12 @@ def test_nextqa_as_published(shared: Path, tmp_path: Path) -> None:
     assert kinds == {"CW": 1924, "TN": 895, "CH": 683, "TC": 663, "DO": 305, "DL": 295, "DC": 177, "TP": 54}
     sizes = {name: len(ids) for name, ids in found.facts.groups.items()}
     assert (sizes["causal"], sizes["temporal"], sizes["descriptive"], sizes["TN"]) == (2607, 1612, 777, 949)
+    told = csv.DictReader((shared / "data/nextqa/val.csv").open(newline=""))
+    first = Counter((row["type"], row["answer"] == "0") for row in told)
+    metrics = compute_metrics(found, [chosen(question, 0) for question in found.questions])
+    for name, members in {"TN": ("TN", "TP"), "CW": ("CW",), "descriptive": ("DC", "DL", "DO")}.items():
+        right, wrong = (sum(first[kind, is_first] for kind in members) for is_first in (True, False))
+        assert metrics["groups"][name]["value"] == pytest.approx(right / (right + wrong), abs=1e-6)
     lookup = {"path": {"by": "video", "file": str(shared / "data/nextqa/map_vid_vidorID.json")}}
     placed = opened(
         tmp_path, "nextqa", file=str(shared / "data/nextqa/val.csv"), lookup=lookup, columns={"video": "{path}"}
