@@ -24,6 +24,7 @@ import yaml
 from helpers.annotation_files import random_rows, write_annotations
 from helpers.multi_label_files import MULTI_LABEL
 from helpers.mutations import damaged_text
+from helpers.question_files import QUESTION_FILES
 from kitchen_mini.boxes import FrameBoxes, ObjectBox
 from llavaction.actions.segments import Clip
 from llavaction.actions.vocabulary import ActionVocabulary
@@ -379,6 +380,7 @@ READERS = {
     "checkpoint": Reader(_checkpoint, "*.*", _read_checkpoint, 0.2),
     "shards": Reader(_shards, "*.*", _read_shards),
     **{name: Reader(*parts) for name, parts in MULTI_LABEL.items()},
+    **{name: Reader(*parts) for name, parts in QUESTION_FILES.items()},
     "settings": Reader(_settings, "*.txt", _read_settings),
 }
 """Readers by name."""

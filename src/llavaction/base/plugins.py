@@ -13,6 +13,7 @@ to "module:attribute", that is added to ours:
 - ``BENCHMARKS``: name to the folder (a path) of protocols of benchmarks, see evaluation/benchmarks.
 - ``BENCHMARK_READERS``: functions that read a benchmark's questions, see there.
 - ``OFFICIAL_PARSERS``: how public evaluators read answers, see evaluation/official.
+- ``SCORERS``: official metrics beyond accuracy, see evaluation/official/scorers.py.
 - ``OLD_FORMS``: functions that bring settings of an earlier version into today's form; "recipe" or "task".
 
 Ours are named below; others are found by their entry points, ``[project.entry-points."llavaction.plugins"]``.

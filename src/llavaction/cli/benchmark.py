@@ -12,11 +12,15 @@ from llavaction import api
 from llavaction.cli.generated import config_options
 from llavaction.cli.keys import set_option
 from llavaction.cli.options import FILE, FOLDER, annotations_option, as_json, emit, mapping, say_notes, table
+from llavaction.cli.submission import submit
 
 
 @click.group()
 def benchmark() -> None:
     """Make, audit and publish multiple-choice benchmarks."""
+
+
+benchmark.add_command(submit)
 
 
 @benchmark.command()

@@ -24,6 +24,7 @@ class PromptTemplate(Strict):
     with_subtitles: str | None = Field(
         default=None, description="The prompt where subtitles are told, with {subtitles} besides."
     )
+    subtitle_separator: str = Field(default="\n", description="What stands between two lines of subtitles.")
     source: str | None = Field(default=None, description="Where the prompt stands.")
 
     @model_validator(mode="after")
@@ -51,6 +52,6 @@ class PromptTemplate(Strict):
         values = {
             "question": question.capitalize() if self.capitalize else question,
             "options": self.separator.join(listed),
-            "subtitles": "\n".join(subtitles),
+            "subtitles": self.subtitle_separator.join(subtitles),
         }
         return _PLACES.sub(lambda place: values[place[1]], text)

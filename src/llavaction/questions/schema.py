@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +153,9 @@ class Source(_Sparse):
     )
     scorer: str | None = Field(
         default=None, description="Official metric beyond accuracy, see evaluation/official/scorers.py."
+    )
+    submission: Literal["indices", "letters"] | None = Field(
+        default=None, description="How its server takes answers: by id, as an index from 0 or as a letter."
     )
     faults: tuple[str, ...] | None = Field(default=None, description="Known faults of the release, each in a sentence.")
 

@@ -20,9 +20,9 @@ Shown = Literal["none", "all", "frames"]
 class Subtitle(Strict):
     """One line, and when it is said, in seconds from the video's beginning."""
 
-    start: float
-    stop: float
-    text: str
+    start: float = Field(description="When it begins to be said, in seconds.")
+    stop: float = Field(description="When it ends, in seconds.")
+    text: str = Field(description="What is said.")
 
 
 class VideoSubtitles(Record):

@@ -162,8 +162,14 @@ class VideoLibrary:
 
         Raises:
             VideoError: ``strict`` is set and something is wrong with the video.
-            InputError: a frame folder but no ``fps``; ``count`` or ``size`` is less than 1.
+            InputError: a frame folder but no ``fps``; ``count`` or ``size`` is less than 1; or the clip goes to the end
+                of a video whose length was not read.
         """
+        if clip.ends_with_video:
+            raise InputError(
+                f"where the clip of '{clip.video_id}' stops is not known, for the questions were read without videos",
+                hint="give --videos, or the key 'videos' in the benchmark's description, and a new run folder",
+            )
         try:
             source, is_segment = self._find(clip.video_id, segment_id)
             start, stop = (0.0, None) if is_segment else (clip.start, clip.stop)

@@ -19,6 +19,8 @@ from llavaction.questions.schema import Benchmark
 
 READERS = {
     "multiple_choice": "llavaction.evaluation.benchmarks.multiple_choice:read_benchmark",
+    "hd_epic": "llavaction.evaluation.benchmarks.hd_epic:read_hd_epic",
+    "vinoground": "llavaction.evaluation.benchmarks.vinoground:read_vinoground",
     "open_answers": "llavaction.evaluation.benchmarks.open_questions:read_open_answers",
     "activitynet_qa": "llavaction.evaluation.benchmarks.open_questions:read_activitynet_qa",
     "egotempo": "llavaction.evaluation.benchmarks.open_questions:read_egotempo",
@@ -26,8 +28,11 @@ READERS = {
 }
 """Name of a reader to its place; see :data:`Reader`."""
 
+ALWAYS_COUNTED = ("questions", "videos", "rows")
+"""Counts that every card has; the others are said."""
+
 Reader = Callable[[Protocol, Path, Path | None], Benchmark | OpenBenchmark]
-"""Takes the protocol, the file of questions, and the folder of videos or None."""
+"""Takes the protocol with its files where they lie, the file of questions, and the folder of videos or None."""
 
 
 def open_benchmark(
@@ -68,20 +73,22 @@ def open_questions(
                 hint=f"write a YAML file with the lines 'like: {source}' and 'file: FILE_OF_QUESTIONS', and give that",
             )
         return Benchmark.load(path)
-    protocol = load_protocol(path)
-    folder = protocol.videos and path.parent / protocol.videos
+    protocol = load_protocol(path).seen_from(path.parent)
     if protocol.file is None:
         raise InputError("names no file of questions", file=path, hint="file: questions.csv")
     reader: Reader = resolve(with_plugins("BENCHMARK_READERS", READERS), protocol.reader, "reader of benchmarks")
-    benchmark = reader(protocol, path.parent / protocol.file, folder if videos is None else Path(videos))
+    benchmark = reader(protocol, protocol.file, protocol.videos if videos is None else Path(videos))
     counts = benchmark.card.counts
-    for told in (*benchmark.card.notes, *(f"{name}: {count}" for name, count in counts.items() if "left out" in name)):
+    for told in (
+        *benchmark.card.notes,
+        *(f"{name}: {count}" for name, count in counts.items() if name not in ALWAYS_COUNTED),
+    ):
         say(f"{protocol.file.name}: {told}")
     for name, expected in protocol.expected.items():
         if counts.get(name) != expected:
             raise InputError(
                 f"has {counts.get(name, 'no')} {name}, expected are {expected}",
-                file=path.parent / protocol.file,
+                file=protocol.file,
                 hint=f"take the files of the version that {path.name} describes, or change what is 'expected' there",
             )
     return benchmark

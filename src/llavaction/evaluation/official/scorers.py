@@ -14,7 +14,11 @@ Sets = Mapping[str, tuple[str, ...]]
 Scorer = Callable[[Pairs, Sets], dict[str, float | int]]
 """Takes questions whose answers are known, with predictions, and the sets of questions that are scored together."""
 
-SCORERS: dict[str, str] = {}
+SCORERS: dict[str, str] = {
+    "mean_over_tasks": "llavaction.evaluation.official.set_scores:mean_over_tasks",
+    "videomme_v2": "llavaction.evaluation.official.set_scores:videomme_v2",
+    "vinoground": "llavaction.evaluation.official.set_scores:vinoground",
+}
 """Name to function, see :data:`Scorer`."""
 
 
