@@ -45,7 +45,7 @@ def ledger(folder: Path) -> list[dict[str, Any]]:
 
 
 def failing(seed: int, share: float = 0.3) -> Callable[[int, dict[str, Any]], Fault | None]:
-    kinds = [Fault(status=429, retry_after="0.01"), Fault(status=500), Fault("slow", seconds=0.4), Fault("cut"),
+    kinds = [Fault(status=429, retry_after="0.01"), Fault(status=500), Fault("slow", seconds=3.0), Fault("cut"),
              Fault("truncated"), Fault("garbage")]  # fmt: skip
 
     def fault(number: int, body: dict[str, Any]) -> Fault | None:
@@ -58,7 +58,7 @@ def failing(seed: int, share: float = 0.3) -> Callable[[int, dict[str, Any]], Fa
 def test_a_run_has_a_line_for_each_request_and_its_result_is_that_of_any_concurrency(
     serve: Serve, tmp_path: Path
 ) -> None:
-    server = serve(HashModel(delay=0.02))
+    server = serve(HashModel(delay=0.2))
     result = evaluated(server.url, tmp_path / "a", concurrency=16)
     assert result.metrics["counts"]["answered"] == 40 and result.metrics["letter_mass"]["n"] == 40
     assert {prediction.decision_rule for prediction in result.predictions} == {"option letters"}
@@ -77,7 +77,7 @@ def test_a_run_has_a_line_for_each_request_and_its_result_is_that_of_any_concurr
 def test_with_every_kind_of_failure_a_run_ends_as_without(serve: Serve, tmp_path: Path) -> None:
     evaluated(serve(HashModel()).url, tmp_path / "calm")
     server = serve(HashModel(), fault=failing(1))
-    evaluated(server.url, tmp_path / "rough", timeout=0.25, attempts=30, max_failures=100)
+    evaluated(server.url, tmp_path / "rough", timeout=2.0, attempts=30, max_failures=100)
     assert bytes_of(tmp_path / "calm") == bytes_of(tmp_path / "rough")
     assert len(server.questions) == 40 and set(server.questions.values()) == {1} and len(server.chats) > 45
 
