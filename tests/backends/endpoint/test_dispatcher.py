@@ -47,7 +47,7 @@ def questions(count: int, words: str = "What?") -> list[Query]:
     return [make_query(number, 3, words=f"{words} {number}") for number in range(count)]
 
 
-def of_hash(seed: int, share: float = 0.5, seconds: float = 0.4) -> Callable[[int, dict[str, Any]], Fault | None]:
+def of_hash(seed: int, share: float = 0.5, seconds: float = 3.0) -> Callable[[int, dict[str, Any]], Fault | None]:
     """A share of the requests fails, each in one of seven ways, drawn by its number."""
     kinds = [
         Fault(status=429, retry_after="0.01"), Fault(status=503), Fault(status=500), Fault("slow", seconds=seconds),
