@@ -21,10 +21,10 @@ READERS = {
     "multiple_choice": "llavaction.evaluation.benchmarks.multiple_choice:read_benchmark",
     "hd_epic": "llavaction.evaluation.benchmarks.hd_epic:read_hd_epic",
     "vinoground": "llavaction.evaluation.benchmarks.vinoground:read_vinoground",
-    "open_answers": "llavaction.evaluation.benchmarks.open_questions:read_open_answers",
-    "activitynet_qa": "llavaction.evaluation.benchmarks.open_questions:read_activitynet_qa",
-    "egotempo": "llavaction.evaluation.benchmarks.open_questions:read_egotempo",
-    "charades_sta": "llavaction.evaluation.benchmarks.open_questions:read_charades_sta",
+    "open_answers": "llavaction.evaluation.benchmarks.open_ended:read_open_answers",
+    "activitynet_qa": "llavaction.evaluation.benchmarks.open_ended:read_activitynet_qa",
+    "egotempo": "llavaction.evaluation.benchmarks.open_ended:read_egotempo",
+    "charades_sta": "llavaction.evaluation.benchmarks.open_ended:read_charades_sta",
 }
 """Name of a reader to its place; see :data:`Reader`."""
 

@@ -129,7 +129,7 @@ def test_anybodys_table(tmp_path: Path) -> None:
     found = opened(path)
     first, second = found.questions
     assert first.answers == ("cup", "mug") and (first.clip.start, first.clip.stop) == (1.0, 3.0)
-    assert second.question_id == "1-2" and "called '1-2'" in found.card.notes[0]
+    assert second.question_id == "1-2" and "called '1-2'" in found.card.notes[-1]
     assert found.card.counts["rows left out: answer hidden"] == 1
     with pytest.raises(InputError, match="its questions have no options"):
         open_benchmark(path)
