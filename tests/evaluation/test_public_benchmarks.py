@@ -15,6 +15,7 @@ from helpers.public_benchmarks import FILES, opened
 from llavaction import api
 from llavaction.actions.segments import END_OF_VIDEO
 from llavaction.base.errors import InputError
+from llavaction.evaluation.benchmarks import READERS
 from llavaction.evaluation.benchmarks.protocol import known_protocols, load_protocol
 from llavaction.evaluation.metrics import compute_metrics
 from llavaction.evaluation.predictions import Prediction
