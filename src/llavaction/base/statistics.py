@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -152,7 +152,7 @@ class ClusteredBootstrap:
         large = [number for number, group in enumerate(groups) if len(np.unique(self.codes[group])) >= FEW_CLUSTERS]
         bounds = dict(zip(large, self.group_bounds(array, [groups[number] for number in large]), strict=True))
         return [
-            self._interval(array[group], self.codes[group], lambda number=number: bounds[number])
+            self._interval(array[group], self.codes[group], partial(bounds.__getitem__, number))
             for number, group in enumerate(groups)
         ]
 

@@ -38,12 +38,9 @@ class OptionNames:
             if action is None:
                 continue
             first, _, noun = text.partition(" ")
-            for table, key, name in (
-                (actions, action, text),
-                (verbs, action[0], first),
-                (nouns, action[1], noun or first),
-            ):
-                table.setdefault(key, Counter())[name] += count  # type: ignore[attr-defined]
+            actions.setdefault(action, Counter())[text] += count
+            verbs.setdefault(action[0], Counter())[first] += count
+            nouns.setdefault(action[1], Counter())[noun or first] += count
         self._verbs, self._nouns = _unique(verbs), _unique(nouns)
         self._actions = {action: _most_frequent(texts) for action, texts in actions.items()}
 

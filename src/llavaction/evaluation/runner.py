@@ -103,8 +103,9 @@ def run(
         journal = home.journal(PREDICTIONS, Prediction, "question_id")
         digest = hashlib.sha256("".join(map(to_line, questions)).encode()).hexdigest()
         facts: dict[str, Any] = {"questions": len(questions), "questions_sha256": digest}
-        if pace.frames and hasattr(library, "shown"):
-            facts["shown"] = library.shown
+        shown = getattr(library, "shown", None)
+        if pace.frames and shown is not None:
+            facts["shown"] = shown
         home.settle(
             resolve(config, backend, pace.frames, **facts),
             started=bool(journal.done),
