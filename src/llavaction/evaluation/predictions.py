@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from llavaction.backends.asking import DECIMALS, Choice
+from llavaction.base.collection import no_collection
 from llavaction.base.errors import InputError
 from llavaction.base.records import Record, read_records
 from llavaction.evaluation.parsing import ParsedAnswer
@@ -118,7 +119,8 @@ def read_predictions(folder: str | Path) -> list[Prediction]:
         InputError: the file is missing or damaged, or a question occurs twice.
     """
     path = Path(folder) / PREDICTIONS
-    predictions = list(read_records(path, Prediction, journal=True))
+    with no_collection():
+        predictions = list(read_records(path, Prediction, journal=True))
     question_ids: set[str] = set()
     for line, prediction in enumerate(predictions, start=1):
         if prediction.question_id in question_ids:

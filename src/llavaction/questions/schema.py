@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from llavaction.actions.segments import Clip, Segment
+from llavaction.base.collection import no_collection
 from llavaction.base.errors import InputError
 from llavaction.base.records import Record, Strict, read_json, read_records, write_json, write_records
 from llavaction.base.text import same_when_read
@@ -289,7 +290,8 @@ class Benchmark:
                 hint="make one with: llavaction benchmark build --annotations DIR --split S --output DIR",
             )
         card = BenchmarkCard.from_mapping(read_json(folder / "card.json"), file=folder / "card.json")
-        questions = list(read_records(folder / "questions.jsonl", Question))
+        with no_collection():
+            questions = list(read_records(folder / "questions.jsonl", Question))
         line_of: dict[str, int] = {}
         for line, question in enumerate(questions, start=1):
             if question.question_id in line_of:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self
 
+from llavaction.base.collection import no_collection
 from llavaction.base.files import unwritable
 from llavaction.base.records import AnyRecord, read_records, to_line, write_records
 
@@ -81,7 +82,8 @@ class Journal(Generic[AnyRecord]):
             stream.truncate(stream.readall().rfind(b"\n") + 1)
         except OSError as error:
             raise unwritable(self.path, error) from error
-        records = list(read_records(self.path, self._cls))
+        with no_collection():
+            records = list(read_records(self.path, self._cls))
         self.done.clear()  # the same mapping as before: others look into it
         self.done.update({self.id_of(record): record for record in records})
 
