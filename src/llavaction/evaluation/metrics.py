@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from llavaction.backends.letter_mass import letter_mass_summary
 from llavaction.base.calibration import calibration
+from llavaction.base.collection import no_collection
 from llavaction.base.errors import InputError
 from llavaction.base.statistics import ClusteredBootstrap, chance_level, wilson
 from llavaction.evaluation.names import ActionNames, OptionNames
@@ -27,6 +28,7 @@ CONFUSIONS = 50
 Pairs = Sequence[tuple[Question, Prediction]]
 
 
+@no_collection()
 def compute_metrics(
     benchmark: Benchmark,
     predictions: Iterable[Prediction],

@@ -23,6 +23,7 @@ from llavaction.backends.asking import (
     written_answers,
 )
 from llavaction.backends.base import Backend
+from llavaction.base.collection import no_collection
 from llavaction.base.errors import InputError
 from llavaction.base.records import to_line
 from llavaction.base.seeding import hashed_seed
@@ -143,6 +144,7 @@ def asked_questions(benchmark: Benchmark, limit: int | None) -> list[Question]:
     return [question for question in questions if question.question_id in kept]
 
 
+@no_collection()
 def asked_of(benchmark: Benchmark, questions: Sequence[Question], config: RunConfig) -> list[Asked]:
     """What is asked of each question: with the benchmark's own prompt, and the subtitles that are to be told.
 

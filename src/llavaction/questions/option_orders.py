@@ -24,6 +24,8 @@ def mean_over_orders(scores: Sequence[NDArray[np.float64]], turns: Sequence[int]
         scores: for each order the log-probabilities of its options.
         turns: by how many places each order was turned.
     """
+    if len(scores) == 1 and turns[0] == 0:
+        return np.array(scores[0], dtype=np.float64)
     return np.mean(
         [np.roll(values, turn) for values, turn in zip(scores, turns, strict=True)], axis=0, dtype=np.float64
     )
