@@ -52,9 +52,19 @@ class Protocol(Strict):
         default="1", description="Version of this description, which rises when it gives other questions."
     )
     split: str = Field(default="test", description="Which part of the benchmark the file is.")
+    task: Literal["questions", "recognition", "multi_label"] = Field(
+        default="questions",
+        description="What is done: questions are asked (llavaction eval), segments recognised (recognise), or clips "
+        "given several labels (multilabel).",
+    )
     reader: str = Field(default="multiple_choice", description="What reads the file, see READERS.")
     file: Path | None = Field(
-        default=None, description="File of the questions, seen from the YAML file: CSV, JSON or JSONL."
+        default=None,
+        description="File of the questions, seen from the YAML file: CSV, JSON or JSONL. For recognition it is the "
+        "folder of annotations, for several labels the file or folder of them.",
+    )
+    predictions: Path | None = Field(
+        default=None, description="File of a specialist's predictions, whose best actions recognition compares."
     )
     columns: Columns = Field(default_factory=Columns, description="Which columns, or keys, hold what.")
     answers: AnswerForm = Field(
