@@ -409,7 +409,11 @@ def suite(
 
     options = {"model_options": model_options, "retry_failed": retry_failed, "say": say}
     settings = SuiteSettings(str(model), changes, options)
-    runners = {"questions": evaluate, "recognition": recognise, "multi_label": multi_label}
+    runners: dict[str, Callable[..., Any]] = {
+        "questions": evaluate,
+        "recognition": recognise,
+        "multi_label": multi_label,
+    }
     return run_suite(load_suite(suite_file(suite)).only(tuple(only)), data, settings, output, runners, say)
 
 

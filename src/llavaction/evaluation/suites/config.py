@@ -25,6 +25,9 @@ class Published(Strict):
     comparable: bool = Field(
         default=True, description="Whether it is of the same questions, so that our interval can tell something."
     )
+    questions: int | None = Field(
+        default=None, ge=1, description="Of how many questions it is. Where another number was asked nothing is told."
+    )
 
 
 class Entry(Strict):
@@ -37,6 +40,12 @@ class Entry(Strict):
     folder: str | None = Field(default=None, description="Folder of its data, where that is called otherwise.")
     like: str | None = Field(
         default=None, description="Description that says how its files are read. Without one it is a benchmark folder."
+    )
+    describe: Mapping[str, Any] = Field(
+        default_factory=dict, description="Keys of the description besides, or all of it where it is like none."
+    )
+    beside: tuple[str, ...] = Field(
+        default=(), description="Files that are needed, too, and that no key names, seen from the folder."
     )
     files: Mapping[str, str] = Field(
         default_factory=dict,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,16 +78,20 @@ def locate(entry: Entry, folder: Path | None, described: Path) -> Ready | Missin
     for own in (folder / name.format(name=entry.name) for name in OWN):
         if own.is_file():
             return Ready(own, None)
-    if entry.like is None or (folder / QUESTIONS).is_file():
+    made_here = entry.like is None and not entry.describe
+    if made_here or (folder / QUESTIONS).is_file():
         there = (folder / QUESTIONS).is_file()
         return (
             Ready(folder, videos if videos.is_dir() else None) if there else _missing(entry, f"no {folder / QUESTIONS}")
         )
-    lacking = [name for name in entry.files.values() if not _there(folder, name)]
+    lacking = [name for name in (*entry.files.values(), *entry.beside) if not _there(folder, name)]
     if lacking:
         return _missing(entry, f"no {', '.join(str(folder / name) for name in lacking)}")
     found = {key: name for key, name in entry.optional.items() if _there(folder, name)}
-    values: dict[str, Any] = {"like": entry.like}
+    values: dict[str, Any] = {
+        **({"like": entry.like} if entry.like else {"name": entry.name}),
+        **deepcopy(dict(entry.describe)),
+    }
     for key, name in (*entry.files.items(), *found.items()):
         _set(values, key.split("."), str((folder / name).resolve()))
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -1,4 +1,4 @@
-"""Runs the benchmarks of a suite, each in a run folder of its own; what fails or is missing does not stop the others."""
+"""Runs the benchmarks of a suite, each in its own run folder; what fails or is missing does not stop the others."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def table_of(suite: Suite, outcomes: Sequence[Outcome], backend: str) -> dict[st
 
 def _rows(outcome: Outcome) -> list[dict[str, Any]]:
     entry = outcome.entry
-    places = entry.figures or {"": None}
+    places: Mapping[str, str | None] = entry.figures or {"": None}
     return [_row(outcome, name, place) for name, place in places.items()]
 
 
@@ -75,13 +75,14 @@ def _row(outcome: Outcome, name: str, place: str | None) -> dict[str, Any]:
             notes.append(error.problem)
         notes += _lost(outcome.metrics)
     unit = next((name for name in UNITS if name in outcome.metrics.get("counts", {})), None)
+    asked = figure.get("n") or (outcome.metrics["counts"][unit] if unit else None)
     return {
         "name": entry.name,
         "benchmark": entry.title or entry.name,
         "figure": name,
         "status": outcome.status,
         "why": outcome.why,
-        "asked": figure.get("n") or (outcome.metrics["counts"][unit] if unit else None),
+        "asked": asked,
         "unit": unit,
         "videos": figure.get("clusters"),
         **{key: figure.get(key) for key in ("value", "low", "high")},
@@ -91,7 +92,7 @@ def _row(outcome: Outcome, name: str, place: str | None) -> dict[str, Any]:
         "published": {
             published.model: {
                 "value": published.value,
-                "stands": stands(published, figure),
+                "stands": stands(published, figure, asked),
                 "source": published.source,
             }
             for published in entry.published
@@ -123,12 +124,18 @@ def figure_in(metrics: Mapping[str, Any], place: str | None = None) -> Mapping[s
     raise InputError(f"metrics.json has no figure at '{place or ', '.join(DEFAULT_PLACES)}'")
 
 
-def stands(published: Published, figure: Mapping[str, Any]) -> str | None:
-    """Whether a published figure lies inside our interval, above or below it; None where we have none."""
+def stands(published: Published, figure: Mapping[str, Any], asked: int | None = None) -> str | None:
+    """Whether a published figure lies inside our interval, above or below it; None where we have none.
+
+    Args:
+        published: the figure.
+        figure: ours.
+        asked: of how many questions ours is.
+    """
     low, high = figure.get("low"), figure.get("high")
     if low is None or high is None:
         return None
-    if not published.comparable:
+    if not published.comparable or published.questions not in (None, asked):
         return OTHER
     share = published.value / 100
     return INSIDE if low <= share <= high else ABOVE if share > high else BELOW
