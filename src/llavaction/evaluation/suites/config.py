@@ -34,7 +34,7 @@ class Entry(Strict):
     """A benchmark of a suite."""
 
     name: str = Field(
-        pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*", description="Name of its run folder, and of its folder of data."
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of its run folder, and of its folder of data."
     )
     title: str = Field(default="", description="What the table calls it. By default its name.")
     folder: str | None = Field(default=None, description="Folder of its data, where that is called otherwise.")

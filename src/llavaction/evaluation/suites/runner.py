@@ -129,6 +129,11 @@ def _outcome(
         write_text(run_folder / ERROR, traceback.format_exc())
         return Outcome(entry, "failed", why=f"{reason(error)} (see {run_folder / ERROR})", folder=run_folder)
     (run_folder / ERROR).unlink(missing_ok=True)
+    counts = metrics.get("counts", {})
+    total = next((counts[unit] for unit in COUNTED if unit in counts), 0)
+    if total and counts.get("failed") == total:
+        why = f"not one of {total} could be asked; their errors stand in the run folder"
+        return Outcome(entry, "failed", why=why, folder=run_folder, metrics=metrics)
     notes = () if settings.changes.get("limit") else _unexpected(protocol, metrics)
     return Outcome(entry, "done", folder=run_folder, metrics=metrics, notes=notes)
 

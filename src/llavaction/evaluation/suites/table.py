@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from llavaction.base.errors import InputError
+from llavaction.base.statistics import BOOTSTRAP
 from llavaction.evaluation.suites.config import Entry, Published, Suite
 
 INSIDE, ABOVE, BELOW, OTHER = "inside", "above", "below", "other questions"
@@ -73,6 +74,8 @@ def _row(outcome: Outcome, name: str, place: str | None) -> dict[str, Any]:
             figure = figure_in(outcome.metrics, place)
         except InputError as error:
             notes.append(error.problem)
+        if figure.get("method", BOOTSTRAP) != BOOTSTRAP:
+            notes.append(f"interval: {figure['method']}")
         notes += _lost(outcome.metrics)
     unit = next((name for name in UNITS if name in outcome.metrics.get("counts", {})), None)
     asked = figure.get("n") or (outcome.metrics["counts"][unit] if unit else None)
