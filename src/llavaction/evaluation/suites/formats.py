@@ -71,7 +71,7 @@ def _cells(table: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _line(row: Mapping[str, Any], models: list[str]) -> list[str]:
-    name = f"{row['benchmark']}, {row['figure']}" if row["figure"] else row["benchmark"]
+    name = _name(row)
     asked = "" if row["asked"] is None else f"{row['asked']:,}"
     settings = ", ".join(f"{key} {_told(value)}" for key, value in row["settings"].items())
     return [name, asked, _ours(row), *(_theirs(row["published"].get(model)) for model in models), settings]
@@ -96,14 +96,21 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
         "figure lies inside it, above or below. Blank: not known.",
         *([table["about"]] if table["about"] else []),
     ]
+    said: dict[str, list[str]] = {}
     for row in table["rows"]:
-        name = f"{row['benchmark']}, {row['figure']}" if row["figure"] else row["benchmark"]
-        notes += [f"{name}: {row['status']}: {row['why']}"] if row["why"] else []
-        notes += [f"{name}: {note}" for note in row["notes"]]
+        for told in ([f"{row['status']}: {row['why']}"] if row["why"] else []) + row["notes"]:
+            said.setdefault(told, []).append(_name(row))
+    notes += [f"{'; '.join(names)}: {told}" for told, names in said.items()]
+    for row in table["rows"]:
+        name = _name(row)
         notes += [
             f"{name}, {model} {found['value']:.1f}: {found['source']}" for model, found in row["published"].items()
         ]
     return notes
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return f"{row['benchmark']}, {row['figure']}" if row["figure"] else str(row["benchmark"])
 
 
 def _row(cells: list[str]) -> str:
