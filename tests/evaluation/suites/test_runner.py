@@ -229,3 +229,18 @@ def test_recognition_in_a_suite(annotations: Path, tmp_path: Path) -> None:
     action, ceiling = result.table["rows"]
     assert action["status"] == "done" and action["asked"] == 40, action["why"]
     assert 0 < action["value"] == ceiling["value"] <= 1
+
+
+def test_answers_in_free_words_come_before_others(suite: Path, tmp_path: Path) -> None:
+    """Reading one kind of benchmark must not break the next."""
+    (tmp_path / "data" / "free").mkdir()
+    rows = '[{"video": "v", "question": "what", "answer": "a cup", "start": 0, "stop": 2}]'
+    (tmp_path / "data" / "free" / "free.json").write_text(rows)
+    (tmp_path / "own.yaml").write_text(
+        "benchmarks:\n  - {name: free, describe: {reader: open_answers}, files: {file: free.json}}\n  - {name: kitchen}\n"
+    )
+    result = api.suite(tmp_path / "own.yaml", "oracle", tmp_path / "data", tmp_path / "o", say=lambda _: None)
+    assert [(row["name"], row["status"], row["value"]) for row in result.table["rows"]] == [
+        ("free", "done", 1.0),
+        ("kitchen", "done", 1.0),
+    ]

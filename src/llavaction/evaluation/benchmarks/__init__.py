@@ -20,10 +20,10 @@ from llavaction.questions.schema import Benchmark
 
 READERS = {
     "multiple_choice": "llavaction.evaluation.benchmarks.multiple_choice:read_benchmark",
-    "open_answers": "llavaction.evaluation.benchmarks.open_questions:read_open_answers",
-    "activitynet_qa": "llavaction.evaluation.benchmarks.open_questions:read_activitynet_qa",
-    "egotempo": "llavaction.evaluation.benchmarks.open_questions:read_egotempo",
-    "charades_sta": "llavaction.evaluation.benchmarks.open_questions:read_charades_sta",
+    "open_answers": "llavaction.evaluation.benchmarks.free_answers:read_open_answers",
+    "activitynet_qa": "llavaction.evaluation.benchmarks.free_answers:read_activitynet_qa",
+    "egotempo": "llavaction.evaluation.benchmarks.free_answers:read_egotempo",
+    "charades_sta": "llavaction.evaluation.benchmarks.free_answers:read_charades_sta",
 }
 """Name of a reader to its place; see :data:`Reader`."""
 
