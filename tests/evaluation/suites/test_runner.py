@@ -237,7 +237,8 @@ def test_answers_in_free_words_come_before_others(suite: Path, tmp_path: Path) -
     rows = '[{"video": "v", "question": "what", "answer": "a cup", "start": 0, "stop": 2}]'
     (tmp_path / "data" / "free" / "free.json").write_text(rows)
     (tmp_path / "own.yaml").write_text(
-        "benchmarks:\n  - {name: free, describe: {reader: open_answers}, files: {file: free.json}}\n  - {name: kitchen}\n"
+        "benchmarks:\n  - {name: free, describe: {reader: open_answers}, files: {file: free.json}}\n"
+        "  - {name: kitchen}\n"
     )
     result = api.suite(tmp_path / "own.yaml", "oracle", tmp_path / "data", tmp_path / "o", say=lambda _: None)
     assert [(row["name"], row["status"], row["value"]) for row in result.table["rows"]] == [
