@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llavaction.backends.base import Backend
     from llavaction.evaluation.open_answers.runner import OpenRunResult
     from llavaction.evaluation.runner import RunResult
+    from llavaction.evaluation.suites.runner import SuiteResult
     from llavaction.questions.schema import Benchmark
     from llavaction.recognition.fusion import Fusion
     from llavaction.recognition.multi_label_run import MultiLabelResult
@@ -38,6 +39,7 @@ __all__ = [
     "load_model",
     "multi_label",
     "recognise",
+    "suite",
     "train",
 ]
 
@@ -386,6 +388,48 @@ def multi_label(
         "classes": _text(classes), "videos": _text(videos), "backend_options": model_options or {}, **settings,
     })  # fmt: skip
     return run(config, output, fit=fit, thresholds=thresholds, fps=fps, retry_failed=retry_failed, say=say)
+
+
+def suite(
+    suite: str | Path,
+    model: str | Path,
+    data: str | Path,
+    output: str | Path,
+    *,
+    only: Sequence[str] = (),
+    model_options: Mapping[str, Any] | None = None,
+    retry_failed: bool = False,
+    say: Say = note,
+    **changes: Any,
+) -> SuiteResult:
+    """Run the benchmarks of a suite whose files are there, and write one table beside published figures.
+
+    Args:
+        suite: the name of one that comes along (``paper``, ``mini``), or a YAML file.
+        model: who is asked, see :func:`load_model`.
+        data: a folder with one folder for each benchmark, or a YAML file with lines "NAME: FOLDER".
+        output: the suite's folder; an interrupted one goes on.
+        only: names of benchmarks; all by default.
+        model_options: see :func:`load_model`.
+        retry_failed: ask those again whose video could not be read last time.
+        say: takes notes.
+        changes: settings that take the place of the suite's, for all benchmarks: ``limit``, ``frames``, ...
+
+    Raises:
+        InputError: there is no such suite or data. What is wrong with a benchmark is told in its row.
+    """
+    from llavaction.evaluation.suites.config import load_suite
+    from llavaction.evaluation.suites.runner import SuiteSettings, run_suite
+    from llavaction.recipes import suite_file
+
+    options = {"model_options": model_options, "retry_failed": retry_failed, "say": say}
+    settings = SuiteSettings(str(model), changes, options)
+    runners: dict[str, Callable[..., Any]] = {
+        "questions": evaluate,
+        "recognition": recognise,
+        "multi_label": multi_label,
+    }
+    return run_suite(load_suite(suite_file(suite)).only(tuple(only)), data, settings, output, runners, say)
 
 
 def train(config: str | Path, run_command: RunCommand | None = None, /, **changes: Any) -> TrainResult:

@@ -18,6 +18,7 @@ COMMANDS = {
     "data": ("llavaction.cli.data:data", "Make data: training records, made-up predictions; rendered videos."),
     "specialist": ("llavaction.cli.specialist:specialist", "Train classifiers that propose actions; let them predict."),
     "eval": ("llavaction.cli.evaluate:evaluate", "Ask a model every question of a benchmark."),
+    "suite": ("llavaction.cli.suite:suite", "Run several benchmarks; one table beside published figures."),
     "judge": ("llavaction.cli.judge:judge", "Let a language model judge answers in free words."),
     "recognise": (
         "llavaction.cli.recognise:recognise",

@@ -9,6 +9,8 @@ from llavaction.datasets.base import AnnotatedDataset
 
 DATASETS: dict[str, str] = {
     "epic_kitchens": "llavaction.datasets.epic_kitchens:EpicKitchens",
+    "epfl_smart_kitchen": "llavaction.datasets.epfl_smart_kitchen:EpflSmartKitchen",
+    "meccano": "llavaction.datasets.meccano:Meccano",
     "label_table": "llavaction.datasets.label_table:LabelTable",
 }
 """Name of a form to its reader, in the order tried; a reader says by ``recognises`` whether a folder is of its form."""

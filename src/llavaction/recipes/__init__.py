@@ -1,4 +1,4 @@
-"""Recipes and mixtures that come along, ours and those of plug-ins: found by name.
+"""Recipes, mixtures and suites that come along, ours and those of plug-ins: found by name.
 
 This room only knows where they lie; whoever reads them is further up.
 """
@@ -36,8 +36,13 @@ def mixture_file(spec: str | Path) -> Path:
     return _found(Path(spec), "mixtures", "mixture")
 
 
+def suite_file(spec: str | Path) -> Path:
+    """The file of a suite of benchmarks; as for :func:`recipe_file`."""
+    return _found(Path(spec), "eval", "suite")
+
+
 def collected(folder: str = "") -> dict[str, Path]:
-    """All recipes that come along, by name; those in the folder ``mixtures`` are mixtures."""
+    """All recipes that come along, by name; those in ``mixtures`` are mixtures, those in ``eval`` suites."""
     return {path.stem: path for path in _files(folder)}
 
 

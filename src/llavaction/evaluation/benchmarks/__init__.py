@@ -14,6 +14,7 @@ from llavaction.base.notes import note
 from llavaction.base.plugins import with_plugins
 from llavaction.base.registry import resolve
 from llavaction.evaluation.benchmarks.protocol import Protocol, known_protocols, load_protocol
+from llavaction.evaluation.benchmarks.tasks import refuse_recognition
 from llavaction.evaluation.open_answers.schema import OpenBenchmark
 from llavaction.questions.schema import Benchmark
 
@@ -68,12 +69,15 @@ def open_questions(
     path = Path(source)
     if not path.is_file():
         if str(source) in known_protocols():
+            refuse_recognition(load_protocol(known_protocols()[str(source)]), str(source), None)
             raise InputError(
                 f"'{source}' is how a public benchmark is read; its files do not come along",
                 hint=f"write a YAML file with the lines 'like: {source}' and 'file: FILE_OF_QUESTIONS', and give that",
             )
         return Benchmark.load(path)
-    protocol = load_protocol(path).seen_from(path.parent)
+    protocol = load_protocol(path)
+    refuse_recognition(protocol, path, path.parent)
+    protocol = protocol.seen_from(path.parent)
     if protocol.file is None:
         raise InputError("names no file of questions", file=path, hint="file: questions.csv")
     reader: Reader = resolve(with_plugins("BENCHMARK_READERS", READERS), protocol.reader, "reader of benchmarks")

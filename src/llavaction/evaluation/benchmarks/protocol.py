@@ -103,11 +103,20 @@ class Protocol(Strict):
         default="1", description="Version of this description, which rises when it gives other questions."
     )
     split: str = Field(default="test", description="Which part of the benchmark the file is.")
+    task: Literal["questions", "recognition", "multi_label"] = Field(
+        default="questions",
+        description="What is done: questions are asked (llavaction eval), segments recognised (recognise), or clips "
+        "given several labels (multilabel).",
+    )
     reader: str = Field(default="multiple_choice", description="What reads the file, see READERS.")
     file: Path | None = Field(
         default=None,
         description="File of the questions, seen from the YAML file: CSV, JSON, JSONL, Parquet or Arrow. A folder, or "
-        "a name with *, is several files.",
+        "a name with *, is several files. For recognition it is the folder of annotations, for several labels the file "
+        "or folder of them.",
+    )
+    predictions: Path | None = Field(
+        default=None, description="File of a specialist's predictions, whose best actions recognition compares."
     )
     rows: tuple[str, ...] = Field(
         default=(),
@@ -161,7 +170,7 @@ class Protocol(Strict):
             return None if path is None else folder / path
 
         lookup = {name: entry.model_copy(update={"file": placed(entry.file)}) for name, entry in self.lookup.items()}
-        places = {name: placed(getattr(self, name)) for name in ("file", "videos", "subtitles")}
+        places = {name: placed(getattr(self, name)) for name in ("file", "predictions", "videos", "subtitles")}
         return self.model_copy(update={**places, "lookup": lookup})
 
 
