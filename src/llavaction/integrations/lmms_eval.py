@@ -7,6 +7,7 @@ Written for lmms-eval 0.7.3 (EvolvingLMMs-Lab), which finds :func:`manifest` by 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,14 +25,13 @@ from llavaction.base.errors import InputError, reason
 from llavaction.base.notes import note
 from llavaction.base.records import Strict
 from llavaction.questions.asked import LETTERS
+from llavaction.questions.lmms_functions import VARIABLE
 from llavaction.video.decode import read_clip
 from llavaction.video.decoded import Frames, clips_ahead
 from llavaction.video.library import VideoLibrary
 
 NAME = "llavaction"
 """What ``--model`` calls it."""
-VIDEOS_VARIABLE = "LLAVACTION_VIDEOS"
-"""Environment variable by which exported tasks find the videos, see :mod:`llavaction.questions.lmms_tasks`."""
 LETTER_MARKS = " .():"
 """May stand around a letter that is scored."""
 
@@ -275,6 +275,8 @@ def model_class() -> type[Any]:
         def __init__(self, **arguments: Any) -> None:
             super().__init__()
             self.bridge = Bridge(*settings_of(arguments))
+            if self.bridge.config.videos is not None:
+                os.environ.setdefault(VARIABLE, str(self.bridge.config.videos))  # where exported tasks look
 
         def generate_until(self, requests: Sequence[Any]) -> list[str]:
             """What the backend writes, up to the task's ``until``."""

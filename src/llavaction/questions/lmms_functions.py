@@ -1,0 +1,64 @@
+"""Functions of exported tasks, for lmms-eval: an export copies this file, so that it needs nothing of this package."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "LLAVACTION_VIDEOS"
+"""Environment variable that names the folder of the videos, in any layout."""
+
+LETTER = re.compile(r"\s*\(?([A-Z])(?:[).:,]|\s*$)")
+"""A letter that stands alone at the beginning of an answer; not the article of "A plate"."""
+
+
+@cache
+def _videos(folder: str) -> Mapping[str, Path]:
+    """Files and folders by their names without suffix; files before folders of images."""
+    found: dict[str, Path] = {}
+    for path in sorted(Path(folder).rglob("*"), key=lambda path: (path.is_dir(), path)):
+        found.setdefault(path.stem, path)
+    return found
+
+
+def doc_to_visual(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The span of video to look at, in seconds, with the keys that lmms-eval's chat protocol uses.
+
+    Raises:
+        FileNotFoundError: the variable is not set, or there is no such video.
+    """
+    folder, name = os.environ.get(VARIABLE), doc["video_id"]
+    if not folder:
+        raise FileNotFoundError(f"set the environment variable {VARIABLE} to the folder of the videos")
+    path = _videos(folder).get(name)
+    if path is None:
+        raise FileNotFoundError(f"{folder} ({VARIABLE}) holds no video '{name}'")
+    span = {"video_start": doc["start"], "video_end": doc["stop"]}
+    return [{"type": "video", "url": str(path), "video_id": name, **span}]
+
+
+def chosen(letters: Sequence[str], results: Sequence[Any]) -> str | None:
+    """The letter of the smallest loss, or that which a text begins with; None where there is none."""
+    if isinstance(results[0], str):
+        found = LETTER.match(results[0])
+        return found[1] if found and found[1] in letters else None
+    losses = [loss for loss, _ in results]
+    return None if any(map(math.isnan, losses)) else letters[losses.index(min(losses))]
+
+
+def process_results(doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, Any]:
+    """1 for the right letter and 0 otherwise, with what names the question: sample files do not keep the document."""
+    letter = chosen(doc["letters"], results)
+    told = {name: doc[name] for name in ("question_id", "video_id", "options")}
+    score = float(letter == doc["answer_letter"])
+    return {"mqa_score": {**told, "pred": letter, "answer": doc["answer_letter"], "score": score}}
+
+
+def mean_score(items: Sequence[Mapping[str, Any]]) -> float:
+    """The share of right answers."""
+    return float(sum(item["score"] for item in items) / len(items))
