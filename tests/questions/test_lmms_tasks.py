@@ -76,6 +76,10 @@ def test_functions_of_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     made._videos.cache_clear()
     (visual,) = made.doc_to_visual(doc)
     assert visual["url"] == str(file) and (visual["video_start"], visual["video_end"]) == (doc["start"], doc["stop"])
+    (message,) = made.doc_to_messages(doc)
+    video, text = message["content"]
+    assert (video["url"], video["start_time"], video["end_time"]) == (str(file), doc["start"], doc["stop"])
+    assert (message["role"], text) == ("user", {"type": "text", "text": doc["prompt"]})
     right = made.process_results(doc, [f"({doc['answer_letter']}) something"])["mqa_score"]
     assert right["score"] == 1.0 and right["question_id"] == doc["question_id"]
     wrong = made.process_results(doc, [""])["mqa_score"]

@@ -26,20 +26,34 @@ def _videos(folder: str) -> Mapping[str, Path]:
     return found
 
 
-def doc_to_visual(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The span of video to look at, in seconds, with the keys that lmms-eval's chat protocol uses.
-
-    Raises:
-        FileNotFoundError: the variable is not set, or there is no such video.
-    """
+def _path(doc: Mapping[str, Any]) -> str:
     folder, name = os.environ.get(VARIABLE), doc["video_id"]
     if not folder:
         raise FileNotFoundError(f"set the environment variable {VARIABLE} to the folder of the videos")
     path = _videos(folder).get(name)
     if path is None:
         raise FileNotFoundError(f"{folder} ({VARIABLE}) holds no video '{name}'")
+    return str(path)
+
+
+def doc_to_visual(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The span of video to look at, in seconds, for models that lmms-eval calls simple.
+
+    Raises:
+        FileNotFoundError: the variable is not set, or there is no such video.
+    """
     span = {"video_start": doc["start"], "video_end": doc["stop"]}
-    return [{"type": "video", "url": str(path), "video_id": name, **span}]
+    return [{"type": "video", "url": _path(doc), "video_id": doc["video_id"], **span}]
+
+
+def doc_to_messages(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The same with the prompt, in lmms-eval's chat protocol (``protocol.py``), which hands spans to its chat models.
+
+    Raises:
+        FileNotFoundError: as :func:`doc_to_visual`.
+    """
+    video = {"type": "video", "url": _path(doc), "start_time": doc["start"], "end_time": doc["stop"]}
+    return [{"role": "user", "content": [video, {"type": "text", "text": doc["prompt"]}]}]
 
 
 def chosen(letters: Sequence[str], results: Sequence[Any]) -> str | None:

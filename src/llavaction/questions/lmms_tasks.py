@@ -99,6 +99,7 @@ def _shared(task: str, benchmark: Benchmark) -> dict[str, Any]:
         "dataset_kwargs": {"data_files": {"test": ROWS}},
         "test_split": "test",
         "doc_to_visual": _Function("doc_to_visual"),
+        "doc_to_messages": _Function("doc_to_messages"),
         "doc_to_text": "prompt",
         "doc_to_target": "answer_letter",
         "target_delimiter": "",
