@@ -82,8 +82,13 @@ def test_scored_samples_without_their_documents(tmp_path: Path) -> None:
         pairs = [[str(loss), "False"] for loss in losses]
         return {"doc_id": number, "target": "B", "filtered_resps": pairs, "input": "what?", "mqa_score": told}
 
+    def as_text(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"filtered_resps": [f"({loss}, {greedy})" for loss, greedy in row["filtered_resps"]]}
+
     rows = [scored(0, [2.0, 0.5], 1.0), scored(1, [0.25, 3.0], 0.0), scored(2, [float("nan")] * 2, 0.0)]
+    texts = load_run(lines(tmp_path / "y_samples_mine.jsonl", [as_text(row) for row in rows]))
     run = load_run(lines(tmp_path / "x_samples_mine.jsonl", rows))
+    assert texts.predictions == run.predictions
     assert [item.question_id for item in run.predictions] == ["q0", "q1", "q2"]
     assert [(item.choice, item.parse_status) for item in run.predictions] == [
         (1, "scored"), (0, "scored"), (None, "failed")

@@ -91,6 +91,7 @@ def test_functions_of_an_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [
         (["B"], "B"), (["(B) wash"], "B"), ([" B."], "B"), (["A plate"], None), (["E"], None), (["I see"], None),
         ([(2.0, False), (0.5, True), (1.0, False)], "B"), ([(math.nan, False)] * 3, None),
+        (["(2.0, False)", "(0.5, False)", "(inf, False)"], "B"), (["(nan, False)"] * 3, None), (["A", "B", "C"], None),
     ],
 )  # fmt: skip
 def test_the_letter_of_an_answer(results: list[Any], letter: str | None) -> None:

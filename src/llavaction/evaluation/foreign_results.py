@@ -116,6 +116,7 @@ def _losses(said: Any) -> tuple[float, ...]:
     """The losses of a ``multiple_choice`` sample, pairs of a loss and whether it is greedy; none of a written one."""
     if not isinstance(said, list) or len(said) < 2:
         return ()
+    said = [pair.strip("()").split(", ") if isinstance(pair, str) else pair for pair in said]  # 0.7.3 writes texts
     pairs = [pair for pair in said if isinstance(pair, list) and len(pair) == 2 and str(pair[1]) in ("True", "False")]
     try:
         return tuple(float(loss) for loss, _ in pairs) if len(pairs) == len(said) else ()

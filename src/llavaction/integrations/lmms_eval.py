@@ -265,6 +265,7 @@ def model_class() -> type[Any]:
     Raises:
         ModuleNotFoundError: lmms-eval is not installed.
     """
+    from lmms_eval.api.instance import GenerationResult
     from lmms_eval.api.model import lmms
 
     class LlavactionModel(lmms):  # type: ignore[misc, unused-ignore]
@@ -287,8 +288,11 @@ def model_class() -> type[Any]:
             stops = [request.args[1].get("until") or () for request in requests]
             return [until(text, [s] if isinstance(s, str) else s) for text, s in zip(texts, stops, strict=True)]
 
-        def loglikelihood(self, requests: Sequence[Any]) -> list[Loss]:
-            """The loss of each continuation; those of one question are scored together."""
+        def loglikelihood(self, requests: Sequence[Any]) -> list[Any]:
+            """The loss of each continuation; those of one question are scored together.
+
+            They are wrapped, for 0.7.3 makes a text of a bare pair (``api/instance.py: unwrap_generation_output``).
+            """
             if any(len(request.args) != 6 for request in requests):
                 raise InputError("a text is to be scored without its question", hint="acc_mutual_info is not supported")
             asked, sizes = [], []
@@ -299,7 +303,7 @@ def model_class() -> type[Any]:
                 sizes.append(len(group))
             losses = self.bridge.losses(asked)
             rows = (row or [(math.nan, False)] * size for row, size in zip(losses, sizes, strict=True))
-            return [loss for row in rows for loss in row]
+            return [GenerationResult(loss) for row in rows for loss in row]
 
         def generate_until_multi_round(self, requests: Sequence[Any]) -> list[str]:
             """Not to be had: every question is asked once."""

@@ -16,6 +16,9 @@ VARIABLE = "LLAVACTION_VIDEOS"
 LETTER = re.compile(r"\s*\(?([A-Z])(?:[).:,]|\s*$)")
 """A letter that stands alone at the beginning of an answer; not the article of "A plate"."""
 
+LOSS = re.compile(r"\((\S+), (?:True|False)\)")
+"""A loss as text, which lmms-eval 0.7.3 makes of pairs (``api/instance.py: unwrap_generation_output``)."""
+
 
 @cache
 def _videos(folder: str) -> Mapping[str, Path]:
@@ -58,11 +61,18 @@ def doc_to_messages(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def chosen(letters: Sequence[str], results: Sequence[Any]) -> str | None:
     """The letter of the smallest loss, or that which a text begins with; None where there is none."""
-    if isinstance(results[0], str):
+    if len(results) < len(letters):
         found = LETTER.match(results[0])
         return found[1] if found and found[1] in letters else None
-    losses = [loss for loss, _ in results]
+    losses = [_loss(result) for result in results]
     return None if any(map(math.isnan, losses)) else letters[losses.index(min(losses))]
+
+
+def _loss(result: Any) -> float:
+    if not isinstance(result, str):
+        return float(result[0])
+    found = LOSS.fullmatch(result)
+    return float(found[1]) if found else math.nan
 
 
 def process_results(doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, Any]:
