@@ -133,8 +133,8 @@ def _from_sample_table(path: str | Path, container: InputContainer, stream: Vide
     if "mp4" not in container.format.name.split(","):
         return None
     table = read_sample_table(path, stream.id)
-    entries = getattr(stream, "index_entries", None)  # PyAV 15 has none: the packets tell
-    if table is None or entries is None or not _agree(table, entries):
+    entries = stream.index_entries
+    if table is None or not _agree(table, entries):
         return None
     first = next(packets_of(container, stream), None)
     if first is None or first.pts is None or first.dts is None or first.dts != entries[0].timestamp:
