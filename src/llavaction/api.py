@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from llavaction.backends.one_question import Answer, ask
 from llavaction.base.notes import note
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llavaction.evaluation.open_answers.runner import OpenRunResult
     from llavaction.evaluation.runner import RunResult
     from llavaction.evaluation.suites.runner import SuiteResult
+    from llavaction.questions.prompts import PromptStyle
     from llavaction.questions.schema import Benchmark
     from llavaction.recognition.fusion import Fusion
     from llavaction.recognition.multi_label_run import MultiLabelResult
@@ -109,22 +110,33 @@ def audit(benchmark: Benchmark | str | Path) -> dict[str, Any]:
 
 
 def export_benchmark(
-    benchmark: Benchmark | str | Path, output: str | Path, *, name: str | None = None, say: Say = note
+    benchmark: Benchmark | str | Path,
+    output: str | Path,
+    *,
+    form: Literal["hf", "lmms-eval"] = "hf",
+    name: str | None = None,
+    prompt: PromptStyle = "letters",
+    say: Say = note,
 ) -> Path:
-    """Write a benchmark as a folder that Hugging Face ``datasets`` loads, with its card; no video is in it.
+    """Write a benchmark for others, without its videos.
 
     Args:
         benchmark: its folder, one in memory, or a YAML file that says how it is read.
         output: the folder to write.
-        name: of the dataset; by default the benchmark's.
+        form: a folder that Hugging Face ``datasets`` loads, with its card, or one with tasks of lmms-eval.
+        name: of the dataset or task; by default the benchmark's.
+        prompt: the words of the questions, which tasks hold.
         say: takes notes.
 
     Raises:
         InputError: there is no such benchmark, or the folder holds something else.
     """
-    from llavaction.questions.export import export_benchmark as export
+    from llavaction.questions import export, lmms_tasks
 
-    return export(_benchmark(benchmark, None, say), output, name=name)
+    opened = _benchmark(benchmark, None, say)
+    if form == "lmms-eval":
+        return lmms_tasks.export_tasks(opened, output, name=name, prompt=prompt)
+    return export.export_benchmark(opened, output, name=name)
 
 
 def load_model(model: str | Path, **options: Any) -> Backend:

@@ -74,6 +74,30 @@ def test_options_in_the_prompt_or_nowhere(tmp_path: Path) -> None:
     assert bare.predictions[0].counted == 1.0 and bare.predictions[0].video_id == "question 0"
 
 
+def test_scored_samples_without_their_documents(tmp_path: Path) -> None:
+    """The form of lmms-eval 0.7.3: texts throughout, no document, and what names the question in the metric."""
+
+    def scored(number: int, losses: list[float], score: float) -> dict[str, Any]:
+        told = {"question_id": f"q{number}", "video_id": "v", "options": ["run", "sit"], "score": score}
+        pairs = [[str(loss), "False"] for loss in losses]
+        return {"doc_id": number, "target": "B", "filtered_resps": pairs, "input": "what?", "mqa_score": told}
+
+    def as_text(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"filtered_resps": [f"({loss}, {greedy})" for loss, greedy in row["filtered_resps"]]}
+
+    rows = [scored(0, [2.0, 0.5], 1.0), scored(1, [0.25, 3.0], 0.0), scored(2, [float("nan")] * 2, 0.0)]
+    texts = load_run(lines(tmp_path / "y_samples_mine.jsonl", [as_text(row) for row in rows]))
+    run = load_run(lines(tmp_path / "x_samples_mine.jsonl", rows))
+    assert texts.predictions == run.predictions
+    assert [item.question_id for item in run.predictions] == ["q0", "q1", "q2"]
+    assert [(item.choice, item.parse_status) for item in run.predictions] == [
+        (1, "scored"), (0, "scored"), (None, "failed")
+    ]  # fmt: skip
+    assert run.predictions[0].scores == (-2.0, -0.5) and run.predictions[0].margin == 1.5
+    assert {item.video_id for item in run.predictions} == {"v"} and run.options["q0"] == ["run", "sit"]
+    assert published(run.predictions) == pytest.approx(1 / 3)
+
+
 HEAD = ["index", "video", "question", "candidates", "answer", "prediction", "score"]
 ROWS = [
     [7, "a.mp4", "what?", "['run', 'sit']", "B", "B. sit", 1],

@@ -92,13 +92,31 @@ def audit(folder: Path, json_out: bool) -> None:
 
 @benchmark.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["hf"]), default="hf", show_default=True, help="Whose form it has.")
-@click.option("--name", help="Of the dataset. By default the benchmark's.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["hf", "lmms-eval"]),
+    default="hf",
+    show_default=True,
+    help="Whose form it has: that of Hugging Face datasets, or tasks of lmms-eval.",
+)
+@click.option("--name", help="Of the dataset or the task. By default the benchmark's.")
+@click.option(
+    "--prompt",
+    type=click.Choice(["letters", "published", "official"]),
+    default="letters",
+    show_default=True,
+    help="The words of the questions, which tasks of lmms-eval hold.",
+)
 @click.option("--output", type=FOLDER, required=True, help="The folder to write.")
-def export(folder: Path, form: str, name: str | None, output: Path) -> None:
-    """Write a benchmark as a folder that Hugging Face datasets loads, with its card.
+def export(folder: Path, name: str | None, output: Path, **values: Any) -> None:
+    """Write a benchmark in the form of others: as a folder for Hugging Face datasets, or as tasks of lmms-eval.
 
     FOLDER is a benchmark's, or a YAML file that says how one is read.
     """
-    written = api.export_benchmark(folder, output, name=name, say=say_notes)
-    click.echo(f"written to {written}; upload it with: hf upload OWNER/NAME {written} --repo-type dataset")
+    written = api.export_benchmark(folder, output, name=name, say=say_notes, **values)
+    then = f"upload it with: hf upload OWNER/NAME {written} --repo-type dataset"
+    if values["form"] == "lmms-eval":
+        tasks = ",".join(sorted(path.stem for path in written.glob("*.yaml")))
+        then = f"ask with: LLAVACTION_VIDEOS=VIDEOS lmms-eval --include_path {written} --tasks {tasks} --model MODEL"
+    click.echo(f"written to {written}; {then}")

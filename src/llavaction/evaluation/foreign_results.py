@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from llavaction.backends.asking import choose
 from llavaction.base.errors import InputError
 from llavaction.base.records import read_lines
 from llavaction.base.spreadsheets import Workbook
@@ -41,6 +45,7 @@ class _Result:
     target: Any
     score: float | None
     prompt: str
+    losses: tuple[float, ...] = ()
 
 
 def load_run(path: str | Path) -> FinishedRun:
@@ -93,9 +98,30 @@ def _of_lmms_eval(path: Path) -> Iterator[_Result]:
             raise InputError(f"is no sample of lmms-eval; found {found:.200}", file=path, line=line, hint=_HINT)
         doc = entry.get("doc")
         facts = {str(name).lower(): value for name, value in (doc if isinstance(doc, dict) else {}).items()}
-        text = _innermost(entry.get("filtered_resps", entry.get("resps")))
-        prompt = str(entry.get("input") or facts.get("question") or "")
-        yield _Result(line, facts | {"doc_id": entry["doc_id"]}, text, entry["target"], _score_of_sample(entry), prompt)
+        facts = _told_by_metric(entry) | facts | {"doc_id": entry["doc_id"]}
+        said = entry.get("filtered_resps", entry.get("resps"))
+        losses, prompt = _losses(said), str(entry.get("input") or facts.get("question") or "")
+        text = "" if losses else _innermost(said)
+        yield _Result(line, facts, text, entry["target"], _score_of_sample(entry), prompt, losses)
+
+
+def _told_by_metric(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What a metric's mapping names of the question: files of 2026 (lmms-eval 0.7) keep no document."""
+    mappings = [value for name, value in entry.items() if isinstance(value, dict) and name != "doc"]
+    told = {str(name).lower(): value for mapping in mappings for name, value in mapping.items()}
+    return {name: value for name, value in told.items() if name in (*_IDS, *_VIDEOS, *_OPTIONS)}
+
+
+def _losses(said: Any) -> tuple[float, ...]:
+    """The losses of a ``multiple_choice`` sample, pairs of a loss and whether it is greedy; none of a written one."""
+    if not isinstance(said, list) or len(said) < 2:
+        return ()
+    said = [pair.strip("()").split(", ") if isinstance(pair, str) else pair for pair in said]  # 0.7.3 writes texts
+    pairs = [pair for pair in said if isinstance(pair, list) and len(pair) == 2 and str(pair[1]) in ("True", "False")]
+    try:
+        return tuple(float(loss) for loss, _ in pairs) if len(pairs) == len(said) else ()
+    except (TypeError, ValueError):
+        return ()
 
 
 def _innermost(value: Any) -> str:
@@ -206,21 +232,34 @@ def _prediction(row: _Result, name: str, options: Sequence[str], program: str, p
             line=row.line,
             hint="only results of multiple-choice questions can be read",
         )
+    known = {
+        "question_id": name,
+        "video_id": _video(row) or f"question {name}",
+        "answer": answer,
+        "decision_rule": f"{program}'s own",
+        "credit": None if row.score is None else "left out" if row.score < 0 else min(row.score, 1.0),
+    }
+    if row.losses:
+        return Prediction(**known, **_scored(row, path))
     choice, rule = None, "options not on record"
     if options:
         parsed = parse_answer(row.text, options)
         choice, rule = parsed.choice, parsed.rule
-    return Prediction(
-        question_id=name,
-        video_id=_video(row) or f"question {name}",
-        answer=answer,
-        choice=choice,
-        parse_status="unparsed" if choice is None else "parsed",
-        decision_rule=f"{program}'s own",
-        text=row.text,
-        parse_rule=rule,
-        credit=None if row.score is None else "left out" if row.score < 0 else min(row.score, 1.0),
-    )
+    status = "unparsed" if choice is None else "parsed"
+    return Prediction(**known, choice=choice, parse_status=status, text=row.text, parse_rule=rule)
+
+
+def _scored(row: _Result, path: Path) -> dict[str, Any]:
+    """The choice that losses make: the smallest, as lmms-eval's ``multiple_choice`` tasks take it."""
+    if any(map(math.isnan, row.losses)):
+        return {"parse_status": "failed", "error": "a loss is no number"}
+    answer = _answer(row.target, _options(row))
+    if answer is not None and answer >= len(row.losses):
+        raise InputError(
+            f"the right answer is {LETTERS[answer]}, but {len(row.losses)} were scored", file=path, line=row.line
+        )
+    choice = choose(-np.array(row.losses))
+    return {"parse_status": "scored", "choice": choice.place, "scores": choice.scores, "margin": choice.margin}
 
 
 def _answer(target: Any, options: Sequence[str]) -> int | None:
