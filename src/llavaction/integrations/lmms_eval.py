@@ -235,7 +235,7 @@ def clip_of(visuals: Any, name: str, videos: Videos) -> Clip:
         raise InputError(f"question '{name}' shows {kinds}", hint="this model is asked about one video a question")
     visual = shown[0] if isinstance(shown[0], Mapping) else {"url": str(shown[0])}
     path, video_id = visual.get("url") or visual.get("path"), visual.get("video_id")
-    place = video_id if video_id in videos else path
+    place = video_id if isinstance(video_id, str) and video_id in videos else path
     if not place:
         raise InputError(f"question '{name}' shows no video that can be found", hint="videos=FOLDER names their folder")
     start, stop = visual.get("video_start"), visual.get("video_end")

@@ -20,7 +20,7 @@ class OpenRunConfig(AskingConfig):
     prompt: PromptStyle = Field(
         default="official",
         description="How the question is put: in the benchmark's own words (official; where it has none, as open), or "
-        "open, 'Answer in a few words.'",
+        "open, which asks for a few words.",
     )
 
     def decision_rule(self, backend: Backend) -> str:
