@@ -31,7 +31,7 @@ benchmarks:
       - {model: Theirs, value: 100, source: a paper}
   - name: quiz
     like: nextqa
-    describe: {expected: {rows: 2}, columns: {stop: stop}}
+    describe: {expected: {rows: 2, questions: 2}, columns: {stop: stop}}
     files: {file: val.csv}
     get: https://example.org
     published:
