@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llavaction.base.positions import holm, position_test
+from llavaction.base.corrections import holm
+from llavaction.base.positions import position_test
 from llavaction.base.seeding import hashed_rng
 
 

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from helpers.finished_runs import finished
 from helpers.workbooks import write_workbook
+from llavaction.base.corrections import holm
 from llavaction.base.errors import InputError
 from llavaction.base.seeding import hashed_rng
-from llavaction.base.statistics import holm
 from llavaction.cli.compare import compare
 from llavaction.evaluation.leaderboard import leaderboard, letter_groups
 from llavaction.evaluation.leaderboard_formats import FORMATS

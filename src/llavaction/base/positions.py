@@ -50,13 +50,3 @@ def _unevenness(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of counts [draws, places]: the squared distances from even counts, in units of an even count, [draws]."""
     even = counts.mean(axis=1, keepdims=True)
     return np.asarray((((counts - even) ** 2) / np.maximum(even, 1e-12)).sum(axis=1))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values that hold for all of them together (S. Holm, Scandinavian Journal of Statistics 6, 1979)."""
-    adjusted = [1.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted

@@ -388,18 +388,6 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     return 1.0 if 2 * fewer == discordant else min(1.0, 2 * float(special.bdtr(fewer, discordant, 0.5)))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for how many there are, in their order: the chance of any false alarm stays below the level.
-
-    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statistics 6 (1979).
-    """
-    adjusted, least = [1.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        least = max(least, min(1.0, p_values[place] * (len(p_values) - rank)))
-        adjusted[place] = least
-    return adjusted
-
-
 def chance_level(option_counts: Sequence[int]) -> float:
     """Expected accuracy of uniform guessing: the mean of 1/K over questions of K options."""
     if not option_counts:

@@ -10,7 +10,8 @@ import numpy as np
 
 from llavaction.backends.asking import frames_wanted
 from llavaction.backends.base import Backend
-from llavaction.base.positions import holm, position_test
+from llavaction.base.corrections import holm
+from llavaction.base.positions import position_test
 from llavaction.base.statistics import ClusteredBootstrap, chance_level, paired_comparison
 from llavaction.evaluation.conditions import TITLES, Condition, of_clips, of_orders, orders_of, turn_of
 from llavaction.evaluation.config import RunConfig

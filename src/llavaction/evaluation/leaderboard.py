@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from llavaction.base.corrections import holm
 from llavaction.base.errors import InputError
 from llavaction.base.registry import suggestion
-from llavaction.base.statistics import ClusteredBootstrap, holm, sign_flip_test
+from llavaction.base.statistics import ClusteredBootstrap, sign_flip_test
 from llavaction.evaluation.finished import FinishedRun
 from llavaction.evaluation.predictions import Prediction
 
